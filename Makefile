@@ -1,0 +1,52 @@
+# make run    builds and starts a daemon to try
+# make check  the gate before a commit
+# make test   all tests, with what they need brought along
+
+SQLC    = go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+.PHONY: build run check generate test test-long parts
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/keypost ./cmd/keypost
+
+run: build
+	./bin/keypost serve
+
+# The gate: format, vet, staticcheck, tidy, generated equals committed, race
+# tests of what is quick.
+check:
+	@unformatted=$$(go tool gofumpt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted (go tool gofumpt -w .):" $$unformatted; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	cd store && $(SQLC) diff
+	go test -race -short ./...
+
+generate:
+	cd store && $(SQLC) generate
+
+# All tests. What they need of Debian's packages is installed first (root) or
+# named; KEYPOST_TEST_REQUIRE=all makes leaving anything out a failure.
+test: parts
+	go test ./...
+
+# The kills and races of make test, for longer.
+test-long: parts
+	go test -count=1 -timeout 60m ./cmd/torture -rounds 50
+
+parts:
+	@missing=; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing what the tests need:$$missing"; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	elif [ "$$KEYPOST_TEST_REQUIRE" = all ]; then \
+		echo "the tests need:$$missing (install them, or run as root on Debian)"; exit 1; \
+	else \
+		echo "LEFT OUT: the tests that need$$missing (install them, or run as root on Debian)"; \
+	fi

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+func license(r queries.License) License {
+	return License{
+		ID: r.ID, OrderID: r.OrderID, Product: r.Product, Code: r.Code, Type: r.Type, Ordinal: r.Ordinal, Status: r.Status,
+		Test: r.Test, Replaced: r.Replaced, Limit: r.SeatMax, Used: r.Used, CreatedAt: fromMicros(r.CreatedAt),
+		ExpiresAt: timeOrNil(r.ExpiresAt), Generation: r.Generation,
+	}
+}
+
+// addLicense inserts a license; one whose sale was refunded before it came is
+// revoked from the start.
+func (t *tx) addLicense(ctx context.Context, l License, refunded bool) error {
+	row := queries.InsertLicenseParams{
+		ID: l.ID, OrderID: l.OrderID, Ordinal: l.Ordinal, Generation: l.Generation, Product: l.Product, Code: l.Code,
+		CodeHash: codeHash(l.Code), Type: l.Type, Status: Active, Test: l.Test, SeatMax: l.Limit,
+		ExpiresAt: nullTime(l.ExpiresAt), CreatedAt: t.now, UpdatedAt: t.now,
+	}
+	err := t.InsertLicense(ctx, row)
+	if t.db.dialect.duplicate(err) {
+		return ErrCodeTaken
+	}
+	if err == nil && refunded {
+		err = t.addReason(ctx, l.ID, reason{"refund", "manual", Revoked})
+	}
+	return err
+}
+
+// A reason is why a license is suspended or revoked.
+type reason struct{ source, reference, effect string }
+
+// addReason notes a reason, once, and computes the license's status anew.
+func (t *tx) addReason(ctx context.Context, licenseID string, r reason) error {
+	// The license's row first: two changes of its reasons cannot pass each other.
+	if err := t.lockLicense(ctx, licenseID); err != nil {
+		return err
+	}
+	err := t.InsertReason(ctx, queries.InsertReasonParams{
+		ID: NewID(), LicenseID: licenseID, Source: r.source, Reference: r.reference, Effect: r.effect, CreatedAt: t.now,
+	})
+	if err != nil && !t.db.dialect.duplicate(err) {
+		return err
+	}
+	return t.computeStatus(ctx, licenseID)
+}
+
+func (t *tx) lockLicense(ctx context.Context, id string) error {
+	n, err := t.TouchLicense(ctx, queries.TouchLicenseParams{UpdatedAt: t.now, ID: id})
+	return one(n, err, ErrNotFound)
+}
+
+// computeStatus: the worst of all reasons in force wins.
+func (t *tx) computeStatus(ctx context.Context, licenseID string) error {
+	reasons, err := t.ReasonsOfLicense(ctx, licenseID)
+	if err != nil {
+		return err
+	}
+	status := Active
+	for _, r := range reasons {
+		if r.Effect == Revoked || status == Active {
+			status = r.Effect
+		}
+	}
+	return t.SetLicenseStatus(ctx, queries.SetLicenseStatusParams{Status: status, UpdatedAt: t.now, ID: licenseID})
+}
+
+// FindLicense finds a license by its product and code, in whatever case and
+// with whatever spaces and dashes; ErrNotFound.
+func (db *DB) FindLicense(ctx context.Context, product, code string) (License, error) {
+	r, err := db.read.LicenseByCode(ctx, queries.LicenseByCodeParams{Product: product, CodeHash: codeHash(code)})
+	return license(r), db.explain(err)
+}
+
+// change runs fn on a license in a transaction and returns what it became.
+func (db *DB) change(ctx context.Context, id, actor, action string, fn func(context.Context, *tx) error) (l License, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := t.lockLicense(ctx, id); err != nil {
+			return err
+		}
+		if err := fn(ctx, t); err != nil {
+			return err
+		}
+		if err := t.audit(ctx, actor, action, id, ""); err != nil {
+			return err
+		}
+		r, err := t.LicenseByID(ctx, id)
+		l = license(r)
+		return err
+	})
+	return l, err
+}
+
+// RevokeLicense and SuspendLicense add a person's decision to a license's
+// reasons; RestoreLicense takes these back, and leaves all others.
+func (db *DB) RevokeLicense(ctx context.Context, id, actor string) (License, error) {
+	return db.change(ctx, id, actor, "license.revoke", func(ctx context.Context, t *tx) error {
+		return t.addReason(ctx, id, reason{"manual", "revoke", Revoked})
+	})
+}
+
+// SuspendLicense: see [DB.RevokeLicense].
+func (db *DB) SuspendLicense(ctx context.Context, id, actor string) (License, error) {
+	return db.change(ctx, id, actor, "license.suspend", func(ctx context.Context, t *tx) error {
+		return t.addReason(ctx, id, reason{"manual", "suspend", Suspended})
+	})
+}
+
+// RestoreLicense: see [DB.RevokeLicense].
+func (db *DB) RestoreLicense(ctx context.Context, id, actor string) (License, error) {
+	return db.change(ctx, id, actor, "license.restore", func(ctx context.Context, t *tx) error {
+		if _, err := t.DeleteReasons(ctx, queries.DeleteReasonsParams{LicenseID: id, Source: "manual"}); err != nil {
+			return err
+		}
+		return t.computeStatus(ctx, id)
+	})
+}
+
+// Reasons tells why a license is suspended or revoked: "refund", "manual", "replaced", …
+func (db *DB) Reasons(ctx context.Context, licenseID string) (sources []string, err error) {
+	rows, err := db.read.ReasonsOfLicense(ctx, licenseID)
+	for _, r := range rows {
+		sources = append(sources, r.Source)
+	}
+	return sources, db.explain(err)
+}
+
+// ReplaceLicense puts a new code in the place of a leaked one, which is
+// revoked: the order's duplicates get the new code from now on. The new
+// license has the policy of the old one and no machines. ErrStale: it was
+// replaced before; ErrCodeTaken: draw another code.
+func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor string) (l License, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		old, err := t.LicenseByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		o, err := loadOrder(ctx, t.Queries, old.OrderID)
+		if err != nil {
+			return err
+		}
+		rows, err := t.MarkReplaced(ctx, queries.MarkReplacedParams{UpdatedAt: t.now, ID: id})
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			// Perhaps an earlier try of ours was applied though it failed.
+			r, err := t.LicenseByID(ctx, n.ID)
+			l = license(r)
+			if errors.Is(err, sql.ErrNoRows) {
+				return ErrStale
+			}
+			return err
+		}
+		if err := t.addReason(ctx, id, reason{"replaced", n.ID, Revoked}); err != nil {
+			return err
+		}
+		l = license(old)
+		l.ID, l.Code, l.Generation = n.ID, n.Code, old.Generation+1
+		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
+			return err
+		}
+		if err := t.audit(ctx, actor, "license.replace", id, n.ID); err != nil {
+			return err
+		}
+		r, err := t.LicenseByID(ctx, n.ID)
+		l = license(r)
+		return err
+	})
+	return l, err
+}

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// ErrNoDatabase is what [Open] answers for a database that nobody has set up
+// yet; [Options.Create] sets it up.
+var ErrNoDatabase = errors.New("there is no database yet")
+
+// ErrSchema is what [Open] answers for a schema that this binary cannot use.
+var ErrSchema = errors.New("schema mismatch")
+
+// Options for [Open].
+type Options struct {
+	Create bool             // set up an empty database
+	Now    func() time.Time // the clock; nil: time.Now
+}
+
+// DB is the license store. Its methods may be called from several goroutines
+// and several processes at once.
+type DB struct {
+	writer, reader *sql.DB
+	read           *queries.Queries
+	dialect        dialect
+	now            func() time.Time
+}
+
+// Open opens the store that a URL names: "sqlite:PATH", PATH as the operating
+// system takes it. It fails with [ErrNoDatabase] where nothing was set up yet
+// and with [ErrSchema] where the schema is newer than the binary.
+func Open(ctx context.Context, source string, o Options) (*DB, error) {
+	path, ok := strings.CutPrefix(source, "sqlite:")
+	if !ok || path == "" {
+		scheme, _, _ := strings.Cut(source, ":")
+		return nil, fmt.Errorf("database URL of kind %q: it must be sqlite:PATH", scheme)
+	}
+	db := &DB{dialect: sqliteDialect, now: o.Now}
+	if db.now == nil {
+		db.now = time.Now
+	}
+	if err := db.openSQLite(path, o.Create); err != nil {
+		return nil, err
+	}
+	if err := db.migrate(ctx, o.Create); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func (db *DB) openSQLite(path string, create bool) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if !create {
+			return fmt.Errorf("%s: %w", path, ErrNoDatabase)
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		// Buyers' names are in it: for the owner's eyes.
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return err
+		}
+		f.Close()
+	}
+	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
+	// a commit that was answered survives a loss of power.
+	pragmas := url.Values{"_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+	}}
+	name := func(extra string) string {
+		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+		return u.String() + "?" + pragmas.Encode() + extra
+	}
+	var err error
+	if db.writer, err = sql.Open("sqlite", name("&_txlock=immediate")); err != nil {
+		return err
+	}
+	db.writer.SetMaxOpenConns(1)
+	if db.reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)")); err != nil {
+		db.writer.Close()
+		return err
+	}
+	readers := max(4, 2*runtime.NumCPU())
+	db.reader.SetMaxOpenConns(readers)
+	db.reader.SetMaxIdleConns(readers)
+	db.read = queries.New(db.reader)
+	return nil
+}
+
+// migrate sets up an empty database when create is true, and compares the
+// schema's version with the newest one that this binary knows.
+func (db *DB) migrate(ctx context.Context, create bool) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.Dialect(db.dialect.goose), db.writer, files,
+		goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	have, err := db.schemaVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	sources := p.ListSources()
+	want := sources[len(sources)-1].Version
+	switch {
+	case have == want:
+		return nil
+	case have > want:
+		return fmt.Errorf("%w: the database has schema %d, this keypost knows %d: run a newer keypost", ErrSchema, have, want)
+	case have > 0:
+		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d", ErrSchema, have, want)
+	case !create:
+		return fmt.Errorf("the database is empty: %w", ErrNoDatabase)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		// Another process may have set it up at the same time.
+		if have, again := db.schemaVersion(ctx); again == nil && have == want {
+			return nil
+		}
+		return fmt.Errorf("set up the database: %w", err)
+	}
+	return nil
+}
+
+// schemaVersion is 0 for an empty database. It reads without goose, which
+// would make its table.
+func (db *DB) schemaVersion(ctx context.Context) (v int64, err error) {
+	var tables int
+	if err := db.reader.QueryRowContext(ctx, db.dialect.versions).Scan(&tables); err != nil || tables == 0 {
+		return 0, err
+	}
+	err = db.reader.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied = TRUE").Scan(&v)
+	return v, err
+}
+
+// Close closes the store; what was answered is on disk.
+func (db *DB) Close() error {
+	return errors.Join(db.reader.Close(), db.writer.Close())
+}
+
+// Ping tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	if err := db.reader.QueryRowContext(ctx, "SELECT 1 FROM goose_db_version LIMIT 1").Scan(&one); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Check tells whether the database is whole and keeps what it commits.
+func (db *DB) Check(ctx context.Context) error {
+	if err := db.Ping(ctx); err != nil {
+		return err
+	}
+	return db.dialect.check(ctx, db.writer)
+}

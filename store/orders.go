@@ -1,0 +1,362 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+// errKeyTaken: the order is another delivery's.
+var errKeyTaken = errors.New("the order's key is taken")
+
+// AddOrder adds an order with its outcome. When one of its keys exists
+// already, nothing is added and the order that owns the key is returned with
+// added == false. ErrCodeTaken: nothing was added, one of the codes belongs to
+// another license.
+func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, err error) {
+	saleID := NewID()
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		// Keys first: whoever inserts them owns the order, and a changed
+		// config never turns a duplicate into a held order.
+		for _, k := range n.Keys {
+			err := t.InsertOrderKey(ctx, queries.InsertOrderKeyParams{Hash: k[:], OrderID: n.Order.ID, CreatedAt: t.now})
+			if db.dialect.duplicate(err) {
+				return errKeyTaken
+			}
+			if err != nil {
+				return err
+			}
+		}
+		sale, err := t.addSaleLine(ctx, saleID, n.Order)
+		if err != nil {
+			return err
+		}
+		if err := t.InsertOrder(ctx, orderRow(n, sale, t.now)); err != nil {
+			return err
+		}
+		if o, err = t.settle(ctx, n.Order.ID, n.Outcome); err != nil {
+			return err
+		}
+		return t.addMessage(ctx, n.Message)
+	})
+	if !errors.Is(err, errKeyTaken) {
+		return o, err == nil, err
+	}
+	for _, k := range n.Keys {
+		id, err := db.read.OrderByKey(ctx, k[:])
+		if errors.Is(db.explain(err), ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return Order{}, false, db.explain(err)
+		}
+		o, err := db.Order(ctx, id)
+		// Our own id: an earlier try was applied though it failed.
+		return o, id == n.Order.ID, err
+	}
+	return Order{}, false, fmt.Errorf("%w: an order's key was taken and is gone", ErrUnavailable)
+}
+
+// addSaleLine counts one more line on the order's sale, which it makes first
+// where need be.
+func (t *tx) addSaleLine(ctx context.Context, newID string, o Order) (queries.Sale, error) {
+	line := queries.AddSaleLineParams{UpdatedAt: t.now, Store: o.Store, TransactionFold: o.Fold}
+	n, err := t.AddSaleLine(ctx, line)
+	if err != nil {
+		return queries.Sale{}, err
+	}
+	if n == 0 {
+		err := t.InsertSale(ctx, queries.InsertSaleParams{
+			ID: newID, Store: o.Store, TransactionID: o.Transaction, TransactionFold: o.Fold, CreatedAt: t.now, UpdatedAt: t.now,
+		})
+		if t.db.dialect.duplicate(err) {
+			return queries.Sale{}, errAgain
+		}
+		if err != nil {
+			return queries.Sale{}, err
+		}
+		if _, err := t.AddSaleLine(ctx, line); err != nil {
+			return queries.Sale{}, err
+		}
+	}
+	return t.SaleByFold(ctx, queries.SaleByFoldParams{Store: o.Store, TransactionFold: o.Fold})
+}
+
+func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParams {
+	o := n.Order
+	row := queries.InsertOrderParams{
+		ID: o.ID, SaleID: sale.ID, Line: sale.LineCount, Channel: o.Channel, StoreProduct: o.StoreProduct, Product: o.Product,
+		LicenseType: o.LicenseType, Name: o.Name, Email: o.Email, Price: o.Price, Currency: o.Currency,
+		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit,
+		Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
+	}
+	row.Status, row.Reason = n.Outcome.status()
+	if r := n.Outcome.Reserve; r != nil {
+		row.ReserveToken, row.ReservedUntil, row.Tries = r.Token, micros(r.Until), 1
+	}
+	return row
+}
+
+func (o Outcome) status() (status, reason string) {
+	switch {
+	case o.Held != "":
+		return Held, o.Held
+	case o.Reserve != nil:
+		return Reserved, ""
+	}
+	return Issued, ""
+}
+
+// settle writes what an outcome brings beside the order's own row: licenses
+// and notices. The order comes back as it now is.
+func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, error) {
+	o, err := loadOrder(ctx, t.Queries, orderID)
+	if err != nil {
+		return Order{}, err
+	}
+	for i, c := range out.Codes {
+		l := License{
+			ID: c.ID, OrderID: o.ID, Ordinal: i + 1, Product: o.Product, Code: c.Code,
+			Type: o.LicenseType, Test: o.Test, Limit: o.Limit, ExpiresAt: o.ExpiresAt,
+		}
+		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
+			return Order{}, err
+		}
+	}
+	for _, n := range out.Notices {
+		if err := t.addNotice(ctx, n, orderID); err != nil {
+			return Order{}, err
+		}
+	}
+	if len(out.Codes) == 0 {
+		return o, nil
+	}
+	return loadOrder(ctx, t.Queries, orderID)
+}
+
+func (t *tx) addNotice(ctx context.Context, n Notice, orderID string) error {
+	return t.InsertNotice(ctx, queries.InsertNoticeParams{
+		ID: n.ID, Kind: n.Kind, Audience: n.Audience, OrderID: orderID, NextAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
+	})
+}
+
+func (t *tx) addMessage(ctx context.Context, m Message) error {
+	return t.InsertMessage(ctx, queries.InsertMessageParams{
+		ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: m.Reason, OrderID: m.OrderID, Raw: append([]byte{}, m.Raw...), CreatedAt: t.now,
+	})
+}
+
+// AddMessage keeps a message that made no order.
+func (db *DB) AddMessage(ctx context.Context, m Message) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMessage(ctx, m) })
+}
+
+// AddNotice puts a notice about an order into the outbox.
+func (db *DB) AddNotice(ctx context.Context, orderID string, n Notice, actor string) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := t.addNotice(ctx, n, orderID); err != nil {
+			return err
+		}
+		return t.audit(ctx, actor, "order.resend", orderID, n.Kind+" to "+n.Audience)
+	})
+}
+
+// Order reads one order with its licenses; ErrNotFound.
+func (db *DB) Order(ctx context.Context, id string) (Order, error) {
+	o, err := loadOrder(ctx, db.read, id)
+	return o, db.explain(err)
+}
+
+func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error) {
+	row, err := q.OrderByID(ctx, id)
+	if err != nil {
+		return Order{}, err
+	}
+	r := row.Order
+	o := Order{
+		ID: r.ID, Channel: r.Channel, Store: row.Store, Transaction: row.TransactionID, Fold: row.TransactionFold, Line: r.Line,
+		StoreProduct: r.StoreProduct, Product: r.Product, LicenseType: r.LicenseType, Name: r.Name, Email: r.Email,
+		Price: r.Price, Currency: r.Currency, OEMSeed: r.OemSeed, Quantity: r.Quantity, Limit: r.SeatMax,
+		ExpiresAt: timeOrNil(r.ExpiresAt), Test: r.Test, EightBit: r.EightBit, Status: r.Status, Reason: r.Reason, Prose: r.Prose,
+		ReservedUntil: fromMicros(r.ReservedUntil), Tries: r.Tries, CreatedAt: fromMicros(r.CreatedAt),
+	}
+	if r.Seeds != "" {
+		if err := json.Unmarshal([]byte(r.Seeds), &o.Seeds); err != nil {
+			return Order{}, fmt.Errorf("order %s: seeds: %w", id, err)
+		}
+	}
+	events, err := q.MoneyEventsOfLine(ctx, queries.MoneyEventsOfLineParams{SaleID: r.SaleID, Line: r.Line})
+	if err != nil {
+		return Order{}, err
+	}
+	o.Refunded = len(events) > 0 // refunds are the only kind so far
+	licenses, err := q.LicensesOfOrder(ctx, id)
+	if err != nil {
+		return Order{}, err
+	}
+	for _, l := range licenses {
+		o.Licenses = append(o.Licenses, license(l))
+	}
+	return o, nil
+}
+
+// seedText keeps apart the seeds that a channel does not know ("") from none ("[]").
+func seedText(seeds []string) string {
+	if seeds == nil {
+		return ""
+	}
+	b, _ := json.Marshal(seeds) // strings always marshal
+	return string(b)
+}
+
+// ReserveOrder keeps an order for the caller while a generator runs for it:
+// one that is held or rejected (an approval, with its actor), or one whose
+// reservation has run out. Its product and limit are fixed by it. ErrState:
+// the order is issued, or reserved by somebody else.
+func (db *DB) ReserveOrder(ctx context.Context, id, product string, limit int, r Reservation, actor string) (o Order, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.ReserveOrder(ctx, queries.ReserveOrderParams{
+			Product: product, SeatMax: limit, ReserveToken: r.Token, ReservedUntil: micros(r.Until), UpdatedAt: t.now,
+			ID: id, ReservedUntil_2: t.now,
+		})
+		if err := one(n, err, ErrState); err != nil {
+			return err
+		}
+		if actor != "" {
+			if err := t.audit(ctx, actor, "order.approve", id, product); err != nil {
+				return err
+			}
+		}
+		o, err = loadOrder(ctx, t.Queries, id)
+		return err
+	})
+	return o, err
+}
+
+// FinishOrder settles a reserved order. ErrStale: the reservation is not the
+// caller's any more; ErrCodeTaken: draw other codes and call again.
+func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o Order, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		status, reason := out.status()
+		n, err := t.SettleOrder(ctx, queries.SettleOrderParams{
+			Status: status, Reason: reason, Prose: out.Prose, UpdatedAt: t.now, ID: id, ReserveToken: token,
+		})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			// Perhaps an earlier try of ours was applied though it failed.
+			if o, err = loadOrder(ctx, t.Queries, id); err != nil {
+				return err
+			}
+			if len(out.Codes) > 0 && len(o.Licenses) > 0 && o.Licenses[0].ID == out.Codes[0].ID {
+				return nil
+			}
+			return ErrStale
+		}
+		if sale, err := t.OrderByID(ctx, id); err != nil {
+			return err
+		} else if _, err := t.TouchSale(ctx, queries.TouchSaleParams{UpdatedAt: t.now, ID: sale.Order.SaleID}); err != nil {
+			return err
+		}
+		o, err = t.settle(ctx, id, out)
+		return err
+	})
+	return o, err
+}
+
+// ReleaseOrder gives a reservation back after a failure; the order can be
+// reserved again from then on.
+func (db *DB) ReleaseOrder(ctx context.Context, id string, r Reservation) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.ReleaseOrder(ctx, queries.ReleaseOrderParams{
+			ReservedUntil: micros(r.Until), UpdatedAt: t.now, ID: id, ReserveToken: r.Token,
+		})
+		return one(n, err, ErrStale)
+	})
+}
+
+// StaleOrders are the reserved orders that nobody works on any more, oldest
+// first, at most limit.
+func (db *DB) StaleOrders(ctx context.Context, limit int) ([]string, error) {
+	ids, err := db.read.StaleOrders(ctx, queries.StaleOrdersParams{ReservedUntil: micros(db.now()), Limit: int32(limit)})
+	return ids, db.explain(err)
+}
+
+// RejectOrder closes a held order without codes. ErrState: it is not held.
+func (db *DB) RejectOrder(ctx context.Context, id, actor string) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.RejectOrder(ctx, queries.RejectOrderParams{UpdatedAt: t.now, ID: id})
+		if err := one(n, err, ErrState); err != nil {
+			return err
+		}
+		return t.audit(ctx, actor, "order.reject", id, "")
+	})
+}
+
+// RefundOrder notes that all of an order's money went back, and revokes its
+// licenses. A second call changes nothing.
+func (db *DB) RefundOrder(ctx context.Context, id, actor string) (o Order, err error) {
+	eventID := NewID()
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		row, err := t.OrderByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if _, err := t.TouchSale(ctx, queries.TouchSaleParams{UpdatedAt: t.now, ID: row.Order.SaleID}); err != nil {
+			return err
+		}
+		err = t.InsertMoneyEvent(ctx, queries.InsertMoneyEventParams{
+			ID: eventID, SaleID: row.Order.SaleID, Line: row.Order.Line, Kind: "refund", Reference: "manual", CreatedAt: t.now,
+		})
+		if err != nil && !db.dialect.duplicate(err) {
+			return err
+		}
+		if db.dialect.duplicate(err) {
+			o, err = loadOrder(ctx, t.Queries, id)
+			return err
+		}
+		licenses, err := t.LicensesOfOrder(ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, l := range licenses {
+			if err := t.addReason(ctx, l.ID, reason{"refund", "manual", Revoked}); err != nil {
+				return err
+			}
+		}
+		if err := t.audit(ctx, actor, "order.refund", id, ""); err != nil {
+			return err
+		}
+		o, err = loadOrder(ctx, t.Queries, id)
+		return err
+	})
+	return o, err
+}
+
+func (t *tx) audit(ctx context.Context, actor, action, subject, detail string) error {
+	return t.InsertAudit(ctx, queries.InsertAuditParams{
+		ID: NewID(), Actor: actor, Action: action, Subject: subject, Detail: detail, CreatedAt: t.now,
+	})
+}
+
+// Notices are those about an order, oldest first.
+func (db *DB) Notices(ctx context.Context, orderID string) (list []Notice, err error) {
+	rows, err := db.read.NoticesOfOrder(ctx, orderID)
+	for _, r := range rows {
+		list = append(list, Notice{r.ID, r.Kind, r.Audience, r.Status})
+	}
+	return list, db.explain(err)
+}
+
+// Messages are those that an order came by, oldest first.
+func (db *DB) Messages(ctx context.Context, orderID string) (list []Message, err error) {
+	rows, err := db.read.MessagesOfOrder(ctx, orderID)
+	for _, r := range rows {
+		list = append(list, Message{r.ID, r.Channel, r.Verdict, r.Reason, r.OrderID, r.Raw})
+	}
+	return list, db.explain(err)
+}

@@ -1,0 +1,73 @@
+-- name: InsertOrderKey :exec
+INSERT INTO order_key (hash, order_id, created_at) VALUES (?, ?, ?);
+
+-- name: OrderByKey :one
+SELECT order_id FROM order_key WHERE hash = ?;
+
+-- name: SaleByFold :one
+SELECT * FROM sale WHERE store = ? AND transaction_fold = ?;
+
+-- name: InsertSale :exec
+INSERT INTO sale (id, store, transaction_id, transaction_fold, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: TouchSale :execrows
+UPDATE sale SET updated_at = ? WHERE id = ?;
+
+-- name: AddSaleLine :execrows
+UPDATE sale SET line_count = line_count + 1, updated_at = ? WHERE store = ? AND transaction_fold = ?;
+
+-- name: InsertOrder :exec
+INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: OrderByID :one
+SELECT sqlc.embed(orders), sale.store, sale.transaction_id, sale.transaction_fold
+FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?;
+
+-- name: LicensesOfOrder :many
+SELECT * FROM license WHERE order_id = ? AND replaced = FALSE ORDER BY ordinal;
+
+-- name: ReserveOrder :execrows
+-- tries before status: MySQL evaluates from left to right with what it has set.
+UPDATE orders SET tries = CASE WHEN status = 'reserved' THEN tries + 1 ELSE 1 END, status = 'reserved',
+  product = ?, seat_max = ?, reserve_token = ?, reserved_until = ?, updated_at = ?
+WHERE id = ? AND (status IN ('held', 'rejected') OR (status = 'reserved' AND reserved_until <= ?));
+
+-- name: SettleOrder :execrows
+UPDATE orders SET status = ?, reason = ?, prose = ?, reserve_token = '', reserved_until = 0, updated_at = ?
+WHERE id = ? AND status = 'reserved' AND reserve_token = ?;
+
+-- name: ReleaseOrder :execrows
+UPDATE orders SET reserved_until = ?, updated_at = ? WHERE id = ? AND status = 'reserved' AND reserve_token = ?;
+
+-- name: RejectOrder :execrows
+UPDATE orders SET status = 'rejected', updated_at = ? WHERE id = ? AND status = 'held';
+
+-- name: StaleOrders :many
+SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY reserved_until LIMIT ?;
+
+-- name: InsertMoneyEvent :exec
+INSERT INTO money_event (id, sale_id, line, kind, reference, amount, currency, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: MoneyEventsOfLine :many
+SELECT * FROM money_event WHERE sale_id = ? AND line IN (0, ?) ORDER BY id;
+
+-- name: InsertNotice :exec
+INSERT INTO outbox (id, kind, audience, order_id, status, next_at, created_at, updated_at)
+VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?);
+
+-- name: NoticesOfOrder :many
+SELECT * FROM outbox WHERE order_id = ? ORDER BY id;
+
+-- name: InsertMessage :exec
+INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: MessagesOfOrder :many
+SELECT * FROM message WHERE order_id = ? ORDER BY id;
+
+-- name: InsertAudit :exec
+INSERT INTO audit (id, actor, action, subject, detail, created_at) VALUES (?, ?, ?, ?, ?, ?);

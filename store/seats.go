@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+func activation(r queries.Activation) Activation {
+	return Activation{
+		ID: r.ID, License: r.LicenseID, FPMAC: r.FpMac, Salt: r.Salt, FPHash: r.FpHash, LeaseID: r.LeaseID,
+		LeaseIssued: fromMicros(r.LeaseIssuedAt), LeaseExpires: fromMicros(r.LeaseExpiresAt),
+		Machine: Machine{r.MachineName, r.Platform, r.AppVersion}, CreatedAt: fromMicros(r.CreatedAt),
+	}
+}
+
+// usable tells why a license may not be used now: ErrRevoked, ErrSuspended, ErrExpired.
+func (l License) usable(now time.Time) error {
+	switch {
+	case l.Status == Revoked:
+		return ErrRevoked
+	case l.Status == Suspended:
+		return ErrSuspended
+	case l.ExpiresAt != nil && !l.ExpiresAt.After(now):
+		return ErrExpired
+	}
+	return nil
+}
+
+// errKnown: the machine has a seat already.
+var errKnown = errors.New("the machine is known")
+
+// Activate gives a machine a seat on a license, or finds the one that it has:
+// the activation that comes back is the stored one, and the license as it is
+// afterwards. ErrLimit, ErrRevoked, ErrSuspended and ErrExpired come with the
+// license.
+func (db *DB) Activate(ctx context.Context, a Activation) (Activation, License, error) {
+	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		err := t.InsertActivation(ctx, queries.InsertActivationParams{
+			ID: a.ID, LicenseID: a.License, FpMac: a.FPMAC, Salt: a.Salt, FpHash: a.FPHash,
+			LeaseID: a.LeaseID, LeaseIssuedAt: micros(a.LeaseIssued), LeaseExpiresAt: micros(a.LeaseExpires),
+			MachineName: a.Machine.Name, Platform: a.Machine.Platform, AppVersion: a.Machine.AppVersion, CreatedAt: t.now,
+		})
+		if db.dialect.duplicate(err) {
+			return errKnown
+		}
+		if err != nil {
+			return err
+		}
+		// One UPDATE decides on the seat: nothing to look up, nothing to lock.
+		n, err := t.TakeSeat(ctx, queries.TakeSeatParams{ID: a.License, ExpiresAt: nullMicros(t.now)})
+		return one(n, err, ErrLimit)
+	})
+	if err != nil && !errors.Is(err, errKnown) && !errors.Is(err, ErrLimit) {
+		return Activation{}, License{}, err
+	}
+	l, readErr := db.license(ctx, a.License)
+	if readErr != nil {
+		return Activation{}, License{}, readErr
+	}
+	if why := l.usable(db.now()); why != nil {
+		return Activation{}, l, why
+	}
+	if errors.Is(err, ErrLimit) {
+		return Activation{}, l, ErrLimit
+	}
+	r, err := db.read.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
+	return activation(r), l, db.explain(err)
+}
+
+// FindActivation finds a machine's seat on a license and checks that the
+// license may be used; ErrNotFound where the machine has none, with the license.
+func (db *DB) FindActivation(ctx context.Context, l License, fpmac []byte) (Activation, error) {
+	if err := l.usable(db.now()); err != nil {
+		return Activation{}, err
+	}
+	r, err := db.read.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: l.ID, FpMac: fpmac})
+	return activation(r), db.explain(err)
+}
+
+// RenewLease writes a new lease over the one that the caller saw. When two
+// renew at once, the first one's lease comes back to both.
+func (db *DB) RenewLease(ctx context.Context, a Activation, seen string) (Activation, error) {
+	var out Activation
+	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.RenewLease(ctx, queries.RenewLeaseParams{
+			LeaseID: a.LeaseID, LeaseIssuedAt: micros(a.LeaseIssued), LeaseExpiresAt: micros(a.LeaseExpires), ID: a.ID, LeaseID_2: seen,
+		})
+		if err != nil {
+			return err
+		}
+		r, err := t.ActivationByID(ctx, a.ID)
+		out = activation(r)
+		return err
+	})
+	return out, err
+}
+
+// Deactivate takes a machine's seat away, if it has one; the license comes
+// back as it is afterwards.
+func (db *DB) Deactivate(ctx context.Context, licenseID string, fpmac []byte) (l License, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		// The row that goes gates the decrement.
+		n, err := t.DeleteActivation(ctx, queries.DeleteActivationParams{LicenseID: licenseID, FpMac: fpmac})
+		if err != nil {
+			return err
+		}
+		l, err = t.releaseSeats(ctx, licenseID, n)
+		return err
+	})
+	return l, err
+}
+
+// ResetLicense takes all machines off a license.
+func (db *DB) ResetLicense(ctx context.Context, id, actor string) (License, error) {
+	return db.change(ctx, id, actor, "license.reset", func(ctx context.Context, t *tx) error {
+		n, err := t.DeleteActivations(ctx, id)
+		if err != nil {
+			return err
+		}
+		_, err = t.releaseSeats(ctx, id, n)
+		return err
+	})
+}
+
+func (t *tx) releaseSeats(ctx context.Context, licenseID string, n int64) (License, error) {
+	if n > 0 {
+		if _, err := t.ReleaseSeats(ctx, queries.ReleaseSeatsParams{Used: int(n), UpdatedAt: t.now, ID: licenseID}); err != nil {
+			return License{}, err
+		}
+	}
+	r, err := t.LicenseByID(ctx, licenseID)
+	return license(r), err
+}
+
+// Activations are the machines on a license, oldest first.
+func (db *DB) Activations(ctx context.Context, licenseID string) (list []Activation, err error) {
+	rows, err := db.read.ActivationsOfLicense(ctx, licenseID)
+	for _, r := range rows {
+		list = append(list, activation(r))
+	}
+	return list, db.explain(err)
+}
+
+func (db *DB) license(ctx context.Context, id string) (License, error) {
+	r, err := db.read.LicenseByID(ctx, id)
+	return license(r), db.explain(err)
+}

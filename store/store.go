@@ -1,0 +1,162 @@
+// Package store keeps everything Keypost must not lose: sales and their
+// orders, licenses and the machines activated on them, raw messages, notices
+// to send, signing keys and the audit log.
+//
+// An exported method is one unit of work and owns its transaction. What is
+// unique is decided by inserting, never by looking first; every id is made
+// before the transaction, so that a retry can tell its own work from
+// another's. Facts come back as the sentinels below; whatever else goes wrong
+// is [ErrUnavailable], and the same call may be made again.
+//
+// The SQL is written once, for SQLite and MySQL alike (queries/*.sql); what
+// differs between the two sits in dialect.go.
+package store
+
+import (
+	"errors"
+	"time"
+)
+
+// Facts that a caller may want to tell apart.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrCodeTaken   = errors.New("the code exists already")
+	ErrStale       = errors.New("another process has taken this over")
+	ErrLimit       = errors.New("all seats are taken")
+	ErrRevoked     = errors.New("the license is revoked")
+	ErrSuspended   = errors.New("the license is suspended")
+	ErrExpired     = errors.New("the license has expired")
+	ErrState       = errors.New("the order's status does not allow this")
+	ErrUnavailable = errors.New("the database does not answer")
+)
+
+// A Key identifies an order: SHA-256 over what the store calls it.
+type Key [32]byte
+
+// Order statuses.
+const (
+	Reserved = "reserved" // a generator is at work on it
+	Issued   = "issued"
+	Held     = "held" // a person must judge it
+	Rejected = "rejected"
+)
+
+// An Order is one line of a sale, and all that a reply is rendered from.
+type Order struct {
+	ID, Channel, Store string
+	Transaction        string // as first received
+	Fold               string // Transaction as the store folds it; unique per store
+	Line               int    // within the sale, from 1 in order of arrival
+	StoreProduct       string // what the store calls the product
+	Product            string // "" while unknown
+	LicenseType        string
+	Name, Email        string // the licensee; may be empty
+	Price, Currency    string // of one copy, decimal text; "" where the channel does not know
+	Seeds              []string
+	OEMSeed            string
+	Quantity, Limit    int        // Limit: seats a code, 0 none
+	ExpiresAt          *time.Time // when its licenses end; nil: never
+	Test               bool
+	EightBit           bool   // replies may carry bytes beyond ASCII
+	Status, Reason     string // Reason: why it is held
+	Prose              string // what a held order's buyer reads
+	ReservedUntil      time.Time
+	Tries              int // reservations so far
+	Refunded           bool
+	CreatedAt          time.Time
+	Licenses           []License // those in force, in order
+}
+
+// License statuses, from best to worst.
+const (
+	Active    = "active"
+	Suspended = "suspended"
+	Revoked   = "revoked"
+)
+
+// A License is one activation code with its policy.
+type License struct {
+	ID, OrderID, Product, Code, Type string
+	Ordinal                          int // which of its order's codes, from 1
+	Status                           string
+	Test, Replaced                   bool
+	Limit, Used                      int        // seats; Limit 0 is no limit
+	ExpiresAt                        *time.Time // nil: never
+	CreatedAt                        time.Time
+	Order                            OrderRef // filled by [DB.Licenses] alone
+	Generation                       int      // 0, and one more for each replacement
+}
+
+// An OrderRef is an order as a person names it.
+type OrderRef struct {
+	Store, Transaction string
+	Line               int
+}
+
+// A Machine is what the software tells of where it runs; each at most 256 bytes.
+type Machine struct{ Name, Platform, AppVersion string }
+
+// An Activation is one machine on one license.
+type Activation struct {
+	ID, License               string
+	FPMAC, Salt, FPHash       []byte
+	LeaseID                   string
+	LeaseIssued, LeaseExpires time.Time // zero: no lease
+	Machine                   Machine
+	CreatedAt                 time.Time
+}
+
+// Verdicts on a message.
+const (
+	VerdictAccepted  = "accepted"
+	VerdictDuplicate = "duplicate"
+	VerdictHeld      = "held"
+	VerdictRefused   = "refused"
+)
+
+// A Message is one raw post or mail as it came, less its secrets.
+type Message struct {
+	ID, Channel, Verdict, Reason string
+	OrderID                      string // "": none
+	Raw                          []byte
+}
+
+// Notice kinds and audiences. An audience becomes an address when the notice
+// is sent, so that a corrected address is used.
+const (
+	NoticeCodes = "codes"
+	NoticeHeld  = "held"
+	ToBuyer     = "buyer"
+	ToVendor    = "vendor"
+	ToTest      = "test" // the vendor's in-house address for test orders
+)
+
+// A Notice is an outbox row; it is rendered when it is sent.
+type Notice struct{ ID, Kind, Audience, Status string }
+
+// A NewLicense is a code that a generator made.
+type NewLicense struct{ ID, Code string }
+
+// A Reservation keeps an order for one process while its generator runs.
+type Reservation struct {
+	Token string
+	Until time.Time
+}
+
+// An Outcome is what the desk decided on an order: exactly one of Codes, Held
+// (a reason) and Reserve is set.
+type Outcome struct {
+	Codes   []NewLicense
+	Held    string
+	Prose   string
+	Reserve *Reservation
+	Notices []Notice
+}
+
+// A NewOrder is an order to be added; all ids in it are made by the caller.
+type NewOrder struct {
+	Order   Order
+	Keys    []Key
+	Message Message
+	Outcome Outcome
+}

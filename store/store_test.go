@@ -1,0 +1,416 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A backend opens an empty database; the suite runs on each.
+type backend struct {
+	name string
+	open func(t *testing.T) (first, second *DB) // two openings of one database
+}
+
+var backends = []backend{{"sqlite", func(t *testing.T) (*DB, *DB) {
+	source := "sqlite:" + filepath.Join(t.TempDir(), "a b?%20.db")
+	return mustOpen(t, source, Options{Create: true}), mustOpen(t, source, Options{})
+}}}
+
+func mustOpen(t *testing.T, source string, o Options) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), source, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// each runs a test on every backend.
+func each(t *testing.T, test func(t *testing.T, db, other *DB)) {
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) {
+			db, other := b.open(t)
+			test(t, db, other)
+		})
+	}
+}
+
+// newOrder is an order of transaction txn with its codes.
+func newOrder(txn, key string, codes ...string) NewOrder {
+	n := NewOrder{
+		Order: Order{
+			ID: NewID(), Channel: "kagi", Store: "kagi", Transaction: txn, Fold: txn, StoreProduct: "Product_Name", Product: "demo",
+			LicenseType: "single", Name: "Fred", Email: "fred@example.com", Price: "149.000", Currency: "USD",
+			Seeds: []string{"a=b"}, Quantity: len(codes), Limit: 3,
+		},
+		Keys:    []Key{sha256.Sum256([]byte(key))},
+		Message: Message{ID: NewID(), Channel: "kagi", Verdict: VerdictAccepted, Raw: []byte("raw")},
+	}
+	for _, c := range codes {
+		n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{NewID(), c})
+	}
+	n.Message.OrderID = n.Order.ID
+	return n
+}
+
+func mustAdd(t *testing.T, db *DB, n NewOrder) Order {
+	t.Helper()
+	o, added, err := db.AddOrder(t.Context(), n)
+	if err != nil || !added {
+		t.Fatalf("AddOrder = added %v, %v", added, err)
+	}
+	return o
+}
+
+func codesOf(o Order) (list []string) {
+	for _, l := range o.Licenses {
+		list = append(list, l.Code)
+	}
+	return list
+}
+
+func TestAddOrder(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		n := newOrder("T1", "k1", "AAA-1", "AAA-2")
+		expires := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+		n.Order.ExpiresAt = &expires
+		o := mustAdd(t, db, n)
+		want := n.Order
+		want.Status, want.Line = Issued, 1
+		want.CreatedAt, want.Licenses = o.CreatedAt, o.Licenses
+		if diff := cmp.Diff(want, o); diff != "" {
+			t.Error(diff)
+		}
+		if l := o.Licenses[1]; l.Code != "AAA-2" || l.Ordinal != 2 || l.Status != Active || l.Limit != 3 || !l.ExpiresAt.Equal(expires) {
+			t.Errorf("second license = %+v", l)
+		}
+
+		// The same key again, from another process: nothing is added.
+		again, added, err := other.AddOrder(t.Context(), newOrder("T1", "k1", "BBB"))
+		if err != nil || added {
+			t.Fatalf("a duplicate: added %v, %v", added, err)
+		}
+		if diff := cmp.Diff(o, again); diff != "" {
+			t.Error(diff)
+		}
+		// The same call again, as after an error that was none: it is ours.
+		if _, added, err := db.AddOrder(t.Context(), n); err != nil || !added {
+			t.Errorf("our own order again: added %v, %v", added, err)
+		}
+		if _, err := db.FindLicense(t.Context(), "demo", "BBB"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a duplicate's code was kept: %v", err)
+		}
+		// Another order of the sale is its next line.
+		if o := mustAdd(t, db, newOrder("T1", "k2", "CCC")); o.Line != 2 {
+			t.Errorf("second order's line = %d", o.Line)
+		}
+	})
+}
+
+func TestAddOrderUndoesAllWhenACodeIsTaken(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		mustAdd(t, db, newOrder("T1", "k1", "ABC-DEF"))
+		// Case, spaces and dashes do not count.
+		_, _, err := db.AddOrder(t.Context(), newOrder("T2", "k2", "fine", " abcd-ef"))
+		if !errors.Is(err, ErrCodeTaken) {
+			t.Fatalf("a taken code: %v", err)
+		}
+		if _, err := db.FindLicense(t.Context(), "demo", "fine"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a license of the undone order: %v", err)
+		}
+		if o := mustAdd(t, db, newOrder("T2", "k2", "other")); o.Line != 1 {
+			t.Errorf("the undone order left its line: %d", o.Line)
+		}
+		// Another product may have the same code.
+		n := newOrder("T3", "k3", "ABC-DEF")
+		n.Order.Product = "other"
+		mustAdd(t, db, n)
+	})
+}
+
+func TestAddOrderRace(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		var mu sync.Mutex
+		added, codes := 0, map[string]int{}
+		parallel(16, func(i int) {
+			use := []*DB{db, other}[i%2]
+			o, mine, err := use.AddOrder(context.Background(), newOrder("T", "k", fmt.Sprintf("CODE-%d", i)))
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if mine {
+				added++
+			}
+			codes[o.Licenses[0].Code]++
+		})
+		if added != 1 || len(codes) != 1 {
+			t.Errorf("%d of 16 equal orders were added, with codes %v", added, codes)
+		}
+	})
+}
+
+func parallel(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { do(i) })
+	}
+	wg.Wait()
+}
+
+func TestReserveAndFinish(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		ctx := t.Context()
+		now := time.Now()
+		n := newOrder("T", "k")
+		n.Order.Quantity = 1
+		n.Outcome.Reserve = &Reservation{NewID(), now.Add(time.Hour)}
+		o := mustAdd(t, db, n)
+		if o.Status != Reserved || o.Tries != 1 {
+			t.Fatalf("reserved order = %+v", o)
+		}
+		mine := Reservation{NewID(), now.Add(time.Hour)}
+		if _, err := other.ReserveOrder(ctx, o.ID, "demo", 3, mine, ""); !errors.Is(err, ErrState) {
+			t.Errorf("a reservation in force was taken over: %v", err)
+		}
+		if ids, err := db.StaleOrders(ctx, 10); err != nil || len(ids) != 0 {
+			t.Errorf("stale orders = %v, %v", ids, err)
+		}
+
+		// It is given back, and another process takes over.
+		if err := db.ReleaseOrder(ctx, o.ID, Reservation{n.Outcome.Reserve.Token, now.Add(-time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := db.StaleOrders(ctx, 10); err != nil || !slices.Equal(ids, []string{o.ID}) {
+			t.Errorf("stale orders = %v, %v", ids, err)
+		}
+		taken, err := other.ReserveOrder(ctx, o.ID, "demo", 3, mine, "")
+		if err != nil || taken.Tries != 2 {
+			t.Fatalf("take over = %+v, %v", taken, err)
+		}
+		out := Outcome{Codes: []NewLicense{{NewID(), "LATE"}}}
+		if _, err := db.FinishOrder(ctx, o.ID, n.Outcome.Reserve.Token, out); !errors.Is(err, ErrStale) {
+			t.Errorf("the first process finished after it was taken over: %v", err)
+		}
+		good := Outcome{Codes: []NewLicense{{NewID(), "GOOD"}}}
+		for range 2 { // again, as after an error that was none
+			done, err := other.FinishOrder(ctx, o.ID, mine.Token, good)
+			if err != nil || done.Status != Issued || !slices.Equal(codesOf(done), []string{"GOOD"}) {
+				t.Fatalf("finish = %+v, %v", done, err)
+			}
+		}
+		if _, err := db.FindLicense(ctx, "demo", "LATE"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the late code: %v", err)
+		}
+	})
+}
+
+func TestHeldApprovedRejected(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		n := newOrder("T", "k")
+		n.Order.Quantity, n.Order.Product = 1, ""
+		n.Outcome = Outcome{Held: "unknown_product", Prose: "wait", Notices: []Notice{{ID: NewID(), Kind: NoticeHeld, Audience: ToVendor}}}
+		o := mustAdd(t, db, n)
+		if o.Status != Held || o.Reason != "unknown_product" || o.Prose != "wait" || len(o.Licenses) != 0 {
+			t.Fatalf("held order = %+v", o)
+		}
+		if err := db.RejectOrder(ctx, o.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.RejectOrder(ctx, o.ID, "test"); !errors.Is(err, ErrState) {
+			t.Errorf("rejected twice: %v", err)
+		}
+		r := Reservation{NewID(), time.Now().Add(time.Hour)}
+		if o, err := db.ReserveOrder(ctx, o.ID, "demo", 5, r, "test"); err != nil || o.Tries != 1 || o.Product != "demo" {
+			t.Fatalf("approve = %+v, %v", o, err)
+		}
+		done, err := db.FinishOrder(ctx, o.ID, r.Token, Outcome{Codes: []NewLicense{{NewID(), "X"}}, Prose: "wait"})
+		if err != nil || done.Status != Issued || done.Reason != "" || done.Licenses[0].Limit != 5 {
+			t.Fatalf("finish = %+v, %v", done, err)
+		}
+		if _, err := db.ReserveOrder(ctx, o.ID, "demo", 5, r, "test"); !errors.Is(err, ErrState) {
+			t.Errorf("an issued order was reserved: %v", err)
+		}
+		var actions []string
+		rows, err := db.reader.QueryContext(ctx, "SELECT action FROM audit ORDER BY id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var a string
+			if err := rows.Scan(&a); err != nil {
+				t.Fatal(err)
+			}
+			actions = append(actions, a)
+		}
+		if !slices.Equal(actions, []string{"order.reject", "order.approve"}) {
+			t.Errorf("audit = %v", actions)
+		}
+	})
+}
+
+func TestStatusIsTheWorstReason(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		o := mustAdd(t, db, newOrder("T", "k", "CODE"))
+		id := o.Licenses[0].ID
+		want := func(step, status string, l License, err error) {
+			t.Helper()
+			if err != nil || l.Status != status {
+				t.Fatalf("%s: status %q, %v; want %q", step, l.Status, err, status)
+			}
+		}
+		l, err := db.SuspendLicense(ctx, id, "test")
+		want("suspend", Suspended, l, err)
+		l, err = db.RevokeLicense(ctx, id, "test")
+		want("revoke", Revoked, l, err)
+		l, err = db.SuspendLicense(ctx, id, "test")
+		want("suspend a revoked one", Revoked, l, err)
+		for range 2 {
+			refunded, err := db.RefundOrder(ctx, o.ID, "test")
+			if err != nil || !refunded.Refunded || refunded.Status != Issued {
+				t.Fatalf("refund = %+v, %v", refunded, err)
+			}
+		}
+		l, err = db.RestoreLicense(ctx, id, "test")
+		want("restore leaves the refund", Revoked, l, err)
+		reasons, err := db.Reasons(ctx, id)
+		if err != nil || !slices.Equal(reasons, []string{"refund"}) {
+			t.Errorf("reasons = %v, %v", reasons, err)
+		}
+		if _, err := db.RevokeLicense(ctx, NewID(), "test"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("revoke nothing: %v", err)
+		}
+	})
+}
+
+func TestCodesAfterARefundAreBornRevoked(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		n := newOrder("T", "k")
+		n.Order.Quantity = 1
+		n.Outcome = Outcome{Reserve: &Reservation{NewID(), time.Now().Add(time.Hour)}}
+		o := mustAdd(t, db, n)
+		if _, err := db.RefundOrder(t.Context(), o.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		done, err := db.FinishOrder(t.Context(), o.ID, n.Outcome.Reserve.Token, Outcome{Codes: []NewLicense{{NewID(), "C"}}})
+		if err != nil || done.Licenses[0].Status != Revoked {
+			t.Errorf("finish after the refund = %+v, %v", done, err)
+		}
+	})
+}
+
+func TestReplaceLicense(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		o := mustAdd(t, db, newOrder("T", "k", "OLD", "OTHER"))
+		old := o.Licenses[0]
+		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "other"}, "test"); !errors.Is(err, ErrCodeTaken) {
+			t.Fatalf("replace by a taken code: %v", err)
+		}
+		next := NewLicense{NewID(), "NEW"}
+		for range 2 { // again, as after an error that was none
+			l, err := db.ReplaceLicense(ctx, old.ID, next, "test")
+			if err != nil || l.Code != "NEW" || l.Status != Active || l.Ordinal != 1 || l.Limit != 3 {
+				t.Fatalf("replace = %+v, %v", l, err)
+			}
+		}
+		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "NEWER"}, "test"); !errors.Is(err, ErrStale) {
+			t.Errorf("replaced twice: %v", err)
+		}
+		o, err := db.Order(ctx, o.ID)
+		if err != nil || !slices.Equal(codesOf(o), []string{"NEW", "OTHER"}) {
+			t.Errorf("the order's codes = %v, %v", codesOf(o), err)
+		}
+		if l, err := db.FindLicense(ctx, "demo", "OLD"); err != nil || l.Status != Revoked {
+			t.Errorf("the old code = %+v, %v", l, err)
+		}
+		if l, err := db.RestoreLicense(ctx, old.ID, "test"); err != nil || l.Status != Revoked {
+			t.Errorf("a leaked code came back: %+v, %v", l, err)
+		}
+	})
+}
+
+func TestSearch(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		mustAdd(t, db, newOrder("T1", "k1", "A"))
+		held := newOrder("T2", "k2")
+		held.Outcome = Outcome{Held: "quantity"}
+		mustAdd(t, db, held)
+		mustAdd(t, db, newOrder("T1", "k3", "B"))
+		count := func(f OrderFilter) int {
+			list, err := db.Orders(ctx, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		for _, c := range []struct {
+			f    OrderFilter
+			want int
+		}{
+			{OrderFilter{}, 3},
+			{OrderFilter{Limit: 2}, 2},
+			{OrderFilter{Status: Held}, 1},
+			{OrderFilter{Store: "kagi", Fold: "T1"}, 2},
+			{OrderFilter{Store: "kagi", Fold: "T1", Line: 2}, 1},
+			{OrderFilter{Store: "other"}, 0},
+			{OrderFilter{Product: "demo' OR '1'='1"}, 0},
+		} {
+			if got := count(c.f); got != c.want {
+				t.Errorf("%+v finds %d, want %d", c.f, got, c.want)
+			}
+		}
+		list, err := db.Licenses(ctx, LicenseFilter{Code: "b"})
+		if err != nil || len(list) != 1 || list[0].Order != (OrderRef{"kagi", "T1", 2}) {
+			t.Errorf("license b = %+v, %v", list, err)
+		}
+		if list, err = db.Licenses(ctx, LicenseFilter{Status: Active, Product: "demo", Limit: 1}); err != nil || len(list) != 1 || list[0].Code != "B" {
+			t.Errorf("newest license = %+v, %v", list, err)
+		}
+	})
+}
+
+func TestSigningKeys(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		ctx := t.Context()
+		key := func(id string) SigningKey { return SigningKey{ID: id, Public: []byte(id), Sealed: []byte("s")} }
+		for i, use := range []*DB{db, other} { // the second comes too late and changes nothing
+			if err := use.FirstSigningKeys(ctx, key(fmt.Sprint("a", i)), key(fmt.Sprint("b", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.RotateSigningKeys(ctx, "a0", "b0", key("c"), "test"); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.RotateSigningKeys(ctx, "a0", "b0", key("d"), "test"); !errors.Is(err, ErrStale) {
+			t.Errorf("a rotation from what was: %v", err)
+		}
+		keys, err := db.SigningKeys(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots := map[string]string{}
+		for _, k := range keys {
+			slots[k.ID] = k.Slot
+		}
+		if diff := cmp.Diff(map[string]string{"a0": "a0", "b0": SlotCurrent, "c": SlotNext}, slots); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

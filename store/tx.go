@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+// A tx is one transaction with its one now, in microseconds.
+type tx struct {
+	*queries.Queries
+	db  *DB
+	now int64
+}
+
+// facts are what an error may mean to a caller; everything else is
+// ErrUnavailable.
+var facts = []error{
+	ErrNotFound, ErrCodeTaken, ErrStale, ErrLimit, ErrRevoked, ErrSuspended, ErrExpired, ErrState, errDuplicate,
+	context.Canceled, context.DeadlineExceeded,
+}
+
+// errDuplicate: an INSERT met a row that was there before.
+var errDuplicate = errors.New("duplicate")
+
+// errAgain: another transaction came in between; the next try sees its work.
+var errAgain = errors.New("try again")
+
+// explain makes err one of facts, or ErrUnavailable with err as its cause.
+func (db *DB) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case db.dialect.duplicate(err):
+		return errDuplicate
+	}
+	for _, fact := range facts {
+		if errors.Is(err, fact) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+const writeTries = 8
+
+// write runs fn in a transaction, again from the start when the database says
+// that it may be tried again. A try that came back as an error may have been
+// applied all the same; fn meets its own rows then, and knows them by their ids.
+func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) error {
+	for try := 1; ; try++ {
+		err := db.writeOnce(ctx, fn)
+		if err == nil || !(errors.Is(err, errAgain) || db.dialect.transient(err)) || try == writeTries {
+			return db.explain(err)
+		}
+		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << try))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *tx) error) error {
+	sqlTx, err := db.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer sqlTx.Rollback()
+	if err := fn(ctx, &tx{queries.New(sqlTx), db, micros(db.now())}); err != nil {
+		return err
+	}
+	return sqlTx.Commit()
+}
+
+// one turns the number of rows that an UPDATE found into missing when it is none.
+func one(n int64, err, missing error) error {
+	if err == nil && n == 0 {
+		return missing
+	}
+	return err
+}
+
+func nullTime(t *time.Time) sql.NullInt64 {
+	if t == nil {
+		return sql.NullInt64{}
+	}
+	return nullMicros(micros(*t))
+}
+
+func timeOrNil(us sql.NullInt64) *time.Time {
+	if !us.Valid {
+		return nil
+	}
+	t := fromMicros(us.Int64)
+	return &t
+}
+
+func nullMicros(us int64) sql.NullInt64 { return sql.NullInt64{Int64: us, Valid: true} }
+
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
