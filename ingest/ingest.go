@@ -1,0 +1,99 @@
+// Package ingest is the order desk. Every channel, whatever its protocol, ends
+// in [Desk.Accept] with what it claims of an order; the desk finds out whether
+// it is new, judges it, has its codes made and keeps all of it, exactly once.
+// What a channel answers is rendered from the order that comes back, and from
+// nothing else.
+//
+// identity.go says when two deliveries are one order, judge.go what a person
+// must look at, desk.go how an order gets its codes though a crash may come
+// between any two instructions.
+package ingest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/store"
+)
+
+// Manual is the store and channel of what the vendor issues by hand.
+const Manual = "manual"
+
+// An Order is what a channel claims, unjudged. The channel has authenticated
+// it. Fields are as posted; the desk folds, cuts and judges.
+type Order struct {
+	Channel, Store  string
+	Transaction     string // the store's id of the sale
+	StoreProduct    string // the store's name or id of the product
+	StoreLine       string // the store's id of the line; "" where it has none
+	LicenseType     string
+	Name, Email     string
+	Price, Currency string   // of one copy, decimal text; "" where the channel does not know
+	Seeds           []string // nil where the channel does not know
+	OEMSeed         string
+	Quantity        int
+	ExpiresAt       *time.Time // when the licenses end; nil: never
+	Test            bool
+	EightBit        bool // see [store.Order]
+	Message         store.Message
+}
+
+// Codes says how a product's codes are made: exactly one field is set.
+type Codes struct {
+	Compute keygen.Generator // computes in place
+	Outside keygen.Generator // leaves the process: the order is reserved meanwhile
+}
+
+// A Product is what the desk needs to know of one.
+type Product struct {
+	ID      string
+	Aliases []string // what stores call it; the id is one too
+	Limit   int      // machines a code; 0: no limit
+	Codes   Codes
+}
+
+// A Channel is what the desk needs to know of one.
+type Channel struct {
+	Name        string
+	HeldMessage string // what a held order's buyer reads; "": DefaultHeldMessage
+	MaxQuantity int    // more are held; 0: any
+	MailCodes   bool   // mail codes even where the reply carried them
+}
+
+// DefaultHeldMessage is short and plain: it is printed where a code would be.
+const DefaultHeldMessage = "Your order is being checked by a person. Your activation code will follow by e-mail."
+
+// Config is all that the desk is told; see [Desk.Configure].
+type Config struct {
+	Products []Product
+	Channels map[string]Channel
+}
+
+// Product finds a product by a name that a store uses for it.
+func (c Config) Product(alias string) (Product, bool) {
+	alias = foldAlias(alias)
+	for _, p := range c.Products {
+		if foldAlias(p.ID) == alias {
+			return p, true
+		}
+		for _, a := range p.Aliases {
+			if foldAlias(a) == alias {
+				return p, true
+			}
+		}
+	}
+	return Product{}, false
+}
+
+func (c Config) byID(id string) (Product, bool) {
+	for _, p := range c.Products {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Product{}, false
+}
+
+// foldAlias: people write product names in any case, and so do stores.
+func foldAlias(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
