@@ -7,6 +7,7 @@ require (
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/oklog/ulid/v2 v2.1.2
 	github.com/pressly/goose/v3 v3.27.1
+	golang.org/x/crypto v0.50.0
 	golang.org/x/time v0.16.0
 	modernc.org/sqlite v1.55.0
 )

@@ -1,0 +1,150 @@
+package krps
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"hash/adler32"
+	"regexp"
+	"strings"
+
+	"golang.org/x/crypto/md4" //lint:ignore SA1019 Kagi offered MD4, and vendors agreed on it
+)
+
+// A Digest is a cipher of KRPS 2.0, Table 2, by its name there.
+type Digest string
+
+// ClearText and Adler32 protect nothing: whoever sees one post can forge any.
+const (
+	ClearText Digest = "Clear-Text"
+	Adler32   Digest = "Adler32"
+)
+
+// Weak tells whether whoever reads one post could forge others.
+func (d Digest) Weak() bool { return d == ClearText || d == Adler32 }
+
+// A cipher is a row of the list in KRPS 2.0, Table 2, "Cypher".
+type cipher struct {
+	name Digest
+	sum  func(message []byte) []byte // nil: clear text
+}
+
+func sum(h hash.Hash, message []byte) []byte {
+	h.Write(message)
+	return h.Sum(nil)
+}
+
+// The HMACs have an empty key: the secret is in the message. SHA is SHA-1, as
+// in Java, which Kagi's side was written in.
+var ciphers = []cipher{
+	{ClearText, nil},
+	{"MD5", func(m []byte) []byte { return sum(md5.New(), m) }},
+	{Adler32, func(m []byte) []byte { return sum(adler32.New(), m) }},
+	{"MD2", md2},
+	{"MD4", func(m []byte) []byte { return sum(md4.New(), m) }},
+	{"SHA", func(m []byte) []byte { return sum(sha1.New(), m) }},
+	{"SHA-1", func(m []byte) []byte { return sum(sha1.New(), m) }},
+	{"SHA-256", func(m []byte) []byte { return sum(sha256.New(), m) }},
+	{"SHA-384", func(m []byte) []byte { return sum(sha512.New384(), m) }},
+	{"SHA-512", func(m []byte) []byte { return sum(sha512.New(), m) }},
+	{"HMAC_MD5", func(m []byte) []byte { return sum(hmac.New(md5.New, nil), m) }},
+	{"HMAC_SHA-1", func(m []byte) []byte { return sum(hmac.New(sha1.New, nil), m) }},
+}
+
+// Digests are the names of the ciphers, in the specification's order.
+func Digests() (names []Digest) {
+	for _, c := range ciphers {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9]|with`)
+
+// ParseDigest reads a cipher's name in any case and punctuation: "HMAC with
+// MD5" is HMAC_MD5.
+func ParseDigest(name string) (Digest, error) {
+	fold := func(s string) string { return notInName.ReplaceAllString(lower(s), "") }
+	for _, c := range ciphers {
+		if fold(name) == fold(string(c.name)) {
+			return c.name, nil
+		}
+	}
+	return "", fmt.Errorf("unknown cipher %q: it must be one of %v", name, Digests())
+}
+
+// Password is what Kagi sends as ACG:Password for these fields (KRPS 2.0, "How
+// to calculate the encrypted password").
+func (d Digest) Password(secret string, posted func(name string) string) string {
+	var message strings.Builder
+	message.WriteString(secret) // step 1
+	for _, name := range covered {
+		message.WriteString(posted(name))
+	}
+	for _, c := range ciphers {
+		if c.name == d && c.sum != nil {
+			return hex.EncodeToString(c.sum([]byte(lower(message.String())))) // steps 2 to 4
+		}
+	}
+	return secret
+}
+
+// lower is lower case for ASCII alone: it leaves bytes beyond as they are,
+// whatever they may mean.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// Authenticate tells whether the post is from somebody who has the channel's
+// secret. Its errors are [Bad].
+func (c Channel) Authenticate(p Post) error {
+	if c.UserName != "" && !equal(c.UserName, p.posted["ACG:UserName"]) {
+		return Bad("ACG:UserName is not the one of this channel.")
+	}
+	for _, name := range append([]string{"ACG:Password"}, covered...) {
+		v, ok := p.posted[name]
+		if !ok || v == "" {
+			return badf("%s is missing.", name)
+		}
+		if shape := parameters[name].shape; shape != nil && !shape.re.MatchString(v) {
+			return badf("%s is not %s.", name, shape.want)
+		}
+	}
+	for _, secret := range c.Secrets {
+		if c.Digest.match(c.Digest.Password(secret, p.Posted), p.posted["ACG:Password"]) {
+			return nil
+		}
+	}
+	return badf("ACG:Password does not match: check the secret, and that the cipher is %s on both sides.", c.Digest)
+}
+
+// match compares in constant time. Digests count in any case, Adler32 without
+// leading zeros too; clear text counts byte for byte.
+func (d Digest) match(want, got string) bool {
+	if d != ClearText {
+		got = lower(got)
+	}
+	if d == Adler32 {
+		want, got = strings.TrimLeft(want, "0"), strings.TrimLeft(got, "0")
+	}
+	return equal(want, got)
+}
+
+// equal compares secrets: its time tells neither where they differ nor how
+// long they are.
+func equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}

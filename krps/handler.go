@@ -1,0 +1,125 @@
+package krps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/keypost/keypost/store"
+)
+
+// StatusHeader tells `keypost post` how the order stands: the protocol has no
+// word for held.
+const StatusHeader = "Keypost-Order-Status"
+
+// acceptTimeout bounds the work on one post; Kagi gets an answer in any case.
+const acceptTimeout = 45 * time.Second
+
+// Handler answers a channel's posts.
+func Handler(c Channel, desk Desk) http.Handler {
+	return handler{c, desk}
+}
+
+type handler struct {
+	channel Channel
+	desk    Desk
+}
+
+func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if user, password, _ := r.BasicAuth(); h.channel.Basic != "" && !equal(h.channel.Basic, user+":"+password) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Keypost"`)
+		write(w, http.StatusUnauthorized, ReplyBad("The realm's user name and password are wanted."))
+		return
+	}
+	if h.channel.LocalOnly != "" && !local(r) {
+		write(w, http.StatusOK, ReplyBad(h.channel.LocalOnly))
+		return
+	}
+	if r.Method == http.MethodGet && r.URL.RawQuery == "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "Keypost is online: Kagi may post orders to the channel %s here.\n", h.channel.Name)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		write(w, http.StatusMethodNotAllowed, ReplyBad("Orders are posted (POST); a plain GET tells that the channel is online."))
+		return
+	}
+	reply, order, err := h.post(w, r)
+	if bad, ok := errors.AsType[Bad](err); ok {
+		slog.Info("order refused", "channel", h.channel.Name, "why", string(bad))
+		write(w, http.StatusOK, ReplyBad(string(bad)))
+		return
+	}
+	if err != nil {
+		slog.Error("order not taken", "channel", h.channel.Name, "err", err)
+		w.Header().Set("Retry-After", "30")
+		write(w, http.StatusServiceUnavailable, ReplyBad("The license store does not answer. Post the order again."))
+		return
+	}
+	if order.ID != "" {
+		slog.Info("order", "channel", h.channel.Name, "order", order.ID, "status", order.Status, "reason", order.Reason, "test", order.Test)
+		w.Header().Set(StatusHeader, order.Status)
+	}
+	write(w, http.StatusOK, reply)
+}
+
+// local tells whether a request was made on this machine and not forwarded by
+// a proxy on it.
+func local(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if len(r.Header.Values(name)) > 0 {
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
+
+// post takes one post in. Its error is [Bad], or the store's.
+func (h handler) post(w http.ResponseWriter, r *http.Request) ([]byte, store.Order, error) {
+	// The body is read to its end or the limit before anything is done, and
+	// what was begun is finished though the caller hangs up: it will come
+	// again for the answer.
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, store.Order{}, badf("The post is longer than %d bytes.", MaxBody)
+	}
+	if err != nil {
+		return nil, store.Order{}, Bad("The post broke off.")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptTimeout)
+	defer cancel()
+	p, err := Decode(body)
+	if err == nil {
+		err = h.channel.Authenticate(p)
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		err = Bad("The post must be application/x-www-form-urlencoded, as Kagi's are.")
+	}
+	if err != nil {
+		refused := store.Message{Channel: h.channel.Name, Reason: err.Error(), Raw: p.Raw()}
+		if keepErr := h.desk.Refuse(ctx, refused); keepErr != nil {
+			slog.Warn("refused post not kept", "channel", h.channel.Name, "err", keepErr)
+		}
+		return nil, store.Order{}, err
+	}
+	if p.Information {
+		return ReplyInformation(), store.Order{}, nil
+	}
+	o, err := h.desk.Accept(ctx, h.channel.Order(p))
+	return Reply(o), o, err
+}
+
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", ContentType)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a caller that hung up comes again
+}

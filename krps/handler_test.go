@@ -1,0 +1,182 @@
+package krps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/store"
+)
+
+// newDesk is a real desk on a real store.
+func newDesk(t *testing.T) (*ingest.Desk, *store.DB) {
+	t.Helper()
+	db, err := store.Open(t.Context(), "sqlite:"+t.TempDir()+"/k.db", store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return ingest.New(db, ingest.Config{
+		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
+		Channels: map[string]ingest.Channel{"kagi": {Name: "kagi", MaxQuantity: 250}},
+	}), db
+}
+
+// call makes a request of this machine, with changes.
+func call(h http.Handler, method, target, body string, change ...func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:1234"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for _, f := range change {
+		f(r)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestHandlerTakesAnOrder(t *testing.T) {
+	desk, db := newDesk(t)
+	h := Handler(channel("MD5"), desk)
+	first := call(h, "POST", "/in/kagi", example("MD5", "ACG:QuantityOrdered", "2"))
+	a, err := ParseReply(first.Body.Bytes())
+	if err != nil || !a.Good || len(a.Lines) != 2 || a.Lines[0].UserName != "Fred Fragola" || first.Code != http.StatusOK {
+		t.Fatalf("%d %q: %v", first.Code, first.Body, err)
+	}
+	if got := first.Header().Get("Content-Type"); got != "text/text" {
+		t.Errorf("Content-Type = %q", got)
+	}
+	// Two equal posts, and many at once: the same bytes.
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if again := call(h, "POST", "/in/kagi", example("MD5", "ACG:QuantityOrdered", "2")); again.Body.String() != first.Body.String() {
+				t.Errorf("again: %q, first: %q", again.Body, first.Body)
+			}
+		})
+	}
+	wg.Wait()
+	// Information takes nothing in.
+	info := call(h, "POST", "/in/kagi", example("MD5", "ACG:Request", "Information", "ACG:TransactionID", "OTHER"))
+	if a, err := ParseReply(info.Body.Bytes()); err != nil || !a.Good || len(a.Lines) != 0 {
+		t.Errorf("information: %q, %v", info.Body, err)
+	}
+	if list, err := db.Orders(t.Context(), store.OrderFilter{}); err != nil || len(list) != 1 {
+		t.Errorf("%d orders, %v", len(list), err)
+	}
+}
+
+func TestHandlerRefuses(t *testing.T) {
+	desk, db := newDesk(t)
+	c := channel("MD5")
+	c.Basic = "realm:geheim"
+	h := Handler(c, desk)
+	basic := func(r *http.Request) { r.SetBasicAuth("realm", "geheim") }
+	for _, bad := range []struct {
+		name, method, target, body string
+		status                     int
+		want                       string
+		change                     []func(*http.Request)
+	}{
+		{"no realm", "POST", "/in/kagi", example("MD5"), 401, "realm", nil},
+		{"the other password", "POST", "/in/kagi", example("MD5"), 401, "realm", []func(*http.Request){func(r *http.Request) { r.SetBasicAuth("realm", "x") }}},
+		{"GET without the realm", "GET", "/in/kagi", "", 401, "realm", nil},
+		{"PUT", "PUT", "/in/kagi", example("MD5"), 405, "posted", []func(*http.Request){basic}},
+		{"GET with a query", "GET", "/in/kagi?a=b", "", 405, "posted", []func(*http.Request){basic}},
+		{"too long", "POST", "/in/kagi", strings.Repeat("x", MaxBody+1), 200, "longer than 65536", []func(*http.Request){basic}},
+		{"no form", "POST", "/in/kagi", "%", 200, "escape", []func(*http.Request){basic}},
+		{"multipart", "POST", "/in/kagi", "--x", 200, "urlencoded", []func(*http.Request){basic, func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") }}},
+		{"empty", "POST", "/in/kagi", "", 200, "ACG:Password is missing", []func(*http.Request){basic}},
+		{"wrong password", "POST", "/in/kagi", example("MD5", "ACG:Password", "00"), 200, "does not match", []func(*http.Request){basic}},
+		{"version", "POST", "/in/kagi", example("MD5", "ACG:InputVersion", "0300"), 200, "ACG:InputVersion", []func(*http.Request){basic}},
+	} {
+		w := call(h, bad.method, bad.target, bad.body, bad.change...)
+		a, err := ParseReply(w.Body.Bytes())
+		if err != nil || a.Good || w.Code != bad.status || !strings.Contains(a.Message, bad.want) || w.Header().Get("Content-Type") != "text/text" {
+			t.Errorf("%s: %d %q, %v", bad.name, w.Code, w.Body, err)
+		}
+	}
+	if w := call(h, "GET", "/in/kagi", "", basic); w.Code != 200 || !strings.Contains(w.Body.String(), "online") {
+		t.Errorf("a bare GET: %d %q", w.Code, w.Body)
+	}
+	if w := call(h, "POST", "/in/kagi", example("MD5"), basic); !strings.Contains(w.Body.String(), "GOOD") {
+		t.Errorf("with the realm: %q", w.Body)
+	}
+	if list, err := db.Orders(t.Context(), store.OrderFilter{}); err != nil || len(list) != 1 {
+		t.Errorf("%d orders, %v: the refused posts left some", len(list), err)
+	}
+}
+
+func TestHandlerAnswersThisMachineAlone(t *testing.T) {
+	desk, _ := newDesk(t)
+	c := channel("MD5")
+	c.LocalOnly = "Set a secret of your own."
+	h := Handler(c, desk)
+	for name, change := range map[string]func(*http.Request){
+		"another machine": func(r *http.Request) { r.RemoteAddr = "192.0.2.1:1" },
+		"a proxy":         func(r *http.Request) { r.Header.Set("X-Forwarded-For", "127.0.0.1") },
+		"RFC 7239":        func(r *http.Request) { r.Header.Set("Forwarded", "for=127.0.0.1") },
+	} {
+		w := call(h, "POST", "/in/kagi", example("MD5"), change)
+		if a, err := ParseReply(w.Body.Bytes()); err != nil || a.Good || a.Message != c.LocalOnly {
+			t.Errorf("%s: %q, %v", name, w.Body, err)
+		}
+	}
+	for _, peer := range []string{"127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+		if w := call(h, "POST", "/in/kagi", example("MD5"), func(r *http.Request) { r.RemoteAddr = peer }); !strings.Contains(w.Body.String(), "GOOD") {
+			t.Errorf("%s: %q", peer, w.Body)
+		}
+	}
+}
+
+// A brokenDesk injects what a real one rarely does.
+type brokenDesk struct {
+	order store.Order
+	err   error
+}
+
+func (d brokenDesk) Accept(context.Context, ingest.Order) (store.Order, error) { return d.order, d.err }
+func (d brokenDesk) Refuse(context.Context, store.Message) error               { return d.err }
+
+func TestHandlerWithoutADatabase(t *testing.T) {
+	down := fmt.Errorf("%w: secret internals", store.ErrUnavailable)
+	h := Handler(channel("MD5"), brokenDesk{err: down})
+	w := call(h, "POST", "/in/kagi", example("MD5"))
+	if a, err := ParseReply(w.Body.Bytes()); err != nil || a.Good || w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "internals") {
+		t.Errorf("%d %q, %v", w.Code, w.Body, err)
+	}
+	// A refusal is a refusal, though it cannot be kept.
+	if w := call(h, "POST", "/in/kagi", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "BAD") {
+		t.Errorf("refused: %d %q", w.Code, w.Body)
+	}
+	h = Handler(channel("MD5"), brokenDesk{order: store.Order{ID: "x", Status: store.Reserved}})
+	if w := call(h, "POST", "/in/kagi", example("MD5")); w.Code != 200 || !strings.Contains(w.Body.String(), "BAD") || w.Header().Get(StatusHeader) != store.Reserved {
+		t.Errorf("reserved: %d %q", w.Code, w.Body)
+	}
+	h = Handler(channel("MD5"), brokenDesk{err: errors.New("anything else")})
+	if w := call(h, "POST", "/in/kagi", example("MD5")); w.Code != 503 {
+		t.Errorf("anything else: %d %q", w.Code, w.Body)
+	}
+}
+
+// The caller hangs up; its order is kept all the same.
+func TestHandlerFinishesWhatItBegan(t *testing.T) {
+	desk, db := newDesk(t)
+	h := Handler(channel("MD5"), desk)
+	call(h, "POST", "/in/kagi", example("MD5"), func(r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		*r = *r.WithContext(ctx)
+	})
+	list, err := db.Orders(t.Context(), store.OrderFilter{Status: store.Issued})
+	if err != nil || len(list) != 1 {
+		t.Errorf("%d orders, %v", len(list), err)
+	}
+}
