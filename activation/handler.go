@@ -1,0 +1,175 @@
+package activation
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/keypost/keypost/store"
+)
+
+// Activate answers POST /v1/activate.
+func (s *Server) Activate() http.Handler { return call(s.activate) }
+
+// Validate answers POST /v1/validate.
+func (s *Server) Validate() http.Handler { return call(s.validate) }
+
+// Deactivate answers POST /v1/deactivate.
+func (s *Server) Deactivate() http.Handler { return call(s.deactivate) }
+
+// An answer is what activate and validate say.
+type answer struct {
+	Activation     activationJSON `json:"activation"`
+	License        licenseJSON    `json:"license"`
+	Lease          string         `json:"lease,omitempty"`
+	LeaseExpiresAt *time.Time     `json:"lease_expires_at,omitempty"`
+}
+
+type activationJSON struct {
+	ID        string    `json:"id"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+type licenseJSON struct {
+	Product   string     `json:"product"`
+	Type      string     `json:"type"`
+	Limit     int        `json:"limit"`
+	Used      int        `json:"used"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Test      bool       `json:"test"`
+}
+
+type released struct {
+	License struct {
+		Used int `json:"used"`
+	} `json:"license"`
+}
+
+func (s *Server) activate(r *http.Request) (any, error) {
+	q, p, l, err := s.license(r)
+	if err != nil {
+		return nil, err
+	}
+	if l.Test && !p.AcceptTest {
+		return nil, errTest
+	}
+	salt := make([]byte, saltSize)
+	rand.Read(salt) // never fails
+	a := store.Activation{
+		ID: store.NewID(), License: l.ID, FPMAC: s.keys.MAC(q.Fingerprint), Salt: salt, FPHash: fingerprintHash(salt, q.Fingerprint),
+		Machine: q.Machine.record(),
+	}
+	a = s.newLease(a, l, p)
+	a, l, err = s.store.Activate(r.Context(), a)
+	if errors.Is(err, store.ErrLimit) {
+		return nil, limitReached(l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.leaseIsShort(a, l, p) {
+		if a, err = s.renew(r.Context(), a, l, p); err != nil {
+			return nil, err
+		}
+	}
+	s.misses.activated(address(r))
+	return s.answer(r.Context(), a, l, p, true)
+}
+
+func (s *Server) validate(r *http.Request) (any, error) {
+	q, p, l, err := s.license(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.store.FindActivation(r.Context(), l, s.keys.MAC(q.Fingerprint))
+	switch {
+	case l.Test && !p.AcceptTest && (err == nil || errors.Is(err, store.ErrNotFound)):
+		return nil, errTest
+	case errors.Is(err, store.ErrNotFound):
+		return nil, errNotActivated
+	case err != nil:
+		return nil, err
+	}
+	renew := p.Lease > 0 && (q.Renew || s.leaseIsShort(a, l, p))
+	if renew {
+		if a, err = s.renew(r.Context(), a, l, p); err != nil {
+			return nil, err
+		}
+	}
+	s.misses.activated(address(r))
+	return s.answer(r.Context(), a, l, p, renew)
+}
+
+func (s *Server) deactivate(r *http.Request) (any, error) {
+	q, _, l, err := s.license(r)
+	if err != nil {
+		return nil, err
+	}
+	l, err = s.store.Deactivate(r.Context(), l.ID, s.keys.MAC(q.Fingerprint))
+	var out released
+	out.License.Used = l.Used
+	return out, err
+}
+
+// license reads a request and finds the license that it is about. Codes that
+// do not exist count against the address.
+func (s *Server) license(r *http.Request) (request, Product, store.License, error) {
+	q, err := decode(r)
+	if err != nil {
+		return q, Product{}, store.License{}, err
+	}
+	from := address(r)
+	if wait := s.misses.wait(from); wait > 0 {
+		p := errLimited
+		p.retryAfter = wait
+		return q, Product{}, store.License{}, p
+	}
+	p, ok := s.config.Load().product(q.Product)
+	if !ok {
+		s.misses.add(from, "")
+		return q, p, store.License{}, errUnknown
+	}
+	l, err := s.store.FindLicense(r.Context(), p.ID, q.Code)
+	if errors.Is(err, store.ErrNotFound) {
+		s.misses.add(from, p.ID)
+		if p.Malformed != nil && p.Malformed(q.Code) {
+			return q, p, l, errMalformed
+		}
+		return q, p, l, errUnknown
+	}
+	return q, p, l, err
+}
+
+func (s *Server) answer(ctx context.Context, a store.Activation, l store.License, p Product, lease bool) (any, error) {
+	out := answer{
+		Activation: activationJSON{a.ID, a.CreatedAt},
+		License:    licenseJSON{l.Product, l.Type, l.Limit, l.Used, l.ExpiresAt, l.Test},
+	}
+	if lease && p.Lease > 0 {
+		token, err := s.keys.lease(ctx, s.config.Load().Issuer, l, a)
+		if err != nil {
+			return nil, err
+		}
+		out.Lease, out.LeaseExpiresAt = token, &a.LeaseExpires
+	}
+	return out, nil
+}
+
+// address is whom misses are counted against: an IPv4 address, or the /64 that
+// one subscriber has of IPv6.
+func address(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		if prefix, err := addr.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return addr.String()
+}
