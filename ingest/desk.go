@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	reserveTerm  = 2 * time.Minute        // a reservation whose process died is taken over after this
+	outsideTerm  = 2 * time.Minute        // a reservation whose process died is taken over after this
+	computeTerm  = 5 * time.Second        // the same, where nothing leaves the process (an approval)
 	reserveTries = 5                      // then the order is held
 	redraws      = 20                     // codes that turn out to be taken, before the generator is blamed
 	waitReserved = 5 * time.Second        // how long a second delivery waits for the first
@@ -110,7 +111,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 // add has codes made for the draft, unless it is to be held, and stores it.
 func (d *Desk) add(ctx context.Context, n *store.NewOrder, p Product, held string) (o store.Order, added bool, err error) {
 	if held == "" && outside(p, n.Order.Test) != nil {
-		n.Outcome.Reserve = &store.Reservation{Token: store.NewID(), Until: d.now().Add(reserveTerm)}
+		n.Outcome.Reserve = &store.Reservation{Token: store.NewID(), Until: d.now().Add(outsideTerm)}
 		n.Message.Verdict = store.VerdictAccepted
 		return d.db.AddOrder(ctx, *n)
 	}
@@ -284,7 +285,11 @@ func (d *Desk) resume(ctx context.Context, o store.Order) (store.Order, error) {
 }
 
 func (d *Desk) reserveAndFinish(ctx context.Context, id, product string, limit int, actor string) (store.Order, error) {
-	r := store.Reservation{Token: store.NewID(), Until: d.now().Add(reserveTerm)}
+	term := computeTerm
+	if p, ok := d.config.Load().byID(product); ok && p.Codes.Outside != nil {
+		term = outsideTerm
+	}
+	r := store.Reservation{Token: store.NewID(), Until: d.now().Add(term)}
 	o, err := d.db.ReserveOrder(ctx, id, product, limit, r, actor)
 	if err != nil {
 		return o, err

@@ -406,7 +406,7 @@ func TestCrashAfterReserving(t *testing.T) {
 			if _, err := later.Approve(t.Context(), o.ID, "", "test"); !errors.Is(err, ErrReserved) {
 				t.Errorf("approve while it is reserved: %v", err)
 			}
-			now = now.Add(reserveTerm + time.Second)
+			now = now.Add(outsideTerm + time.Second)
 			switch finisher {
 			case "sweeper":
 				if err := later.Sweep(t.Context()); err != nil {

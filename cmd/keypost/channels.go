@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/krps"
+)
+
+// channelConfig is a [[channel]]: the keys of all kinds.
+type channelConfig struct {
+	Name        string `toml:"name"`
+	Kind        string `toml:"kind"`
+	Store       string `toml:"store"`
+	HeldMessage string `toml:"held_message"`
+	MaxQuantity *int   `toml:"max_quantity"`
+
+	Secret        string   `toml:"secret"`
+	SecretFile    string   `toml:"secret_file"`
+	Secrets       []string `toml:"secrets"`
+	Digest        string   `toml:"digest"`
+	Invocation    string   `toml:"invocation"`
+	UserName      string   `toml:"username"`
+	BasicAuth     string   `toml:"basic_auth"`
+	BasicAuthFile string   `toml:"basic_auth_file"`
+
+	localOnly string
+}
+
+// A kind is a protocol that orders come in by.
+type kind struct {
+	store   string // the default store
+	check   func(c *config, key func(string) string, ch *channelConfig) error
+	handler func(ch channelConfig, desk *ingest.Desk) http.Handler
+}
+
+// kinds is the one table of them; a new store is a package and a line here.
+var kinds = map[string]kind{
+	"krps": {"kagi", checkKRPS, func(ch channelConfig, desk *ingest.Desk) http.Handler { return krps.Handler(ch.krps(), desk) }},
+}
+
+const (
+	defaultMaxQuantity = 250
+	secretPath         = 24 // a channel's name this long can be kept secret
+)
+
+func (c *config) completeChannel(i int, names map[string]bool) error {
+	ch := &c.Channels[i]
+	key := func(name string) string { return fmt.Sprintf("channel[%d].%s", i, name) }
+	switch k, ok := kinds[ch.Kind]; {
+	case !idShape.MatchString(ch.Name):
+		return c.errorf(key("name"), "%q: %s", ch.Name, idHint)
+	case names[ch.Name]:
+		return c.errorf(key("name"), "%q is taken: give this channel another name", ch.Name)
+	case !ok:
+		return c.errorf(key("kind"), "unknown kind %q: it must be krps", ch.Kind)
+	default:
+		names[ch.Name] = true
+		if ch.Store == "" {
+			ch.Store = k.store
+		}
+		if !idShape.MatchString(ch.Store) || ch.Store == ingest.Manual {
+			return c.errorf(key("store"), "%q cannot be a store: %s, and not %q", ch.Store, idHint, ingest.Manual)
+		}
+		if ch.MaxQuantity == nil {
+			ch.MaxQuantity = new(int)
+			*ch.MaxQuantity = defaultMaxQuantity
+		}
+		if *ch.MaxQuantity < 1 || *ch.MaxQuantity > 250 {
+			return c.errorf(key("max_quantity"), "it must be from 1 to 250")
+		}
+		return k.check(c, key, ch)
+	}
+}
+
+func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {
+	if err := c.krpsSecrets(key, ch); err != nil {
+		return err
+	}
+	digest, err := krps.ParseDigest(ch.Digest)
+	if err != nil {
+		return c.errorf(key("digest"), "%v", err)
+	}
+	ch.Digest = string(digest)
+	if ch.Invocation != "" && !strings.EqualFold(ch.Invocation, "line") {
+		return c.errorf(key("invocation"), "%q: it must be line, once for each order line", ch.Invocation)
+	}
+	if ch.BasicAuth != "" && !strings.Contains(ch.BasicAuth, ":") {
+		return c.errorf(key("basic_auth"), "it must be user:password")
+	}
+	if len(ch.HeldMessage) > 1024 || !krps.Carries(ch.HeldMessage) {
+		return c.errorf(key("held_message"), "KRPS carries only ASCII characters, at most 1024 of them")
+	}
+	return c.exposure(key, ch)
+}
+
+func (c *config) krpsSecrets(key func(string) string, ch *channelConfig) (err error) {
+	if ch.Secret, err = c.secret(key("secret"), ch.Secret, ch.SecretFile); err != nil {
+		return err
+	}
+	if ch.BasicAuth, err = c.secret(key("basic_auth"), ch.BasicAuth, ch.BasicAuthFile); err != nil {
+		return err
+	}
+	if ch.Secret != "" && len(ch.Secrets) > 0 {
+		return c.errorf(key("secrets"), "secret is there too: keep one of them")
+	}
+	if ch.Secret != "" {
+		ch.Secrets = []string{ch.Secret}
+	}
+	if len(ch.Secrets) == 0 {
+		return c.errorf(key("secret"), "it is missing: set the one agreed on with the store")
+	}
+	for _, s := range ch.Secrets {
+		if s == "" {
+			return c.errorf(key("secrets"), "one of them is empty")
+		}
+	}
+	return nil
+}
+
+// exposure: what everybody knows, and ciphers that protect nothing, are for
+// this machine alone.
+func (c *config) exposure(key func(string) string, ch *channelConfig) error {
+	public, _ := url.Parse(c.Server.PublicURL) // checked by completeServer
+	for _, s := range ch.Secrets {
+		if strings.EqualFold(s, exampleSecret) {
+			ch.localOnly = "This channel has the example secret, which everybody knows: set one of your own."
+			if !c.loopback() {
+				return c.errorf(key("secret"), "the example secret is known to everybody: set one of your own before you listen on %s", c.Server.Listen)
+			}
+		}
+	}
+	safe := public.Scheme == "https" && (ch.BasicAuth != "" || len(ch.Name) >= secretPath)
+	if krps.Digest(ch.Digest).Weak() && !safe {
+		ch.localOnly = "This channel's cipher is safe only with HTTPS and Basic authentication: agree on HMAC_SHA-1 or SHA-512."
+		if !c.loopback() {
+			return c.errorf(key("digest"), "%s protects nothing by itself: take another cipher, or set an https public_url and either basic_auth or a channel name of %d or more characters that nobody can guess", ch.Digest, secretPath)
+		}
+	}
+	return nil
+}
+
+// krps is the protocol's part of a channel.
+func (ch channelConfig) krps() krps.Channel {
+	return krps.Channel{
+		Name: ch.Name, Store: ch.Store, UserName: ch.UserName, Secrets: ch.Secrets, Digest: krps.Digest(ch.Digest),
+		Basic: ch.BasicAuth, LocalOnly: ch.localOnly,
+	}
+}
+
+// channel finds a channel by name.
+func (c *config) channel(name string) (channelConfig, bool) {
+	for _, ch := range c.Channels {
+		if ch.Name == name {
+			return ch, true
+		}
+	}
+	return channelConfig{}, false
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/krps"
+	"github.com/keypost/keypost/store"
+)
+
+type checkCommand struct {
+	jsonFlag
+}
+
+func (checkCommand) Help() string {
+	return "Changes nothing. Exit code 1: something failed.\n\nExample: keypost check --config /etc/keypost.toml"
+}
+
+// A finding is one line of check.
+type finding struct {
+	Subject string `json:"subject"`
+	Result  string `json:"result"` // ok, warning, failed
+	Detail  string `json:"detail"`
+}
+
+func (c checkCommand) Run(a *app) error {
+	list := []finding{}
+	add := func(subject, result, detail string) { list = append(list, finding{subject, result, detail}) }
+	conf, err := a.load()
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			add("config", "failed", line)
+		}
+	} else {
+		list = append(list, conf.findings(a)...)
+	}
+	failed := 0
+	for _, f := range list {
+		if f.Result == "failed" {
+			failed++
+		}
+	}
+	if c.JSON {
+		err = printJSON(a.out, list)
+	} else {
+		err = nil
+		for _, f := range list {
+			fmt.Fprintf(a.out, "%-8s%s: %s\n", f.Result, safe(f.Subject), safe(f.Detail))
+		}
+	}
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d of %d checks failed", failed, len(list))
+	}
+	return err
+}
+
+// findings checks what a good config describes.
+func (c *config) findings(ctx context.Context) []finding {
+	name := c.file
+	if name == "" {
+		name = "no file: the built-in demo"
+	}
+	list := []finding{{"config", "ok", fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))}}
+	list = append(list, c.checkDatabase(ctx)...)
+	for _, p := range c.Products {
+		list = append(list, p.check(ctx))
+		if *p.Limit == 0 {
+			list = append(list, finding{"product " + p.ID, "warning", "no limit: a code works on any number of machines"})
+		}
+	}
+	for _, ch := range c.Channels {
+		list = append(list, ch.check())
+	}
+	return list
+}
+
+func (c *config) checkDatabase(ctx context.Context) []finding {
+	db, err := store.Open(ctx, c.Database.URL, store.Options{})
+	if errors.Is(err, store.ErrNoDatabase) {
+		return []finding{{"database", "ok", c.Database.URL + " is not there yet: keypost serve sets it up at its first start"}}
+	}
+	if err != nil {
+		return []finding{{"database", "failed", err.Error()}}
+	}
+	defer db.Close()
+	list := []finding{{"database", "ok", c.Database.URL + ": whole, and what is committed survives a loss of power"}}
+	if err := db.Check(ctx); err != nil {
+		list[0] = finding{"database", "failed", err.Error()}
+	}
+	if _, err := c.keyring(ctx, db, false); err != nil {
+		return append(list, finding{"keys", "failed", err.Error()})
+	}
+	return append(list, finding{"keys", "ok", c.Keys.MasterFile + " opens the signing keys"})
+}
+
+// check has the generator make a code that is thrown away.
+func (p productConfig) check(ctx context.Context) finding {
+	subject := "generator of " + p.ID
+	codes, err := p.Generator.codes()
+	if err != nil {
+		return finding{subject, "failed", err.Error()}
+	}
+	made, err := codes.Compute.Generate(ctx, keygen.Request{OrderID: "check", Product: p.ID, Quantity: 1})
+	if err != nil || len(made) != 1 {
+		return finding{subject, "failed", fmt.Sprintf("made %d codes of 1: %v", len(made), err)}
+	}
+	detail := p.Generator.Kind + ", like " + made[0]
+	if g, ok := codes.Compute.(interface{ Bits() float64 }); ok {
+		detail += fmt.Sprintf(", %.0f random bits", g.Bits())
+	}
+	return finding{subject, "ok", detail}
+}
+
+func (ch channelConfig) check() finding {
+	f := finding{"channel " + ch.Name, "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, ch.Digest)}
+	switch {
+	case ch.localOnly != "":
+		f.Result, f.Detail = "warning", f.Detail+": answers this machine alone. "+ch.localOnly
+	case krps.Digest(ch.Digest).Weak():
+		f.Result, f.Detail = "warning", f.Detail+": whoever sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512."
+	}
+	return f
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// parsed reads a config text as from a file.
+func parsed(t *testing.T, text string) (*config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "keypost.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(file)
+}
+
+const goodProduct = `
+[[product]]
+id = "demo"
+`
+
+const goodChannel = `
+[[channel]]
+name = "kagi"
+kind = "krps"
+secret = "s3cret"
+digest = "md5"
+`
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := parsed(t, goodProduct+goodChannel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk, seats := c.desk(), c.activation()
+	p, ch := desk.Products[0], desk.Channels["kagi"]
+	switch {
+	case c.Server.Listen != "127.0.0.1:8080", c.Server.PublicURL != "http://127.0.0.1:8080", *c.Server.Misses != 100:
+		t.Errorf("server = %+v", c.Server)
+	case c.Database.URL != "sqlite:"+filepath.Join(c.folder, "data/keypost.db"), c.Keys.MasterFile != filepath.Join(c.folder, "data/keypost.key"):
+		t.Errorf("paths do not start at the config's folder: %s, %s", c.Database.URL, c.Keys.MasterFile)
+	case p.Limit != 0 || p.Codes.Compute == nil || ch.MaxQuantity != 250:
+		t.Errorf("product = %+v, channel = %+v", p, ch)
+	case seats.Products[0].Lease != 168*time.Hour || seats.Products[0].AcceptTest:
+		t.Errorf("activation = %+v", seats)
+	case c.Channels[0].Store != "kagi" || c.Channels[0].krps().Digest != "MD5":
+		t.Errorf("channel = %+v", c.Channels[0])
+	}
+}
+
+// The contract's example, as far as it is built.
+func TestConfigOfTheContract(t *testing.T) {
+	c, err := parsed(t, `
+[server]
+listen = "127.0.0.1:8080"
+public_url = "https://keys.example.com/"
+trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "::1"]
+misses = 5
+
+[database]
+url = "sqlite:data/keypost.db"
+
+[keys]
+master_file = "/etc/keypost/master.key"
+
+[[product]]
+id = "demo"
+name = "Demo"
+aliases = ["Product_Name"]
+limit = 3
+generator = { kind = "random" }
+accept_test = true
+lease = "0s"
+
+[[channel]]
+name = "kagi"
+kind = "krps"
+store = "kagi"
+secrets = ["new", "old"]
+digest = "HMAC with SHA-1"
+invocation = "line"
+username = "Harvey"
+basic_auth = "user:password"
+max_quantity = 10
+held_message = "Wait, please."
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Server.PublicURL != "https://keys.example.com" || c.Keys.MasterFile != "/etc/keypost/master.key" {
+		t.Errorf("%+v", c)
+	}
+	k := c.Channels[0].krps()
+	if k.Digest != "HMAC_SHA-1" || k.UserName != "Harvey" || len(k.Secrets) != 2 || k.Basic != "user:password" || k.LocalOnly != "" {
+		t.Errorf("channel = %+v", k)
+	}
+	if ch := c.desk().Channels["kagi"]; ch.MaxQuantity != 10 || ch.HeldMessage != "Wait, please." {
+		t.Errorf("channel = %+v", ch)
+	}
+}
+
+func TestConfigErrorsNameLineAndKey(t *testing.T) {
+	bad := func(text string, want ...string) {
+		t.Helper()
+		_, err := parsed(t, text)
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%q: %v, want %q", text, err, w)
+			}
+		}
+		if err != nil && strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: the error tells the secret: %v", text, err)
+		}
+	}
+	bad(goodChannel, "product: there is none")
+	bad("x = 1\n"+goodProduct, "keypost.toml:1: unknown key x")
+	bad(goodProduct+"pirce = 1\ngenerator = { kind = \"random\", bits = 3 }\n", "keypost.toml:4: unknown key product.pirce", "keypost.toml:5: unknown key product")
+	bad(goodProduct+"[mail]\nsmtp = \"x\"\n", "unknown key mail")
+	bad(goodProduct+"limit = \"many\"\n", "keypost.toml:4:9: ")
+	bad(goodProduct+"limit = \n", "keypost.toml:4:")
+	bad(goodProduct+"limit = -1\n", "keypost.toml:4: product[0].limit: ")
+	bad(goodProduct+"lease = \"soon\"\n", "keypost.toml:4:", "168h")
+	bad(goodProduct+"lease = \"1s\"\n", "keypost.toml:4: product[0].lease")
+	bad(goodProduct+"generator = { kind = \"dice\" }\n", "keypost.toml:4: product[0].generator.kind: unknown generator \"dice\"")
+	bad("[[product]]\nid = \"a b\"\n", "keypost.toml:2: product[0].id")
+	bad(goodProduct+"aliases = [\"x\"]\n\n[[product]]\nid = \"two\"\naliases = [\" X\"]\n", "keypost.toml:8: product[1].aliases", "names product demo too")
+	bad(goodProduct+"aliases = [\" \"]\n", "an alias is empty")
+	bad("[server]\nlisten = \"8080\"\n"+goodProduct, "keypost.toml:2: server.listen")
+	bad("[server]\npublic_url = \"keys.example.com\"\n"+goodProduct, "keypost.toml:2: server.public_url")
+	bad("[server]\ntrusted_proxies = [\"proxy\"]\n"+goodProduct, "keypost.toml:2: server.trusted_proxies")
+	bad("[server]\nmisses = 0\n"+goodProduct, "keypost.toml:2: server.misses")
+	bad("[database]\nurl = \"postgres://u:s3cret@h/d\"\n"+goodProduct, "keypost.toml:2: database.url")
+	bad("[database]\nurl_file = \"missing\"\n"+goodProduct, "keypost.toml:2: database.url_file")
+	bad(goodProduct+goodChannel+goodChannel, "keypost.toml:12: channel[1].name: \"kagi\" is taken")
+	bad(goodProduct+"[[channel]]\nname = \"manual\"\nkind = \"krps\"\nsecret = \"s3cret\"\ndigest = \"md5\"", "is taken")
+	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"pigeon\"\n", "keypost.toml:6: channel[0].kind: unknown kind")
+	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"krps\"\n", "channel[0].secret: it is missing")
+	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"krps\"\nsecret = \"s3cret\"\n", "channel[0].digest: unknown cipher")
+	for key, want := range map[string]string{
+		`secrets = ["s3cret"]`:       "keep one of them",
+		`secret_file = "x"`:          "keep one of them",
+		`store = "manual"`:           "cannot be a store",
+		`invocation = "unit"`:        "it must be line",
+		`basic_auth = "s3cret"`:      "user:password",
+		`max_quantity = 251`:         "from 1 to 250",
+		`max_quantity = 0`:           "from 1 to 250",
+		`held_message = "für Elise"`: "only ASCII",
+	} {
+		name, _, _ := strings.Cut(key, " ")
+		bad(goodProduct+goodChannel+key+"\n", "keypost.toml:10: channel[0]."+name, want)
+	}
+}
+
+func TestConfigSecretFiles(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"secret":       "fromfile\n",
+		"empty":        "\n",
+		"keypost.toml": goodProduct + "[[channel]]\nname = \"kagi\"\nkind = \"krps\"\ndigest = \"md5\"\nsecret_file = \"secret\"\n",
+		"bad.toml":     goodProduct + "[[channel]]\nname = \"kagi\"\nkind = \"krps\"\ndigest = \"md5\"\nsecret_file = \"empty\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := loadConfig(filepath.Join(folder, "keypost.toml"))
+	if err != nil || c.Channels[0].Secrets[0] != "fromfile" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := loadConfig(filepath.Join(folder, "bad.toml")); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("an empty secret file: %v", err)
+	}
+}
+
+// What protects nothing stays on this machine, or the daemon does not start.
+func TestConfigExposure(t *testing.T) {
+	channel := func(name, secret, digest, more string) string {
+		return goodProduct + "[[channel]]\nname = \"" + name + "\"\nkind = \"krps\"\nsecret = \"" + secret + "\"\ndigest = \"" + digest + "\"\n" + more
+	}
+	const public = "[server]\nlisten = \"0.0.0.0:8080\"\npublic_url = \"https://keys.example.com\"\n"
+	const proxied = "[server]\npublic_url = \"https://keys.example.com\"\n"
+	for _, c := range []struct {
+		name, text string
+		local      bool
+		refused    string
+	}{
+		{"example secret, loopback", channel("kagi", "mytestpassword", "md5", ""), true, ""},
+		{"example secret, public", public + channel("kagi", "MyTestPassword", "md5", ""), false, "channel[0].secret: the example secret"},
+		{"own secret, public", public + channel("kagi", "own", "md5", ""), false, ""},
+		{"clear text, loopback", channel("kagi", "own", "cleartext", ""), true, ""},
+		{"clear text, public", public + channel("kagi", "own", "cleartext", ""), false, "channel[0].digest: Clear-Text protects nothing"},
+		{"adler32, HTTPS and Basic", public + channel("kagi", "own", "adler32", "basic_auth = \"u:p\"\n"), false, ""},
+		{"adler32, Basic without HTTPS", channel("kagi", "own", "adler32", "basic_auth = \"u:p\"\n"), true, ""},
+		{"adler32, HTTPS and a secret path", proxied + channel("kagi-3f9a8c7b6d5e4f3a2b1c0d", "own", "adler32", ""), false, ""},
+		{"adler32, HTTPS alone", proxied + channel("kagi", "own", "adler32", ""), true, ""},
+		{"adler32, HTTPS alone, IPv6 loopback", "[server]\nlisten = \"[::1]:1\"\n" + channel("kagi", "own", "adler32", ""), true, ""},
+	} {
+		got, err := parsed(t, c.text)
+		if c.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil || (got.Channels[0].krps().LocalOnly != "") != c.local {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add(goodProduct + goodChannel)
+	f.Add(configTemplate)
+	f.Fuzz(func(t *testing.T, text string) {
+		c := &config{file: "f", folder: "."}
+		if c.parse([]byte(text)) == nil {
+			c.errorf("product[0].id", "x")
+		}
+	})
+}

@@ -1,0 +1,366 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/store"
+)
+
+type licenseCommands struct {
+	List    licenseList    `cmd:"" help:"List licenses, newest first."`
+	Show    licenseShow    `cmd:"" help:"Show one license and its machines."`
+	Issue   licenseIssue   `cmd:"" help:"Issue codes by hand: an order of the store manual."`
+	Replace licenseReplace `cmd:"" help:"Revoke a leaked code and put a new one in its place."`
+	Revoke  licenseRevoke  `cmd:"" help:"Revoke a license for good."`
+	Suspend licenseSuspend `cmd:"" help:"Suspend a license for a while."`
+	Restore licenseRestore `cmd:"" help:"Take revoke and suspend back."`
+	Reset   licenseReset   `cmd:"" help:"Take all machines off a license."`
+}
+
+// licenseName names a license.
+type licenseName struct {
+	Code    string `arg:"" help:"The code; case, spaces and dashes do not count."`
+	Product string `help:"The product, where several have the code."`
+}
+
+func (n licenseName) find(a *app, db *store.DB) (store.License, error) {
+	if store.NormalCode(n.Code) == "" {
+		return store.License{}, usageError{errors.New("the code is empty")}
+	}
+	list, err := db.Licenses(a, store.LicenseFilter{Code: n.Code, Product: n.Product})
+	switch {
+	case err != nil:
+		return store.License{}, err
+	case len(list) == 0:
+		return store.License{}, fmt.Errorf("license %s: %w (see: keypost license list)", n.Code, store.ErrNotFound)
+	case len(list) > 1:
+		if err := licenseTable(a, list); err != nil {
+			return store.License{}, err
+		}
+		return store.License{}, usageError{fmt.Errorf("%d products have this code: name one with --product", len(list))}
+	}
+	return list[0], nil
+}
+
+func licenseTable(a *app, list []store.License) error {
+	rows := [][]string{{"CODE", "PRODUCT", "TYPE", "STATUS", "MACHINES", "TEST", "STORE", "TRANSACTION", "LINE"}}
+	for _, l := range list {
+		rows = append(rows, []string{
+			l.Code, l.Product, l.Type, status(l), seats(l), yes(l.Test), l.Order.Store, l.Order.Transaction, strconv.Itoa(l.Order.Line),
+		})
+	}
+	return table(a.out, rows)
+}
+
+// status tells people of expiry, too.
+func status(l store.License) string {
+	if l.Status == store.Active && l.ExpiresAt != nil && !l.ExpiresAt.After(time.Now()) {
+		return "active, expired"
+	}
+	return l.Status
+}
+
+type licenseList struct {
+	jsonFlag
+	Product string `help:"Only of this product."`
+	Status  string `help:"Only with this status: active, suspended, revoked." enum:",active,suspended,revoked" default:""`
+	Limit   int    `help:"At most so many; 0: all." default:"100"`
+}
+
+func (licenseList) Help() string { return "Example: keypost license list --product demo" }
+
+func (c licenseList) Run(a *app) error {
+	_, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	list, err := db.Licenses(a, store.LicenseFilter{Product: c.Product, Status: c.Status, Limit: more(c.Limit)})
+	if err != nil {
+		return err
+	}
+	list = cutTo(a, list, c.Limit)
+	if c.JSON {
+		out := []licenseJSON{}
+		for _, l := range list {
+			out = append(out, newLicenseJSON(l))
+		}
+		return printJSON(a.out, out)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(a.out, "No licenses.")
+		return nil
+	}
+	return licenseTable(a, list)
+}
+
+type licenseShow struct {
+	jsonFlag
+	licenseName
+}
+
+func (licenseShow) Help() string {
+	return "Example: keypost license show 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
+
+func (c licenseShow) Run(a *app) error {
+	return withLicense(a, c.licenseName, func(db *store.DB, l store.License) error { return showLicense(a, db, l, c.JSON) })
+}
+
+func withLicense(a *app, n licenseName, do func(*store.DB, store.License) error) error {
+	_, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	l, err := n.find(a, db)
+	if err != nil {
+		return err
+	}
+	return do(db, l)
+}
+
+func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
+	machines, err := db.Activations(a, l.ID)
+	if err != nil {
+		return err
+	}
+	reasons, err := db.Reasons(a, l.ID)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		out := newLicenseJSON(l)
+		out.Reasons = reasons
+		for _, m := range machines {
+			j := activationJSON{ID: m.ID, Name: m.Machine.Name, Platform: m.Machine.Platform, AppVersion: m.Machine.AppVersion, CreatedAt: m.CreatedAt}
+			if !m.LeaseExpires.IsZero() {
+				j.LeaseExpires = &m.LeaseExpires
+			}
+			out.Activations = append(out.Activations, j)
+		}
+		return printJSON(a.out, out)
+	}
+	expires := ""
+	if l.ExpiresAt != nil {
+		expires = when(*l.ExpiresAt)
+	}
+	if err := fields(a.out,
+		"code", l.Code, "product", l.Product, "status", status(l), "because of", strings.Join(reasons, ", "), "type", l.Type,
+		"test", yes(l.Test), "machines", seats(l), "expires", expires,
+		"order", fmt.Sprintf("%s %s %d", l.Order.Store, l.Order.Transaction, l.Order.Line), "issued", when(l.CreatedAt),
+	); err != nil || len(machines) == 0 {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	rows := [][]string{{"MACHINE", "PLATFORM", "VERSION", "SINCE", "LEASE UNTIL"}}
+	for _, m := range machines {
+		lease := ""
+		if !m.LeaseExpires.IsZero() {
+			lease = when(m.LeaseExpires)
+		}
+		rows = append(rows, []string{m.Machine.Name, m.Machine.Platform, m.Machine.AppVersion, when(m.CreatedAt), lease})
+	}
+	return table(a.out, rows)
+}
+
+type licenseIssue struct {
+	jsonFlag
+	ProductID   string  `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
+	Product     string  `help:"The same as a flag."`
+	Name        string  `help:"The licensee's name."`
+	Email       string  `help:"The licensee's e-mail address."`
+	Quantity    int     `help:"How many codes, 1 to 250." default:"1" aliases:"count"`
+	Type        string  `help:"The license type." default:"single"`
+	Expires     *string `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
+	Test        bool    `help:"Codes for testing."`
+	Transaction string  `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
+	Codes       bool    `help:"Print the codes alone, one a line."`
+}
+
+func (licenseIssue) Help() string {
+	return "Example: keypost license issue demo --name \"Ada Lovelace\" --email ada@example.com --transaction gift-1"
+}
+
+func (c licenseIssue) Run(a *app) error {
+	if c.Quantity < 1 || c.Quantity > defaultMaxQuantity {
+		return usageError{fmt.Errorf("--quantity must be from 1 to %d", defaultMaxQuantity)}
+	}
+	if len(c.Transaction) > 255 {
+		return usageError{errors.New("--transaction must have at most 255 bytes")}
+	}
+	expires, err := parseExpiry(c.Expires)
+	if err != nil {
+		return usageError{err}
+	}
+	conf, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	product, err := c.product(conf)
+	if err != nil {
+		return err
+	}
+	if c.Transaction == "" {
+		c.Transaction = store.NewID()
+	}
+	o, err := ingest.New(db, conf.desk()).Accept(a, ingest.Order{
+		Channel: ingest.Manual, Store: ingest.Manual, Transaction: c.Transaction, StoreProduct: product, LicenseType: c.Type,
+		Name: c.Name, Email: c.Email, Quantity: c.Quantity, ExpiresAt: expires, Test: c.Test,
+		Message: store.Message{Channel: ingest.Manual},
+	})
+	if err != nil {
+		return err
+	}
+	if c.Codes && o.Status == store.Issued {
+		for _, code := range codes(o) {
+			fmt.Fprintln(a.out, safe(code))
+		}
+		return nil
+	}
+	if err := showOrder(a, o, c.JSON); err != nil {
+		return err
+	}
+	if o.Status == store.Held {
+		return errHeld
+	}
+	return nil
+}
+
+// product is the one that was named, or the only one there is.
+func (c licenseIssue) product(conf *config) (string, error) {
+	id := c.ProductID
+	switch {
+	case id != "" && c.Product != "" && id != c.Product:
+		return "", usageError{errors.New("two products are named")}
+	case id == "":
+		id = c.Product
+	}
+	if id == "" && len(conf.Products) == 1 {
+		return conf.Products[0].ID, nil
+	}
+	if id == "" {
+		return "", usageError{errors.New("name the product: keypost license issue PRODUCT")}
+	}
+	for _, p := range conf.Products {
+		if p.ID == id {
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("product %s: %w in the config", id, store.ErrNotFound)
+}
+
+func parseExpiry(s *string) (*time.Time, error) {
+	if s == nil {
+		return nil, nil
+	}
+	at, err := time.Parse(time.RFC3339, *s)
+	if err != nil {
+		if at, err = time.Parse(time.DateOnly, *s); err != nil {
+			return nil, fmt.Errorf("--expires %s: it must be like 2027-12-31 or 2027-12-31T18:00:00Z", *s)
+		}
+		at = at.AddDate(0, 0, 1)
+	}
+	return &at, nil
+}
+
+type licenseReplace struct {
+	jsonFlag
+	licenseName
+}
+
+func (licenseReplace) Help() string {
+	return "The store's repeats of the order, and resend, get the new code from then on. Its machines must activate again.\n\nExample: keypost license replace 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
+
+func (c licenseReplace) Run(a *app) error {
+	conf, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	old, err := c.find(a, db)
+	if err != nil {
+		return err
+	}
+	l, err := ingest.New(db, conf.desk()).Replace(a, old, actor)
+	if errors.Is(err, store.ErrStale) {
+		return errors.New("the code was replaced before: see the order's codes with keypost order show")
+	}
+	if err != nil {
+		return err
+	}
+	l.Order = old.Order
+	return showLicense(a, db, l, c.JSON)
+}
+
+// change is what revoke, suspend, restore and reset share.
+func (n licenseName) change(a *app, asJSON bool, do func(*store.DB, context.Context, string, string) (store.License, error)) error {
+	return withLicense(a, n, func(db *store.DB, l store.License) error {
+		changed, err := do(db, a, l.ID, actor)
+		if err != nil {
+			return err
+		}
+		changed.Order = l.Order
+		return showLicense(a, db, changed, asJSON)
+	})
+}
+
+type licenseRevoke struct {
+	jsonFlag
+	licenseName
+}
+
+func (licenseRevoke) Help() string {
+	return "Example: keypost license revoke 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
+
+func (c licenseRevoke) Run(a *app) error {
+	return c.change(a, c.JSON, (*store.DB).RevokeLicense)
+}
+
+type licenseSuspend struct {
+	jsonFlag
+	licenseName
+}
+
+func (licenseSuspend) Help() string {
+	return "Example: keypost license suspend 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
+
+func (c licenseSuspend) Run(a *app) error {
+	return c.change(a, c.JSON, (*store.DB).SuspendLicense)
+}
+
+type licenseRestore struct {
+	jsonFlag
+	licenseName
+}
+
+func (licenseRestore) Help() string {
+	return "A refund or a replacement stays in force: the license shows what it is revoked for.\n\nExample: keypost license restore 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
+
+func (c licenseRestore) Run(a *app) error {
+	return c.change(a, c.JSON, (*store.DB).RestoreLicense)
+}
+
+type licenseReset struct {
+	jsonFlag
+	licenseName
+}
+
+func (licenseReset) Help() string {
+	return "Machines that hold a lease work on until it runs out.\n\nExample: keypost license reset 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
+
+func (c licenseReset) Run(a *app) error {
+	return c.change(a, c.JSON, (*store.DB).ResetLicense)
+}

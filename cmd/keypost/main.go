@@ -1,0 +1,136 @@
+// Command keypost takes orders in, gives activation codes out and lets shipped
+// software activate: the daemon (keypost serve) and all that its keeper needs
+// beside it. A file a subcommand; config.go reads the config and hands each
+// package its part, channels.go and config.go hold the tables of what can be
+// configured, routes.go says which path is answered by whom.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+
+	"github.com/keypost/keypost/store"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	if err != nil && err.Error() != "" {
+		fmt.Fprintln(os.Stderr, "keypost: "+lineSafe(err.Error()))
+	}
+	os.Exit(exitCode(err))
+}
+
+// commands is the command line.
+type commands struct {
+	Config string `help:"The config file (default: ./keypost.toml if there is one)." placeholder:"FILE"`
+
+	Init       initCommand               `cmd:"" help:"Write a commented keypost.toml with secrets made for it."`
+	Serve      serveCommand              `cmd:"" help:"Run the daemon."`
+	Check      checkCommand              `cmd:"" help:"Test the config, the database and each generator: a line each."`
+	Post       postCommands              `cmd:"" help:"Play the store: post an order."`
+	Parse      parseCommands             `cmd:"" help:"Show what would be taken of an order, touching nothing."`
+	Order      orderCommands             `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
+	License    licenseCommands           `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
+	Keys       keysCommands              `cmd:"" help:"Lease-signing keys: list, rotate."`
+	Version    versionCommand            `cmd:"" help:"Print the version."`
+	Completion kongcompletion.Completion `cmd:"" help:"Completion for bash, zsh and fish: keypost completion -c bash prints the script."`
+}
+
+// An app is what a subcommand works with.
+type app struct {
+	context.Context
+	in       io.Reader
+	out, err io.Writer
+	file     string // --config
+}
+
+// run is main without the process around it.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) error {
+	var c commands
+	exited := false
+	parser, err := kong.New(&c,
+		kong.Name("keypost"),
+		kong.Description("Orders in, activation codes out: a license server for people who sell their own software."),
+		kong.Writers(out, errOut),
+		kong.Exit(func(int) { exited = true }), // --help
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
+	)
+	if err != nil {
+		return err
+	}
+	kongcompletion.Register(parser) // answers where a shell asks (COMP_LINE)
+	if exited {
+		return nil
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exited {
+		return nil
+	}
+	if err != nil {
+		return usageError{fmt.Errorf("%w (see: keypost --help)", err)}
+	}
+	return k.Run(&app{Context: ctx, in: in, out: out, err: errOut, file: c.Config})
+}
+
+// Exit codes beyond 0 and 1.
+const (
+	exitUsage    = 2
+	exitNotFound = 3
+	exitHeld     = 4
+)
+
+// A usageError is a call that cannot be understood.
+type usageError struct{ error }
+
+// errHeld ends a command whose order is held. Its text is empty: the command
+// has told already.
+var errHeld = errors.New("")
+
+func exitCode(err error) int {
+	_, usage := errors.AsType[usageError](err)
+	switch {
+	case err == nil:
+		return 0
+	case usage:
+		return exitUsage
+	case errors.Is(err, errHeld):
+		return exitHeld
+	case errors.Is(err, store.ErrNotFound):
+		return exitNotFound
+	}
+	return 1
+}
+
+// actor is who does what a command does, for the audit log.
+const actor = "cli"
+
+// load reads the config.
+func (a *app) load() (*config, error) { return loadConfig(a.file) }
+
+// open reads the config and opens its database, which must be set up.
+func (a *app) open() (*config, *store.DB, error) {
+	c, err := a.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := store.Open(a, c.Database.URL, store.Options{})
+	if errors.Is(err, store.ErrNoDatabase) {
+		err = fmt.Errorf("%w: keypost serve sets it up at its first start", err)
+	}
+	return c, db, err
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/keypost/keypost/activation"
+	"github.com/keypost/keypost/store"
+)
+
+// keyring opens the key ring. With create, a database that has no signing keys
+// yet gets its first ones, and a master key if there is none: a file beside
+// the embedded store, for its owner alone.
+func (c *config) keyring(ctx context.Context, db *store.DB, create bool) (*activation.Keyring, error) {
+	file := c.Keys.MasterFile
+	master, err := readMaster(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		keys, keysErr := db.SigningKeys(ctx)
+		if keysErr != nil {
+			return nil, keysErr
+		}
+		if len(keys) > 0 || !create {
+			return nil, fmt.Errorf("the master key %s is missing: put it back from your backup (without it, machines that are activated are not found and leases cannot be signed)", file)
+		}
+		master, err = makeMaster(file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ring, err := activation.NewKeyring(db, master)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := ring.Ready(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return ring, nil
+}
+
+// readMaster reads a master key: 32 bytes in base64, on one line.
+func readMaster(file string) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	master, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(b)))
+	if err != nil || len(master) != activation.MasterSize {
+		return nil, fmt.Errorf("%s is not a master key: it must be %d bytes in base64", file, activation.MasterSize)
+	}
+	return master, nil
+}
+
+// makeMaster writes a new master key, unless another process does so first.
+func makeMaster(file string) ([]byte, error) {
+	master := make([]byte, activation.MasterSize)
+	rand.Read(master)                                                // never fails
+	temp, err := os.CreateTemp(filepath.Dir(file), ".keypost-*.key") // 0600
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(temp.Name())
+	_, err = fmt.Fprintln(temp, base64.StdEncoding.EncodeToString(master))
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return nil, err
+	}
+	// A link appears whole or not at all, and never in another's place.
+	if err := os.Link(temp.Name(), file); errors.Is(err, fs.ErrExist) {
+		return readMaster(file)
+	} else if err != nil {
+		return nil, err
+	}
+	return master, nil
+}

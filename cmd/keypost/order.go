@@ -1,0 +1,266 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/store"
+)
+
+type orderCommands struct {
+	List    orderList    `cmd:"" help:"List orders, newest first."`
+	Show    orderShow    `cmd:"" help:"Show one order."`
+	Approve orderApprove `cmd:"" help:"Issue a held order after all."`
+	Reject  orderReject  `cmd:"" help:"Close a held order without codes."`
+	Resend  orderResend  `cmd:"" help:"Mail an order's codes again."`
+	Refund  orderRefund  `cmd:"" help:"Note that the money went back, and revoke the codes."`
+}
+
+// orderName names an order.
+type orderName struct {
+	Store       string `arg:"" help:"The store, as in the config: kagi."`
+	Transaction string `arg:"" help:"The store's transaction id."`
+	Line        *int   `arg:"" optional:"" help:"Which line of the sale, from 1."`
+}
+
+// find is the one order of that name. With several lines and none named it
+// lists them.
+func (n orderName) find(a *app, db *store.DB) (store.Order, error) {
+	if n.Line != nil && *n.Line < 1 {
+		return store.Order{}, usageError{fmt.Errorf("a line is a number from 1, not %d", *n.Line)}
+	}
+	filter := store.OrderFilter{Store: n.Store, Fold: ingest.Fold(n.Store, n.Transaction)}
+	if filter.Fold == "" {
+		return store.Order{}, usageError{errors.New("the transaction id is empty")}
+	}
+	name := fmt.Sprintf("order %s %s", n.Store, n.Transaction)
+	if n.Line != nil {
+		filter.Line = *n.Line
+		name += " " + strconv.Itoa(*n.Line)
+	}
+	list, err := db.Orders(a, filter)
+	switch {
+	case err != nil:
+		return store.Order{}, err
+	case len(list) == 0:
+		return store.Order{}, fmt.Errorf("%s: %w (see: keypost order list)", name, store.ErrNotFound)
+	case len(list) == 1:
+		return list[0], nil
+	}
+	if err := orderTable(a.err, list); err != nil {
+		return store.Order{}, err
+	}
+	return store.Order{}, usageError{fmt.Errorf("%s has %d lines: name one of them, as in: keypost order show %s %s 1", name, len(list), n.Store, n.Transaction)}
+}
+
+type orderList struct {
+	jsonFlag
+	Store   string `help:"Only of this store."`
+	Status  string `help:"Only with this status: reserved, issued, held, rejected." enum:",reserved,issued,held,rejected" default:""`
+	Product string `help:"Only of this product."`
+	Limit   int    `help:"At most so many; 0: all." default:"100"`
+}
+
+func (orderList) Help() string { return "Example: keypost order list --status held" }
+
+func (c orderList) Run(a *app) error {
+	_, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	list, err := db.Orders(a, store.OrderFilter{Store: c.Store, Status: c.Status, Product: c.Product, Limit: more(c.Limit)})
+	if err != nil {
+		return err
+	}
+	list = cutTo(a, list, c.Limit)
+	if c.JSON {
+		out := []orderJSON{}
+		for _, o := range list {
+			out = append(out, newOrderJSON(o))
+		}
+		return printJSON(a.out, out)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(a.out, "No orders.")
+		return nil
+	}
+	return orderTable(a.out, list)
+}
+
+// more asks for one above the limit, so that cutTo knows whether there is more.
+func more(limit int) int {
+	if limit <= 0 {
+		return 0
+	}
+	return limit + 1
+}
+
+func cutTo[T any](a *app, list []T, limit int) []T {
+	if limit <= 0 || len(list) <= limit {
+		return list
+	}
+	fmt.Fprintf(a.err, "Only the newest %d are listed; --limit 0 lists all.\n", limit)
+	return list[:limit]
+}
+
+type orderShow struct {
+	jsonFlag
+	orderName
+}
+
+func (orderShow) Help() string { return "Example: keypost order show kagi CH0123456789" }
+
+func (c orderShow) Run(a *app) error {
+	return withOrder(a, c.orderName, func(_ *config, _ *store.DB, o store.Order) error { return showOrder(a, o, c.JSON) })
+}
+
+// withOrder opens the store and finds the order first.
+func withOrder(a *app, n orderName, do func(*config, *store.DB, store.Order) error) error {
+	c, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	o, err := n.find(a, db)
+	if err != nil {
+		return err
+	}
+	return do(c, db, o)
+}
+
+func showOrder(a *app, o store.Order, asJSON bool) error {
+	if asJSON {
+		return printJSON(a.out, newOrderJSON(o))
+	}
+	status := o.Status
+	if o.Reason != "" {
+		status += ": " + o.Reason
+	}
+	price := strings.TrimSpace(o.Price + " " + o.Currency)
+	product := o.Product
+	if product == "" {
+		product = "unknown: " + o.StoreProduct
+	}
+	if err := fields(a.out,
+		"order", fmt.Sprintf("%s %s %d", o.Store, o.Transaction, o.Line), "status", status,
+		"what to do", ingest.Explain(o.Reason), "refunded", yes(o.Refunded), "test", yes(o.Test),
+		"product", product, "quantity", strconv.Itoa(o.Quantity), "license type", o.LicenseType, "price", price,
+		"name", o.Name, "e-mail", o.Email, "seeds", strings.Join(o.Seeds, "; "), "channel", o.Channel, "received", when(o.CreatedAt),
+	); err != nil {
+		return err
+	}
+	for _, l := range o.Licenses {
+		fmt.Fprintf(a.out, "code  %s  (%s, %s machines)\n", safe(l.Code), l.Status, seats(l))
+	}
+	return nil
+}
+
+type orderApprove struct {
+	jsonFlag
+	orderName
+	Product string `help:"Issue this product, where the store's name for it is unknown."`
+}
+
+func (orderApprove) Help() string { return "Example: keypost order approve kagi CH0123456789 2" }
+
+func (c orderApprove) Run(a *app) error {
+	return withOrder(a, c.orderName, func(conf *config, db *store.DB, o store.Order) error {
+		approved, err := ingest.New(db, conf.desk()).Approve(a, o.ID, c.Product, actor)
+		switch {
+		case errors.Is(err, ingest.ErrNoProduct):
+			return fmt.Errorf("%w: add it to a product's aliases, or name the product with --product", err)
+		case errors.Is(err, ingest.ErrReserved):
+			return fmt.Errorf("%w: try again in a moment", err)
+		case errors.Is(err, ingest.ErrGenerator):
+			fmt.Fprintln(a.err, "keypost:", safe(err.Error()))
+		case err != nil:
+			return err
+		}
+		if err := showOrder(a, approved, c.JSON); err != nil {
+			return err
+		}
+		if approved.Status == store.Held {
+			return errHeld
+		}
+		return nil
+	})
+}
+
+type orderReject struct {
+	jsonFlag
+	orderName
+}
+
+func (orderReject) Help() string {
+	return "The store goes on being answered GOOD, with the sentence in the place of a code. It can be approved later.\n\nExample: keypost order reject kagi CH0123456789 2"
+}
+
+func (c orderReject) Run(a *app) error {
+	return withOrder(a, c.orderName, func(_ *config, db *store.DB, o store.Order) error {
+		if o.Status == store.Rejected {
+			return showOrder(a, o, c.JSON)
+		}
+		err := db.RejectOrder(a, o.ID, actor)
+		if errors.Is(err, store.ErrState) {
+			return fmt.Errorf("the order is %s, only a held one can be rejected (a refund: keypost order refund; a code: keypost license revoke)", o.Status)
+		}
+		if err != nil {
+			return err
+		}
+		return showAgain(a, db, o, c.JSON)
+	})
+}
+
+func showAgain(a *app, db *store.DB, o store.Order, asJSON bool) error {
+	o, err := db.Order(a, o.ID)
+	if err != nil {
+		return err
+	}
+	return showOrder(a, o, asJSON)
+}
+
+type orderResend struct {
+	orderName
+}
+
+func (orderResend) Help() string { return "Example: keypost order resend kagi CH0123456789" }
+
+func (c orderResend) Run(a *app) error {
+	return withOrder(a, c.orderName, func(_ *config, db *store.DB, o store.Order) error {
+		switch {
+		case o.Status != store.Issued:
+			return fmt.Errorf("the order is %s: it has no codes to send", o.Status)
+		case o.Email == "" && !o.Test:
+			return errors.New("the order has no e-mail address")
+		}
+		n := ingest.CodesNotice(o)
+		if err := db.AddNotice(a, o.ID, n, actor); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "The codes wait in the outbox for the %s. Sending mail is not built yet: they stay there until it is.\n", n.Audience)
+		return nil
+	})
+}
+
+type orderRefund struct {
+	jsonFlag
+	orderName
+}
+
+func (orderRefund) Help() string {
+	return "The codes are revoked; a second refund of the line changes nothing.\n\nExample: keypost order refund kagi CH0123456789"
+}
+
+func (c orderRefund) Run(a *app) error {
+	return withOrder(a, c.orderName, func(_ *config, db *store.DB, o store.Order) error {
+		o, err := db.RefundOrder(a, o.ID, actor)
+		if err != nil {
+			return err
+		}
+		return showOrder(a, o, c.JSON)
+	})
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/keypost/keypost/activation"
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/store"
+)
+
+// routes is the one table of who answers which path.
+func routes(c *config, db *store.DB, desk *ingest.Desk, seats *activation.Server) http.Handler {
+	r := mux.NewRouter().SkipClean(true) // cleaning redirects, and a redirected post is a lost one
+	channels := map[string]http.Handler{}
+	for _, ch := range c.Channels {
+		channels[ch.Name] = kinds[ch.Kind].handler(ch, desk)
+	}
+	in := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, ok := channels[mux.Vars(r)["channel"]]
+		if !ok {
+			http.Error(w, "No channel has this name.", http.StatusNotFound)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+	r.Handle("/in/{channel}", in)
+	r.Handle("/in/{channel}/{below:.*}", in)
+
+	call := func(method, path string, h http.Handler) {
+		methods := []string{method}
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		r.Handle(path, h).Methods(methods...)
+		r.Handle(path, activation.MethodNotAllowed(strings.Join(methods, ", ")))
+	}
+	call(http.MethodPost, "/v1/activate", seats.Activate())
+	call(http.MethodPost, "/v1/validate", seats.Validate())
+	call(http.MethodPost, "/v1/deactivate", seats.Deactivate())
+	call(http.MethodGet, "/.well-known/jwks.json", seats.JWKS())
+	call(http.MethodGet, "/healthz", text(func(*http.Request) (int, string) { return http.StatusOK, "alive\n" }))
+	call(http.MethodGet, "/readyz", text(func(r *http.Request) (int, string) {
+		if err := db.Ping(r.Context()); err != nil {
+			slog.Error("not ready", "err", err)
+			return http.StatusServiceUnavailable, "the database does not answer\n"
+		}
+		return http.StatusOK, "ready\n"
+	}))
+	r.NotFoundHandler = http.HandlerFunc(activation.NotFound)
+	r.Use(logged)
+	return recovered(realAddress(c.Server.proxies, r))
+}
+
+func text(answer func(*http.Request) (int, string)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, body := answer(r)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	})
+}
+
+// realAddress puts the caller's address in the place of a trusted proxy's. The
+// last address in X-Forwarded-For that is no trusted proxy's own is the caller's.
+func realAddress(proxies []netip.Prefix, next http.Handler) http.Handler {
+	trusted := func(a netip.Addr) bool {
+		for _, p := range proxies {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err == nil && trusted(peer.Addr().Unmap()) {
+			hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+			for i := len(hops) - 1; i >= 0; i-- {
+				addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+				if err != nil {
+					break
+				}
+				r.RemoteAddr = net.JoinHostPort(addr.Unmap().String(), "0")
+				if !trusted(addr.Unmap()) {
+					break
+				}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// logged writes one line a request: by its route, never by what was asked for.
+func logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begin := time.Now()
+		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(s, r)
+		route, _ := mux.CurrentRoute(r).GetPathTemplate()
+		slog.Info("request", "method", knownMethod(r.Method), "route", route, "status", s.status, "took", time.Since(begin).Round(time.Microsecond))
+	})
+}
+
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// recovered answers 503 where a handler panics: a caller may try again.
+func recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				slog.Error("a handler panicked: please report this", "panic", v, "stack", string(debug.Stack()))
+				w.Header().Set("Retry-After", "30")
+				http.Error(w, "This cannot be answered now. Try again.", http.StatusServiceUnavailable)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

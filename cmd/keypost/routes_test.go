@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestRoutes(t *testing.T) {
+	s := newSite(t)
+	s.serve()
+	noRedirect := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	call := func(method, path, contentType string) (int, http.Header, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader("x=1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", contentType)
+		resp, err := noRedirect.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, resp.Header, string(b)
+	}
+	const form = "application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		method, path string
+		status       int
+		want         string
+	}{
+		{"GET", "/healthz", 200, "alive"},
+		{"GET", "/readyz", 200, "ready"},
+		{"HEAD", "/healthz", 200, ""},
+		{"GET", "/in/kagi", 200, "online"},
+		{"GET", "/in/kagi/", 200, "online"},
+		{"POST", "/in/kagi/below/this", 200, "kagiRemotePostStatus=BAD"},
+		{"GET", "/in/nothing", 404, "No channel"},
+		{"POST", "/in/", 404, ""},
+		{"POST", "/in/%2e%2e/kagi", 404, ""},
+		{"POST", "//in/kagi", 404, ""},
+		{"DELETE", "/in/kagi", 405, "kagiRemotePostStatus=BAD"},
+		{"POST", "/v1/activate", 400, `"code":"bad_request"`},
+		{"GET", "/v1/activate", 405, `"code":"method_not_allowed"`},
+		{"GET", "/v1/validate", 405, `"code":"method_not_allowed"`},
+		{"PUT", "/v1/deactivate", 405, `"code":"method_not_allowed"`},
+		{"POST", "/.well-known/jwks.json", 405, `"code":"method_not_allowed"`},
+		{"GET", "/.well-known/jwks.json", 200, `"crv":"Ed25519"`},
+		{"POST", "/v1/anything", 404, `"code":"not_found"`},
+		{"GET", "/<script>", 404, `"code":"not_found"`},
+	} {
+		status, header, body := call(c.method, c.path, form)
+		if status != c.status || !strings.Contains(body, c.want) || strings.Contains(body, "script") {
+			t.Errorf("%s %s: %d %q, want %d %q", c.method, c.path, status, body, c.status, c.want)
+		}
+		if status == 405 && header.Get("Allow") == "" {
+			t.Errorf("%s %s: no Allow header", c.method, c.path)
+		}
+	}
+	// The two published keys are the database's.
+	_, _, body := call("GET", "/.well-known/jwks.json", "")
+	var set struct{ Keys []struct{ Kid string } }
+	var keys []keyJSON
+	s.read(0, &keys, "keys", "list")
+	if err := json.Unmarshal([]byte(body), &set); err != nil || len(set.Keys) != 2 || len(keys) != 2 {
+		t.Errorf("jwks = %s, %v", body, err)
+	}
+}
+
+func TestRealAddress(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	for _, c := range []struct {
+		peer string
+		hops []string
+		want string
+	}{
+		{"192.0.2.1:5", nil, "192.0.2.1:5"},
+		{"192.0.2.1:5", []string{"203.0.113.9"}, "192.0.2.1:5"}, // no trusted proxy
+		{"10.0.0.1:5", nil, "10.0.0.1:5"},
+		{"10.0.0.1:5", []string{"203.0.113.9"}, "203.0.113.9:0"},
+		{"[::1]:5", []string{"2001:db8::1"}, "[2001:db8::1]:0"},
+		{"10.0.0.1:5", []string{"198.51.100.1, 203.0.113.9", "10.0.0.2"}, "203.0.113.9:0"}, // the first is the caller's own word
+		{"10.0.0.1:5", []string{"203.0.113.9, nonsense"}, "10.0.0.1:5"},
+		{"10.0.0.1:5", []string{"10.0.0.3"}, "10.0.0.3:0"},
+		{"[::ffff:10.0.0.1]:5", []string{"203.0.113.9"}, "203.0.113.9:0"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.peer
+		for _, h := range c.hops {
+			r.Header.Add("X-Forwarded-For", h)
+		}
+		got := ""
+		realAddress(proxies, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })).ServeHTTP(httptest.NewRecorder(), r)
+		if got != c.want {
+			t.Errorf("%s %v: %s, want %s", c.peer, c.hops, got, c.want)
+		}
+	}
+}
+
+func TestAPanicIsNo500(t *testing.T) {
+	w := httptest.NewRecorder()
+	recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret internals") })).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "internals") {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+func TestSafe(t *testing.T) {
+	for s, want := range map[string]string{
+		"plain ø 漢":            "plain ø 漢",
+		"a\r\n\tb\x1b[31m\x00": `a\r\n\tb\e[31m`,
+		"\xff\u202edrow":       "?drow",
+	} {
+		if got := safe(s); got != want {
+			t.Errorf("safe(%q) = %q, want %q", s, got, want)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/keypost/keypost/activation"
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/krps"
+	"github.com/keypost/keypost/store"
+)
+
+type serveCommand struct{}
+
+func (serveCommand) Help() string {
+	return "Without a config file: an embedded database in ./data, on 127.0.0.1:8080, with a product and a channel to try it. " +
+		"SIGHUP reads the config again, SIGTERM ends after what is in hand.\n\nExample: keypost serve --config /etc/keypost/keypost.toml"
+}
+
+const (
+	sweepEvery = 10 * time.Second
+	endWithin  = 30 * time.Second
+)
+
+func (serveCommand) Run(a *app) error {
+	slog.SetDefault(slog.New(slog.NewTextHandler(a.err, nil)))
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(a, c.Database.URL, store.Options{Create: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ring, err := c.keyring(a, db, true)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("%w (another address: [server] listen)", err)
+	}
+	d := newDaemon(a.file, c, db, ring, listener.Addr().String())
+	return d.serve(a, listener)
+}
+
+// A daemon is what runs; its config can be replaced.
+type daemon struct {
+	file    string // --config, to read it again
+	address string // where it listens
+	db      *store.DB
+	desk    *ingest.Desk
+	seats   *activation.Server
+	config  *config
+	handler atomic.Pointer[http.Handler]
+}
+
+func newDaemon(file string, c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
+	d := &daemon{
+		file: file, address: address, db: db, desk: ingest.New(db, c.desk()),
+		seats: activation.New(db, ring, *c.Server.Misses, c.activation()),
+	}
+	d.configure(c)
+	return d
+}
+
+func (d *daemon) configure(c *config) {
+	if c.Server.derived {
+		c.Server.PublicURL = "http://" + d.address
+	}
+	for _, ch := range c.Channels {
+		if f := ch.check(); f.Result == "warning" {
+			slog.Warn(f.Subject + ": " + f.Detail)
+		}
+	}
+	d.config = c
+	d.desk.Configure(c.desk())
+	d.seats.Configure(c.activation())
+	h := routes(c, d.db, d.desk, d.seats)
+	d.handler.Store(&h)
+}
+
+func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*d.handler.Load()).ServeHTTP(w, r)
+}
+
+// serve answers until ctx ends, then finishes what is in hand.
+func (d *daemon) serve(a *app, listener net.Listener) error {
+	ctx, cancel := context.WithCancel(a)
+	defer cancel()
+	server := &http.Server{
+		Handler:           d,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	sweeping := make(chan struct{})
+	go func() { defer close(sweeping); d.sweep(ctx) }()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	fmt.Fprint(a.out, d.greeting())
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-reload:
+			d.reload()
+		case <-ctx.Done():
+			slog.Info("ending: what is in hand is finished first")
+			end, cancel := context.WithTimeout(context.Background(), endWithin)
+			defer cancel()
+			err := server.Shutdown(end)
+			<-sweeping
+			return err
+		}
+	}
+}
+
+// reload reads the config again and keeps the old one if the new one is wrong.
+func (d *daemon) reload() {
+	c, err := loadConfig(d.file)
+	if err != nil {
+		slog.Error("the config stays as it was: the new one is wrong", "err", err)
+		return
+	}
+	if c.Server.Listen != d.config.Server.Listen || c.Database.URL != d.config.Database.URL || c.Keys.MasterFile != d.config.Keys.MasterFile ||
+		*c.Server.Misses != *d.config.Server.Misses {
+		slog.Warn("listen, misses, database and keys stay as they were until the next start")
+	}
+	d.configure(c)
+	slog.Info("the config was read again")
+}
+
+// sweep finishes what dead processes left, now and then.
+func (d *daemon) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := d.desk.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			slog.Error("sweep", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// greeting says where the daemon is and, for the demo, what to try.
+func (d *daemon) greeting() string {
+	url := "http://" + d.address
+	if d.config.file != "" {
+		return fmt.Sprintf("Keypost is ready at %s (as the world sees it: %s)\n", url, d.config.Server.PublicURL)
+	}
+	self := "keypost"
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		self = os.Args[0]
+	}
+	fields := krps.Example()
+	krps.Digest("MD5").Sign(fields, exampleSecret)
+	post := fmt.Sprintf("%s post krps %s/in/kagi", self, url)
+	return fmt.Sprintf(`Keypost is ready at %[1]s
+
+It runs without a config file, to be tried (for real: %[2]s init). In another
+terminal, in this folder:
+
+1. Place the example order, or the same as Kagi does it:
+   %[3]s
+   curl -s %[1]s/in/kagi -d '%[4]s'
+
+2. Activate a machine with the code it returned:
+   curl -s %[1]s/v1/activate -d product=demo -d code="$(%[3]s --codes)" -d fingerprint=my-first-machine
+
+3. Look at the license:
+   %[2]s license show "$(%[3]s --codes)"
+
+`, url, self, post, krps.Encode(fields))
+}

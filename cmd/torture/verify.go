@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// verify asks a fresh daemon for everything again and counts what was lost.
+func (t *torture) verify(ctx context.Context, d *daemon, out io.Writer) error {
+	var wrong []error
+	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+
+	slices.Sort(t.attempted)
+	transactions := slices.Compact(t.attempted)
+	owner := map[string]string{} // code → transaction
+	orders, codes := 0, 0
+	for _, txn := range transactions {
+		before, acknowledged := t.acks[txn]
+		got, ok := post(ctx, d, txn)
+		if !ok {
+			return fmt.Errorf("order %s: the daemon does not answer", txn)
+		}
+		want, _ := strconv.Atoi(quantity(txn))
+		if acknowledged {
+			orders++
+		}
+		codes += len(got)
+		switch {
+		case len(before) > 0 && !slices.Equal(before, got):
+			fault("order %s was acknowledged with %v and has %v", txn, before, got)
+		case len(got) != want && (want < 3 || len(got) != 0):
+			fault("order %s has %d codes, not %d", txn, len(got), want)
+		}
+		for _, code := range got {
+			if other, taken := owner[code]; taken {
+				fault("code %s belongs to %s and %s", code, other, txn)
+			}
+			owner[code] = txn
+		}
+	}
+
+	licenses, err := t.licenses(ctx)
+	if err != nil {
+		return err
+	}
+	if len(licenses) != codes {
+		fault("the store has %d licenses, the orders have %d codes", len(licenses), codes)
+	}
+	machines := map[string]int{}
+	for s, id := range t.seats {
+		machines[s.code]++
+		if got, status, ok := activate(ctx, d, "validate", s.code, s.machine); !ok || got != id {
+			fault("machine %s of %s lost its seat %s: it has %q (status %d)", s.machine, s.code, id, got, status)
+		}
+	}
+	for _, l := range licenses {
+		switch {
+		case owner[l.Code] == "":
+			fault("license %s has no order", l.Code)
+		case l.Used > l.Limit:
+			fault("license %s has %d seats taken of %d", l.Code, l.Used, l.Limit)
+		case l.Used < machines[l.Code]:
+			fault("license %s counts %d seats, %d machines were told that they have one", l.Code, l.Used, machines[l.Code])
+		}
+		rows, err := t.license(ctx, l.Code)
+		if err != nil {
+			return err
+		}
+		if rows != l.Used {
+			fault("license %s counts %d seats and has %d rows", l.Code, l.Used, rows)
+		}
+	}
+	fmt.Fprintf(out, "kills %d, orders attempted %d, acknowledged %d, approved by hand %d, codes %d, seats %d, broken promises %d\n",
+		t.kills, len(transactions), orders, t.approvals, codes, len(t.seats), len(wrong))
+	if orders == 0 || len(t.seats) == 0 {
+		fault("nothing was acknowledged: there was nothing to lose")
+	}
+	return errors.Join(wrong...)
+}
+
+type license struct {
+	Code        string
+	Limit, Used int
+	Activations []struct{ ID string }
+}
+
+func (t *torture) licenses(ctx context.Context) (list []license, err error) {
+	return list, t.command(ctx, &list, "license", "list", "--json", "--limit", "0")
+}
+
+// license counts the rows of one license's machines.
+func (t *torture) license(ctx context.Context, code string) (int, error) {
+	var l license
+	err := t.command(ctx, &l, "license", "show", code, "--json")
+	return len(l.Activations), err
+}
+
+// command runs keypost and reads its JSON.
+func (t *torture) command(ctx context.Context, to any, args ...string) error {
+	b, err := exec.CommandContext(ctx, t.binary, append([]string{"--config", t.config}, args...)...).Output()
+	if err != nil {
+		return fmt.Errorf("keypost %s: %w", strings.Join(args, " "), err)
+	}
+	return json.Unmarshal(b, to)
+}
