@@ -5,15 +5,14 @@
 // nothing else.
 //
 // identity.go says when two deliveries are one order, judge.go what a person
-// must look at, desk.go how an order gets its codes though a crash may come
-// between any two instructions.
+// must look at, finish.go how an order gets its codes though a crash may come
+// between any two instructions, approve.go what a person does about it.
 package ingest
 
 import (
 	"strings"
 	"time"
 
-	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
 )
 
@@ -37,12 +36,6 @@ type Order struct {
 	Test            bool
 	EightBit        bool // see [store.Order]
 	Message         store.Message
-}
-
-// Codes says how a product's codes are made: exactly one field is set.
-type Codes struct {
-	Compute keygen.Generator // computes in place
-	Outside keygen.Generator // leaves the process: the order is reserved meanwhile
 }
 
 // A Product is what the desk needs to know of one.

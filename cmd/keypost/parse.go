@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -92,7 +91,7 @@ func (c parseKRPS) Run(a *app) error {
 		err = out.print(a)
 	}
 	if err == nil && bad != nil {
-		err = errors.New("the post would be answered BAD: " + bad.Error())
+		err = fmt.Errorf("%s: the post would be answered BAD: %w", c.File, bad)
 	}
 	return err
 }

@@ -1,0 +1,83 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keypost/keypost/store"
+)
+
+// What [Desk.Approve] may answer.
+var (
+	ErrNoProduct = errors.New("no product of the config has this name")
+	ErrRefunded  = errors.New("the order was refunded")
+	ErrReserved  = errors.New("the order is being worked on")
+	ErrGenerator = errors.New("the generator made no code")
+)
+
+// Approve issues a held or rejected order after all, for the product that its
+// alias names by now or, where productID is not "", for that one. An order that
+// is issued stays as it is. With ErrGenerator the order is held again.
+func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (store.Order, error) {
+	o, err := d.db.Order(ctx, orderID)
+	if err != nil || o.Status == store.Issued {
+		return o, err
+	}
+	if o.Refunded {
+		return o, ErrRefunded
+	}
+	if o.Status == store.Reserved {
+		if o, err = d.await(ctx, orderID); err == nil && o.Status == store.Reserved {
+			err = ErrReserved
+		}
+		return o, err
+	}
+	c := d.config.Load()
+	product, limit := o.Product, o.Limit // fixed at first acceptance
+	switch {
+	case productID != "":
+		p, ok := c.byID(productID)
+		if !ok {
+			return o, fmt.Errorf("%q: %w", productID, ErrNoProduct)
+		}
+		product, limit = p.ID, p.Limit
+	case product == "":
+		p, ok := c.Product(o.StoreProduct)
+		if !ok {
+			return o, fmt.Errorf("%q: %w", o.StoreProduct, ErrNoProduct)
+		}
+		product, limit = p.ID, p.Limit
+	}
+	o, err = d.reserveAndFinish(ctx, orderID, product, limit, actor)
+	if errors.Is(err, store.ErrState) || errors.Is(err, store.ErrStale) {
+		// Somebody else was faster; what they did counts.
+		return d.db.Order(ctx, orderID)
+	}
+	return o, err
+}
+
+// Replace puts a new code in the place of a leaked one; see
+// [store.DB.ReplaceLicense].
+func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (store.License, error) {
+	p, ok := d.config.Load().byID(l.Product)
+	if !ok {
+		return l, fmt.Errorf("%q: %w", l.Product, ErrNoProduct)
+	}
+	o, err := d.db.Order(ctx, l.OrderID)
+	if err != nil {
+		return l, err
+	}
+	o.Quantity = 1
+	for range redraws {
+		made, err := generate(ctx, p.codes(l.Test).generator(), o)
+		if err != nil {
+			return l, fmt.Errorf("%w: %w", ErrGenerator, err)
+		}
+		n, err := d.db.ReplaceLicense(ctx, l.ID, made[0], actor)
+		if !errors.Is(err, store.ErrCodeTaken) {
+			return n, err
+		}
+	}
+	return l, ErrGenerator
+}

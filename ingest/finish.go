@@ -1,0 +1,132 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/keypost/keypost/store"
+)
+
+const (
+	outsideTerm  = 2 * time.Minute        // a reservation whose process died is taken over after this
+	computeTerm  = 5 * time.Second        // the same, where nothing leaves the process (an approval)
+	reserveTries = 5                      // then the order is held
+	waitReserved = 5 * time.Second        // how long a second delivery waits for the first
+	waitStep     = 100 * time.Millisecond // between two looks at it
+)
+
+// finish has codes made for an order that the caller has reserved.
+func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token string) (store.Order, error) {
+	p, ok := c.byID(o.Product)
+	if !ok {
+		return d.db.FinishOrder(ctx, o.ID, token, d.held(o, HeldUnknownProduct))
+	}
+	if o.Tries > reserveTries {
+		return d.db.FinishOrder(ctx, o.ID, token, d.held(o, HeldGenerator))
+	}
+	for range redraws {
+		codes, err := generate(ctx, p.codes(o.Test).generator(), o)
+		if err != nil {
+			return d.failed(ctx, o, token, err)
+		}
+		out := store.Outcome{Codes: codes, Prose: o.Prose}
+		out.Notices = d.notices(o, o.Reason, out)
+		done, err := d.db.FinishOrder(ctx, o.ID, token, out)
+		if !errors.Is(err, store.ErrCodeTaken) {
+			return done, err
+		}
+	}
+	return d.failed(ctx, o, token, store.ErrCodeTaken)
+}
+
+func (d *Desk) held(o store.Order, reason string) store.Outcome {
+	out := store.Outcome{Held: reason, Prose: o.Prose}
+	out.Notices = d.notices(o, o.Reason, out)
+	return out
+}
+
+// failed ends a try without codes. What a person approved is held again, for
+// the person is there to read why; any other order is tried again after a
+// pause that doubles.
+func (d *Desk) failed(ctx context.Context, o store.Order, token string, why error) (store.Order, error) {
+	slog.Warn("no code made", "order", o.ID, "product", o.Product, "try", o.Tries, "err", why)
+	ctx = context.WithoutCancel(ctx) // the caller may be gone; the reservation must not stay
+	if o.Reason != "" {
+		done, err := d.db.FinishOrder(ctx, o.ID, token, d.held(o, HeldGenerator))
+		if err == nil {
+			err = fmt.Errorf("%w: %w", ErrGenerator, why)
+		}
+		return done, err
+	}
+	pause := 10 * time.Second << max(0, o.Tries-1)
+	err := d.db.ReleaseOrder(ctx, o.ID, store.Reservation{Token: token, Until: d.now().Add(pause)})
+	return o, err
+}
+
+// await looks after an order that another delivery has reserved: it takes over
+// when the reservation has run out, and else waits for a short while.
+func (d *Desk) await(ctx context.Context, id string) (store.Order, error) {
+	for end := d.now().Add(d.wait); ; {
+		o, err := d.db.Order(ctx, id)
+		if err != nil || o.Status != store.Reserved {
+			return o, err
+		}
+		if !o.ReservedUntil.After(d.now()) {
+			o, err := d.resume(ctx, o)
+			if errors.Is(err, ErrGenerator) {
+				return o, nil // it is held now
+			}
+			if !errors.Is(err, store.ErrState) && !errors.Is(err, store.ErrStale) {
+				return o, err
+			}
+		}
+		if !d.now().Before(end) {
+			return o, nil
+		}
+		select {
+		case <-ctx.Done():
+			return o, ctx.Err()
+		case <-time.After(d.step):
+		}
+	}
+}
+
+// resume takes over an order whose reservation has run out.
+func (d *Desk) resume(ctx context.Context, o store.Order) (store.Order, error) {
+	return d.reserveAndFinish(ctx, o.ID, o.Product, o.Limit, "")
+}
+
+func (d *Desk) reserveAndFinish(ctx context.Context, id, product string, limit int, actor string) (store.Order, error) {
+	term := computeTerm
+	if p, ok := d.config.Load().byID(product); ok && p.Codes.Outside != nil {
+		term = outsideTerm
+	}
+	r := store.Reservation{Token: store.NewID(), Until: d.now().Add(term)}
+	o, err := d.db.ReserveOrder(ctx, id, product, limit, r, actor)
+	if err != nil {
+		return o, err
+	}
+	return d.finish(ctx, d.config.Load(), o, r.Token)
+}
+
+// Sweep finishes what dead processes reserved.
+func (d *Desk) Sweep(ctx context.Context) error {
+	ids, err := d.db.StaleOrders(ctx, 100)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		o, err := d.db.Order(ctx, id)
+		if err != nil {
+			return err
+		}
+		_, err = d.resume(ctx, o)
+		if err != nil && !errors.Is(err, store.ErrState) && !errors.Is(err, store.ErrStale) && !errors.Is(err, ErrGenerator) {
+			return fmt.Errorf("order %s: %w", id, err)
+		}
+	}
+	return nil
+}
