@@ -104,24 +104,33 @@ func (t *torture) once(ctx context.Context, d *daemon, transaction string, rando
 	if err := t.acknowledged(transaction, codes); err != nil {
 		return false, err
 	}
+	// Five machines want the three seats of a code; two workers send three each.
 	for _, code := range codes {
-		machine := fmt.Sprintf("machine-%d", random.IntN(5))
-		id, status, ok := activate(ctx, d, "activate", code, machine)
-		if !ok {
-			return false, nil
-		}
-		if status == http.StatusOK {
-			t.mu.Lock()
-			before, known := t.seats[seat{code, machine}]
-			t.seats[seat{code, machine}] = id
-			t.mu.Unlock()
-			if known && before != id {
-				return false, fmt.Errorf("machine %s of %s had activation %s and has %s", machine, code, before, id)
+		for _, n := range random.Perm(5)[:3] {
+			ok, err := t.activate(ctx, d, seat{code, fmt.Sprintf("machine-%d", n)})
+			if !ok || err != nil {
+				return false, err
 			}
-		} else if status != http.StatusConflict {
-			return false, fmt.Errorf("activate %s: status %d", code, status)
 		}
 	}
+	return true, nil
+}
+
+// activate asks for a seat and notes the one that was given.
+func (t *torture) activate(ctx context.Context, d *daemon, s seat) (ok bool, err error) {
+	id, status, ok := activate(ctx, d, "activate", s.code, s.machine)
+	if !ok || status == http.StatusConflict {
+		return ok, nil
+	}
+	if status != http.StatusOK {
+		return false, fmt.Errorf("activate %s: status %d", s.code, status)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if before, known := t.seats[s]; known && before != id {
+		return false, fmt.Errorf("machine %s of %s had activation %s and has %s", s.machine, s.code, before, id)
+	}
+	t.seats[s] = id
 	return true, nil
 }
 
