@@ -63,20 +63,28 @@ func (s *Server) activate(r *http.Request) (any, error) {
 		Machine: q.Machine.record(),
 	}
 	a = s.newLease(a, l, p)
-	a, l, err = s.store.Activate(r.Context(), a)
+	got, l, err := s.take(r.Context(), a, p)
+	if errors.Is(err, store.ErrNotFound) { // deactivated between two steps: it comes back
+		got, l, err = s.take(r.Context(), a, p)
+	}
 	if errors.Is(err, store.ErrLimit) {
 		return nil, limitReached(l)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if s.leaseIsShort(a, l, p) {
-		if a, err = s.renew(r.Context(), a, l, p); err != nil {
-			return nil, err
-		}
-	}
 	s.misses.activated(address(r))
-	return s.answer(r.Context(), a, l, p, true)
+	return s.answer(r.Context(), got, l, p, true)
+}
+
+// take takes the machine's seat, its own again or a new one, with a lease of
+// which at least half is left.
+func (s *Server) take(ctx context.Context, a store.Activation, p Product) (store.Activation, store.License, error) {
+	got, l, err := s.store.Activate(ctx, a)
+	if err == nil && s.leaseIsShort(got, l, p) {
+		got, err = s.renew(ctx, got, l, p)
+	}
+	return got, l, err
 }
 
 func (s *Server) validate(r *http.Request) (any, error) {
@@ -95,7 +103,11 @@ func (s *Server) validate(r *http.Request) (any, error) {
 	}
 	renew := p.Lease > 0 && (q.Renew || s.leaseIsShort(a, l, p))
 	if renew {
-		if a, err = s.renew(r.Context(), a, l, p); err != nil {
+		a, err = s.renew(r.Context(), a, l, p)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, errNotActivated
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

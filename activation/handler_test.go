@@ -46,7 +46,7 @@ func newRig(t *testing.T) *rig {
 	if r.ring, err = NewKeyring(db, make([]byte, MasterSize)); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ring.Ready(t.Context()); err != nil {
+	if err := r.ring.MakeFirst(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r.Server = New(db, r.ring, 100, Config{Issuer: "https://keys.example.com", Products: []Product{
@@ -367,7 +367,7 @@ func TestJSONBodies(t *testing.T) {
 		{"application/json", `{"product":1}`, 400, "product must be a string"},
 		{"application/json", `{"machine":"x"}`, 400, "machine must be a JSON object"},
 		{"application/json", `{"machine":{"name":[]}}`, 400, "machine.name must be a string"},
-		{"application/json", `{"renew":"yes"}`, 400, "renew must be a true or false"},
+		{"application/json", `{"renew":"yes"}`, 400, "renew must be true or false"},
 		{"application/json", "{\"product\":\"\xff\"}", 400, "not UTF-8"},
 		{"application/json", `{"product":"<script>`, 400, "not JSON"},
 		{"application/x-www-form-urlencoded", "%zz", 400, "not a form"},
@@ -398,6 +398,28 @@ func TestActivateTwiceAtOnce(t *testing.T) {
 	}
 }
 
+// A machine that comes and goes meets no false alarm.
+func TestActivateAndDeactivateAtOnce(t *testing.T) {
+	r := newRig(t)
+	l := r.issue()
+	var wg sync.WaitGroup
+	for i := range 120 {
+		h := []http.Handler{r.Activate(), r.Deactivate(), r.Validate()}[i%3]
+		wg.Go(func() {
+			status, _, out := post(h, form(l.Code, fingerprint, "renew", "true"), here)
+			if status != 200 && out["code"] != "not_activated" {
+				t.Errorf("%d %v", status, out)
+			}
+		})
+	}
+	wg.Wait()
+	got, err := r.db.FindLicense(t.Context(), "demo", l.Code)
+	machines, listErr := r.db.Activations(t.Context(), l.ID)
+	if err != nil || listErr != nil || got.Used != len(machines) {
+		t.Errorf("used %d, rows %d, %v, %v", got.Used, len(machines), err, listErr)
+	}
+}
+
 func TestMisses(t *testing.T) {
 	r := newRig(t)
 	l := r.issue()
@@ -409,6 +431,14 @@ func TestMisses(t *testing.T) {
 	status, header, out := post(r.Activate(), form(l.Code, fingerprint), here)
 	if status != 429 || out["code"] != "rate_limited" || header.Get("Retry-After") != "1" {
 		t.Errorf("over the budget: %d %v %v", status, header, out)
+	}
+	// Misses that came at once are paid for later.
+	m := newMisses(2)
+	for range 5 {
+		m.add("a", "demo")
+	}
+	if got := m.wait("a"); got != 4 {
+		t.Errorf("5 misses at once with a budget of 2: wait %d seconds, want 4", got)
 	}
 	// Another address goes on, and so does one that has activated.
 	if status, _, out := post(r.Activate(), form(l.Code, fingerprint), "192.0.2.2:1"); status != 200 {
@@ -454,7 +484,7 @@ func TestMasterKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := wrong.Ready(t.Context()); !errors.Is(err, ErrMaster) {
+	if err := wrong.Check(t.Context()); !errors.Is(err, ErrMaster) {
 		t.Errorf("another master key: %v", err)
 	}
 	if _, err := NewKeyring(r.db, []byte("short")); err == nil {

@@ -66,19 +66,18 @@ func NewKeyring(s KeyStore, master []byte) (*Keyring, error) {
 	return &Keyring{store: s, seal: seal, mac: derive("find fingerprints"), open: map[string]ed25519.PrivateKey{}}, nil
 }
 
-// Ready makes the first two keys in a new database and checks that the master
-// key opens those of an older one; ErrMaster.
-func (k *Keyring) Ready(ctx context.Context) error {
+// MakeFirst makes the first two keys of a new database; an older one keeps its own.
+func (k *Keyring) MakeFirst(ctx context.Context) error {
 	keys, err := k.store.SigningKeys(ctx)
-	if err != nil {
+	if err != nil || len(keys) > 0 {
 		return err
 	}
-	if len(keys) == 0 {
-		if err := k.store.FirstSigningKeys(ctx, k.newKey(), k.newKey()); err != nil {
-			return err
-		}
-	}
-	_, err = k.current(ctx)
+	return k.store.FirstSigningKeys(ctx, k.newKey(), k.newKey())
+}
+
+// Check tells whether the master key opens the current key; ErrMaster.
+func (k *Keyring) Check(ctx context.Context) error {
+	_, err := k.current(ctx)
 	return err
 }
 
@@ -129,7 +128,7 @@ func (k *Keyring) current(ctx context.Context) (signingKey, error) {
 		k.open[key.ID] = private
 		return signingKey{key.ID, private}, nil
 	}
-	return signingKey{}, errors.New("there is no current signing key")
+	return signingKey{}, errors.New("there is no signing key yet: keypost serve makes it")
 }
 
 // Rotate makes the next key the current one, and a new next one.

@@ -49,11 +49,12 @@ func (m *misses) wait(address string) int {
 
 // add counts a miss; product is "" where it does not exist either.
 func (m *misses) add(address, product string) {
-	allow(m.addresses, address, rate.NewLimiter(1, m.budget))
+	// Reserve goes below zero: calls that came at once are paid for later.
+	limiter(m.addresses, address, rate.NewLimiter(1, m.budget)).Reserve()
 	if product == "" {
 		return
 	}
-	if !allow(m.products, product, rate.NewLimiter(rate.Every(time.Hour/productMisses), productMisses)) && m.warnings.Allow() {
+	if !limiter(m.products, product, rate.NewLimiter(rate.Every(time.Hour/productMisses), productMisses)).Allow() && m.warnings.Allow() {
 		slog.Warn("many unknown codes: somebody may be guessing", "product", product, "an hour", productMisses)
 	}
 }
@@ -61,13 +62,12 @@ func (m *misses) add(address, product string) {
 // activated notes that an address has a code that works.
 func (m *misses) activated(address string) { m.honest.Add(address, true) }
 
-// allow takes one from a key's limiter, which is fresh for a new key.
-func allow(table *lru.Cache[string, *rate.Limiter], key string, fresh *rate.Limiter) bool {
+// limiter is a key's limiter, which is fresh for a new key.
+func limiter(table *lru.Cache[string, *rate.Limiter], key string, fresh *rate.Limiter) *rate.Limiter {
 	l, ok, _ := table.PeekOrAdd(key, fresh)
 	if !ok {
-		l = fresh
-	} else {
-		table.Get(key) // it was seen now
+		return fresh
 	}
-	return l.Allow()
+	table.Get(key) // it was seen now
+	return l
 }

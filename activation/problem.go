@@ -1,11 +1,13 @@
 package activation
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/keypost/keypost/store"
 )
@@ -91,12 +93,17 @@ func limitReached(l store.License) problem {
 	return p
 }
 
+// callTimeout bounds a call: software in the field waits for it.
+const callTimeout = 20 * time.Second
+
 // call is a handler that answers with a value or an error; one adapter for all
 // maps the error, logs once and writes.
 type call func(*http.Request) (any, error)
 
 func (c call) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := c(r)
+	ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+	defer cancel()
+	body, err := c(r.WithContext(ctx))
 	if err == nil {
 		writeJSON(w, http.StatusOK, "application/json", body)
 		return
@@ -117,9 +124,12 @@ func writeProblem(w http.ResponseWriter, p problem) {
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	b, err := json.Marshal(v)
-	if err != nil { // our own types always marshal
+	if err != nil { // our own types marshal; a time may be past what JSON can say
 		slog.Error("answer not written", "err", err)
-		status, contentType, b = errUnavailable.Status, "application/problem+json", []byte(`{"code":"unavailable"}`)
+		p := errUnavailable
+		b, _ = json.Marshal(p)
+		status, contentType = p.Status, "application/problem+json"
+		w.Header().Set("Retry-After", "5")
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")

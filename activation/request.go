@@ -71,7 +71,7 @@ func (q *request) fromJSON(body []byte) error {
 		if e.Field == "" {
 			return badRequest("The body must be a JSON object.")
 		}
-		return badRequest(fmt.Sprintf("The field %s must be a %s.", fieldName(e.Field), jsonType(e.Type.Kind().String())))
+		return badRequest(fmt.Sprintf("The field %s must be %s.", fieldName(e.Field), jsonType(e.Type.Kind().String())))
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return badRequest("The body is not JSON: see byte " + strconv.FormatInt(e.Offset, 10) + ".")
@@ -96,9 +96,9 @@ func jsonType(kind string) string {
 	case "bool":
 		return "true or false"
 	case "struct":
-		return "JSON object"
+		return "a JSON object"
 	}
-	return kind
+	return "a " + kind
 }
 
 func (q *request) fromForm(body []byte) error {

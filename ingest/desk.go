@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	redraws = 20  // codes that turn out to be taken, before the generator is blamed
-	maxText = 256 // longest text kept of an order, in bytes
+	redraws      = 20      // codes that turn out to be taken, before the generator is blamed
+	maxText      = 256     // longest text kept of an order, in bytes
+	maxHeldLines = 50      // held lines of one sale
+	maxRefused   = 4 << 10 // longest message kept that was refused, in bytes
 )
 
 // A Desk accepts orders. Its methods may be called from several goroutines and
@@ -60,6 +62,9 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	if !added {
 		if reason := difference(got, o); reason != "" {
 			draft.Keys = []store.Key{differenceKey(o, reason)}
+			if last, full, err := d.full(ctx, draft); err != nil || full {
+				return last, err
+			}
 			if got, added, err = d.add(ctx, draft, product, reason); err != nil {
 				return store.Order{}, err
 			}
@@ -78,12 +83,26 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	return got, nil
 }
 
+// full tells whether a sale has so many held lines that one more tells a person
+// nothing: whoever has captured a post could make them without end. Further
+// deliveries, but for the repeats of those, get the last one.
+func (d *Desk) full(ctx context.Context, n *store.NewOrder) (last store.Order, full bool, err error) {
+	held, err := d.db.Orders(ctx, store.OrderFilter{Store: n.Order.Store, Fold: n.Order.Fold, Status: store.Held, Limit: maxHeldLines})
+	if err != nil || len(held) < maxHeldLines {
+		return store.Order{}, false, err
+	}
+	if _, err := d.db.OrderByKey(ctx, n.Keys[0]); !errors.Is(err, store.ErrNotFound) {
+		return store.Order{}, false, err
+	}
+	return held[0], true, nil
+}
+
 // draft is the order as it would be stored, without an outcome.
 func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 	n := &store.NewOrder{
 		Order: store.Order{
 			ID: store.NewID(), Channel: o.Channel, Store: o.Store,
-			Transaction: text(o.Transaction, maxText-1), Fold: text(Fold(o.Store, o.Transaction), maxText-1),
+			Transaction: text(o.Transaction, maxText-1), Fold: text(Fold(o.Transaction), maxText-1),
 			StoreProduct: text(o.StoreProduct, maxText), Product: p.ID, LicenseType: text(o.LicenseType, maxText),
 			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Price: o.Price, Currency: o.Currency,
 			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.Limit, ExpiresAt: o.ExpiresAt,
@@ -138,6 +157,7 @@ func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 	}
 	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
 	m.Reason = text(m.Reason, 255)
+	m.Raw = m.Raw[:min(len(m.Raw), maxRefused)]
 	return d.db.AddMessage(ctx, m)
 }
 

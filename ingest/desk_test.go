@@ -117,6 +117,7 @@ func TestWhatMakesAnotherOrder(t *testing.T) {
 		{"product", func(o *Order) { o.StoreProduct = "demo" }, 2},
 		{"line", func(o *Order) { o.StoreLine = "2" }, 2},
 		{"store", func(o *Order) { o.Store = "other" }, 1},
+		{"another name", func(o *Order) { o.Transaction, o.Also = "T2", []string{"name 2"} }, 1},
 		{"test", func(o *Order) { o.Test = true }, 2},
 		{"fields do not run together", func(o *Order) { o.Transaction, o.StoreLine = "CH012345678", "9" }, 1},
 	} {
@@ -171,6 +172,64 @@ func TestDifferencesAreHeld(t *testing.T) {
 	again := mustAccept(t, d, claim(func(o *Order) { o.Price, o.LicenseType, o.Seeds = "", "", nil }))
 	if first.ID != again.ID {
 		t.Errorf("a channel that knows less: %+v", again)
+	}
+}
+
+// Whoever has captured a post cannot fill the disk with variants of it.
+func TestVariantsAreBounded(t *testing.T) {
+	d := newDesk(t, config())
+	first := mustAccept(t, d, claim())
+	var last store.Order
+	variant := func(i int) store.Order {
+		return mustAccept(t, d, claim(func(o *Order) { o.Seeds = []string{fmt.Sprint(i)} }))
+	}
+	for i := range maxHeldLines + 10 {
+		if last = variant(i); last.Status != store.Held {
+			t.Fatalf("variant %d = %+v", i, last)
+		}
+	}
+	if again := variant(7); again.Line != 1+8 {
+		t.Errorf("a repeat of the eighth variant = %+v", again)
+	}
+	if last.Line != 1+maxHeldLines {
+		t.Errorf("the last variant is line %d", last.Line)
+	}
+	if again := mustAccept(t, d, claim()); again.ID != first.ID {
+		t.Errorf("the order itself = %+v", again)
+	}
+}
+
+// An order has several names; each is its alone.
+func TestOtherNames(t *testing.T) {
+	d := newDesk(t, config())
+	named := func(change ...func(*Order)) Order {
+		o := claim(change...)
+		o.Also = append(o.Also, "the name")
+		return o
+	}
+	first := mustAccept(t, d, named())
+	if again := mustAccept(t, d, named()); !cmp.Equal(first, again) {
+		t.Error(cmp.Diff(first, again))
+	}
+	for _, change := range []func(*Order){
+		func(o *Order) { o.Transaction += "X" },
+		func(o *Order) { o.StoreProduct = "demo" },
+	} {
+		held := mustAccept(t, d, named(change))
+		if held.Reason != HeldConflict {
+			t.Errorf("another order by the same name = %+v", held)
+		}
+		if again := mustAccept(t, d, named(change)); !cmp.Equal(held, again) {
+			t.Error(cmp.Diff(held, again))
+		}
+	}
+	// A channel that knows the other name alone finds the order.
+	if again := mustAccept(t, d, named(func(o *Order) { o.Transaction, o.StoreProduct = "", "" })); again.ID != first.ID {
+		t.Errorf("by the other name alone = %+v", again)
+	}
+	// A test order's names are its own.
+	if test := mustAccept(t, d, named(func(o *Order) { o.Test = true })); test.Status != store.Issued {
+		t.Errorf("the test order = %+v", test)
 	}
 }
 

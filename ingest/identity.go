@@ -10,27 +10,14 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// folds says how a store writes one id in several ways. What a store's digest
-// folds must be folded alike, or one authentic delivery could pass for two.
-// A store that is not here tells upper from lower case.
-var folds = map[string]func(string) string{
-	"kagi": lowerASCII, // KRPS 2.0, "How to calculate the encrypted password", step 2
-	Manual: lowerASCII,
-}
-
-// Fold is the one form of a store's id.
-func Fold(storeName, id string) string {
-	id = strings.TrimSpace(id)
-	if fold, ok := folds[storeName]; ok {
-		id = fold(id)
-	}
-	return id
-}
-
-// lowerASCII leaves what is beyond ASCII alone, as bytes: two ids that differ
-// must never become one.
-func lowerASCII(s string) string {
-	b := []byte(s)
+// Fold is the one form of a store's id: trimmed, in lower case. Kagi's digest
+// folds case (KRPS 2.0, "How to calculate the encrypted password", step 2), and
+// what a digest folds must be folded here, or one authentic post could pass for
+// two. No store gives out ids that differ in case alone, so one rule serves all.
+// What is beyond ASCII stays as it is, as bytes: ids that differ must not become
+// one.
+func Fold(id string) string {
+	b := []byte(strings.TrimSpace(id))
 	for i, c := range b {
 		if c >= 'A' && c <= 'Z' {
 			b[i] = c + 'a' - 'A'
@@ -56,22 +43,36 @@ func key(fields ...string) (k store.Key) {
 // identity is what names an order: the sale, the product and, where the store
 // has one, the line. Seeds are no part of it, since a digest may not cover them.
 func identity(o Order) []string {
-	mode := "live"
+	return []string{"sale", o.Store, mode(o), Fold(o.Transaction), Fold(o.StoreProduct), Fold(o.StoreLine)}
+}
+
+func mode(o Order) string {
 	if o.Test {
-		mode = "test"
+		return "test"
 	}
-	return []string{"sale", o.Store, mode, Fold(o.Store, o.Transaction), Fold(o.Store, o.StoreProduct), Fold(o.Store, o.StoreLine)}
+	return "live"
 }
 
 // keys are an order's keys; the first one is its sale key.
-func keys(o Order) []store.Key { return []store.Key{key(identity(o)...)} }
+func keys(o Order) []store.Key {
+	list := []store.Key{key(identity(o)...)}
+	for _, name := range o.Also {
+		list = append(list, key("also", o.Store, mode(o), name))
+	}
+	return list
+}
 
 // difference tells why o is not simply a repeat of an order that has its key:
 // "" when it is one. What a channel does not know is not compared.
 func difference(have store.Order, o Order) (reason string) {
+	same := func(have, claimed string) bool {
+		return have == "" || claimed == "" || Fold(have) == Fold(text(claimed, maxText))
+	}
 	switch {
+	case !same(have.Transaction, o.Transaction), !same(have.StoreProduct, o.StoreProduct): // it was found by another name
+		return HeldConflict
 	case have.Quantity != o.Quantity,
-		have.LicenseType != "" && o.LicenseType != "" && Fold(o.Store, have.LicenseType) != Fold(o.Store, text(o.LicenseType, maxText)),
+		!same(have.LicenseType, o.LicenseType),
 		have.Price != "" && o.Price != "" && have.Price != o.Price:
 		return HeldConflict
 	case have.Seeds != nil && o.Seeds != nil && !slices.Equal(have.Seeds, o.Seeds):
@@ -87,5 +88,5 @@ func differenceKey(o Order, reason string) store.Key {
 	if reason == HeldLateLine {
 		return key(append(fields, o.Seeds...)...)
 	}
-	return key(append(fields, strconv.Itoa(o.Quantity), Fold(o.Store, o.LicenseType), o.Price)...)
+	return key(append(fields, strconv.Itoa(o.Quantity), Fold(o.LicenseType), o.Price)...)
 }

@@ -23,9 +23,10 @@ const Manual = "manual"
 // it. Fields are as posted; the desk folds, cuts and judges.
 type Order struct {
 	Channel, Store  string
-	Transaction     string // the store's id of the sale
-	StoreProduct    string // the store's name or id of the product
-	StoreLine       string // the store's id of the line; "" where it has none
+	Transaction     string   // the store's id of the sale
+	StoreProduct    string   // the store's name or id of the product
+	StoreLine       string   // the store's id of the line; "" where it has none
+	Also            []string // other names of the same order, each of which is its alone
 	LicenseType     string
 	Name, Email     string
 	Price, Currency string   // of one copy, decimal text; "" where the channel does not know

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"math"
 	"strings"
+	"unicode"
 )
 
 // Random draws codes like 4KJMX-9RTWA-… : five groups of five, of which the
@@ -83,7 +84,7 @@ func (Random) Malformed(code string) bool {
 	foreign := false // a letter or digit that our codes never hold
 	for _, r := range strings.ToUpper(code) {
 		switch {
-		case r == ' ' || r == '-':
+		case r == '-' || unicode.IsSpace(r) || unicode.Is(unicode.Pd, r):
 			continue
 		case !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z'):
 			return false

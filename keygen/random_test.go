@@ -55,7 +55,7 @@ func TestRandomIsUniform(t *testing.T) {
 func TestRandomCheckSymbol(t *testing.T) {
 	const all = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for _, code := range draw(t, 20) {
-		if (Random{}).Malformed(code) || (Random{}).Malformed(strings.ToLower(strings.ReplaceAll(code, "-", " "))) {
+		if (Random{}).Malformed(code) || (Random{}).Malformed(strings.ToLower(strings.ReplaceAll(code, "-", "\u2013\u00a0"))) {
 			t.Fatalf("%s is malformed", code)
 		}
 		plain := []byte(strings.ReplaceAll(code, "-", ""))

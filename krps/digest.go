@@ -76,23 +76,31 @@ func ParseDigest(name string) (Digest, error) {
 			return c.name, nil
 		}
 	}
-	return "", fmt.Errorf("unknown cipher %q: it must be one of %v", name, Digests())
+	names := make([]string, len(ciphers))
+	for i, c := range ciphers {
+		names[i] = string(c.name)
+	}
+	return "", fmt.Errorf("unknown cipher %q: it must be one of %s", name, strings.Join(names, ", "))
 }
 
 // Password is what Kagi sends as ACG:Password for these fields (KRPS 2.0, "How
 // to calculate the encrypted password").
 func (d Digest) Password(secret string, posted func(name string) string) string {
-	var message strings.Builder
-	message.WriteString(secret) // step 1
-	for _, name := range covered {
-		message.WriteString(posted(name))
-	}
 	for _, c := range ciphers {
 		if c.name == d && c.sum != nil {
-			return hex.EncodeToString(c.sum([]byte(lower(message.String())))) // steps 2 to 4
+			return hex.EncodeToString(c.sum([]byte(message(secret, posted)))) // steps 3 and 4
 		}
 	}
 	return secret
+}
+
+// message is what the digest runs over: steps 1 and 2.
+func message(secret string, posted func(name string) string) string {
+	m := secret
+	for _, name := range covered {
+		m += posted(name)
+	}
+	return lower(m)
 }
 
 // lower is lower case for ASCII alone: it leaves bytes beyond as they are,

@@ -21,6 +21,10 @@ const StatusHeader = "Keypost-Order-Status"
 // acceptTimeout bounds the work on one post; Kagi gets an answer in any case.
 const acceptTimeout = 45 * time.Second
 
+// keepTimeout bounds the keeping of a refused post: strangers must not pile up
+// while the database is slow.
+const keepTimeout = 2 * time.Second
+
 // Handler answers a channel's posts.
 func Handler(c Channel, desk Desk) http.Handler {
 	return handler{c, desk}
@@ -32,13 +36,17 @@ type handler struct {
 }
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if user, password, _ := r.BasicAuth(); h.channel.Basic != "" && !equal(h.channel.Basic, user+":"+password) {
+	if user, password, ok := r.BasicAuth(); h.channel.Basic != "" && !(ok && equal(h.channel.Basic, user+":"+password)) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Keypost"`)
 		write(w, http.StatusUnauthorized, ReplyBad("The realm's user name and password are wanted."))
 		return
 	}
 	if h.channel.LocalOnly != "" && !local(r) {
 		write(w, http.StatusOK, ReplyBad(h.channel.LocalOnly))
+		return
+	}
+	if h.channel.HTTPSOnly && !local(r) && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
+		write(w, http.StatusOK, ReplyBad("This channel's cipher is for HTTPS alone."))
 		return
 	}
 	if r.Method == http.MethodGet && r.URL.RawQuery == "" {
@@ -53,18 +61,18 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	reply, order, err := h.post(w, r)
 	if bad, ok := errors.AsType[Bad](err); ok {
-		slog.Info("order refused", "channel", h.channel.Name, "why", string(bad))
+		slog.Info("order refused", "channel", h.channel.label(), "why", string(bad))
 		write(w, http.StatusOK, ReplyBad(string(bad)))
 		return
 	}
 	if err != nil {
-		slog.Error("order not taken", "channel", h.channel.Name, "err", err)
+		slog.Error("order not taken", "channel", h.channel.label(), "err", err)
 		w.Header().Set("Retry-After", "30")
 		write(w, http.StatusServiceUnavailable, ReplyBad("The license store does not answer. Post the order again."))
 		return
 	}
 	if order.ID != "" {
-		slog.Info("order", "channel", h.channel.Name, "order", order.ID, "status", order.Status, "reason", order.Reason, "test", order.Test)
+		slog.Info("order", "channel", h.channel.label(), "order", order.ID, "status", order.Status, "reason", order.Reason, "test", order.Test)
 		w.Header().Set(StatusHeader, order.Status)
 	}
 	write(w, http.StatusOK, reply)
@@ -73,8 +81,12 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // local tells whether a request was made on this machine and not forwarded by
 // a proxy on it.
 func local(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if len(r.Header.Values(name)) > 0 {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "Cf-") {
+			return false
+		}
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "True-Client-Ip", "X-Client-Ip":
 			return false
 		}
 	}
@@ -104,9 +116,11 @@ func (h handler) post(w http.ResponseWriter, r *http.Request) ([]byte, store.Ord
 		err = Bad("The post must be application/x-www-form-urlencoded, as Kagi's are.")
 	}
 	if err != nil {
-		refused := store.Message{Channel: h.channel.Name, Reason: err.Error(), Raw: p.Raw()}
+		refused := store.Message{Channel: h.channel.Name, Reason: err.Error(), Raw: h.channel.raw(p)}
+		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+		defer cancel()
 		if keepErr := h.desk.Refuse(ctx, refused); keepErr != nil {
-			slog.Warn("refused post not kept", "channel", h.channel.Name, "err", keepErr)
+			slog.Warn("refused post not kept", "channel", h.channel.label(), "err", keepErr)
 		}
 		return nil, store.Order{}, err
 	}

@@ -2,6 +2,7 @@ package krps
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,7 +25,7 @@ func newDesk(t *testing.T) (*ingest.Desk, *store.DB) {
 	}
 	t.Cleanup(func() { db.Close() })
 	return ingest.New(db, ingest.Config{
-		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
+		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name", "Product_Name1", "Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
 		Channels: map[string]ingest.Channel{"kagi": {Name: "kagi", MaxQuantity: 250}},
 	}), db
 }
@@ -70,6 +71,28 @@ func TestHandlerTakesAnOrder(t *testing.T) {
 	}
 	if list, err := db.Orders(t.Context(), store.OrderFilter{}); err != nil || len(list) != 1 {
 		t.Errorf("%d orders, %v", len(list), err)
+	}
+}
+
+// One captured post cut anew, with the same password: no second code.
+func TestRecutPost(t *testing.T) {
+	desk, _ := newDesk(t)
+	h := Handler(channel("MD5"), desk)
+	post := func(changes ...string) string {
+		return call(h, "POST", "/in/kagi", example("MD5", changes...)).Body.String()
+	}
+	first := post("ACG:Password", vectors["MD5"])
+	for _, recut := range [][]string{
+		{"ACG:ProductName", "Product_Name1", "ACG:UnitPayment", "49.000"},
+		{"ACG:TransactionID", "CH0123456789Product_", "ACG:ProductName", "Name"},
+	} {
+		got := post(append(recut, "ACG:Password", vectors["MD5"])...)
+		if a, err := ParseReply([]byte(got)); err != nil || !a.Good || len(a.Lines) != 1 || a.Lines[0].RegNumber != ingest.DefaultHeldMessage {
+			t.Errorf("%v: %q, %v", recut, got, err)
+		}
+	}
+	if again := post("ACG:TransactionID", "ch0123456789", "ACG:Password", vectors["MD5"]); again != first {
+		t.Errorf("in another case: %q, first %q", again, first)
 	}
 }
 
@@ -123,6 +146,8 @@ func TestHandlerAnswersThisMachineAlone(t *testing.T) {
 		"another machine": func(r *http.Request) { r.RemoteAddr = "192.0.2.1:1" },
 		"a proxy":         func(r *http.Request) { r.Header.Set("X-Forwarded-For", "127.0.0.1") },
 		"RFC 7239":        func(r *http.Request) { r.Header.Set("Forwarded", "for=127.0.0.1") },
+		"a proto":         func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") },
+		"a CDN":           func(r *http.Request) { r.Header.Set("CF-Connecting-IP", "127.0.0.1") },
 	} {
 		w := call(h, "POST", "/in/kagi", example("MD5"), change)
 		if a, err := ParseReply(w.Body.Bytes()); err != nil || a.Good || a.Message != c.LocalOnly {
@@ -135,6 +160,55 @@ func TestHandlerAnswersThisMachineAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestHandlerForHTTPSAlone(t *testing.T) {
+	desk, _ := newDesk(t)
+	c := channel(Adler32)
+	c.HTTPSOnly = true
+	h := Handler(c, desk)
+	for _, from := range []struct {
+		name   string
+		good   bool
+		change func(*http.Request)
+	}{
+		{"this machine", true, func(*http.Request) {}},
+		{"HTTP", false, func(r *http.Request) { r.RemoteAddr = "192.0.2.1:1" }},
+		{"HTTP by a proxy", false, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "http") }},
+		{"HTTPS by a proxy", true, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") }},
+		{"HTTPS", true, func(r *http.Request) { r.RemoteAddr, r.TLS = "192.0.2.1:1", &tls.ConnectionState{} }},
+	} {
+		w := call(h, "POST", "/in/kagi", example(Adler32), from.change)
+		if a, err := ParseReply(w.Body.Bytes()); err != nil || a.Good != from.good {
+			t.Errorf("%s: %q, %v", from.name, w.Body, err)
+		}
+	}
+}
+
+// The secret is kept and logged nowhere, in whatever body it came.
+func TestSecretIsNotKept(t *testing.T) {
+	c := channel(ClearText)
+	c.Name, c.Secrets = "kagi-0123456789-0123456789", []string{"top secret"}
+	kept := &keepingDesk{}
+	h := Handler(c, kept)
+	for _, body := range []string{
+		"--x\r\nContent-Disposition: form-data; name=\"ACG:Password\"\r\n\r\ntop secret\r\n--x--", "x=1;ACG%3APassword=top+secret", "ACG%3APassword=top+secret",
+	} {
+		call(h, "POST", "/in/x", body)
+		if raw := string(kept.refused.Raw); raw == "" || strings.Contains(raw, "top secret") || strings.Contains(raw, "top+secret") {
+			t.Errorf("%q is kept as %q", body, raw)
+		}
+	}
+	if c.label() != "kagi…" {
+		t.Errorf("a secret path is logged as %s", c.label())
+	}
+}
+
+type keepingDesk struct {
+	brokenDesk
+	refused store.Message
+}
+
+func (d *keepingDesk) Refuse(_ context.Context, m store.Message) error { d.refused = m; return nil }
 
 // A brokenDesk injects what a real one rarely does.
 type brokenDesk struct {

@@ -26,6 +26,23 @@ type Channel struct {
 	Basic    string   // "user:password" of the realm; "": none
 	// LocalOnly, if not "", is why calls from other machines are answered BAD.
 	LocalOnly string
+	// HTTPSOnly: calls from other machines must have come by HTTPS. The header
+	// X-Forwarded-Proto is believed; whoever routes keeps it from strangers.
+	HTTPSOnly bool
+}
+
+// secretPath is how long a name is that may be kept secret; docs say so.
+const secretPath = 24
+
+// SecretPath tells whether the channel's name is long enough to be a secret.
+func SecretPath(name string) bool { return len(name) >= secretPath }
+
+// label is the name for logs.
+func (c Channel) label() string {
+	if SecretPath(c.Name) {
+		return c.Name[:4] + "…"
+	}
+	return c.Name
 }
 
 // A Desk judges and keeps what a channel takes in.

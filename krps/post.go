@@ -201,8 +201,22 @@ func (c Channel) Order(p Post) ingest.Order {
 		LicenseType: p.Value("ACG:LicenseType"), Name: p.Licensee(), Email: p.Email(),
 		// KRPS 2.0, Table 4, ACG:UnitPayment: normalized to U.S. Dollars.
 		Price: p.posted["ACG:UnitPayment"], Currency: "USD",
+		// One password is for one order: fields that touch in its message
+		// (ProductName and UnitPayment, say) cannot be cut in two ways.
+		Also:  []string{"password " + message("", p.Posted)},
 		Seeds: Seeds(p.Value("ACG:CustomerSeed")), OEMSeed: p.Value("ACG:OEMSeed"),
 		Quantity: quantity, Test: p.Test, EightBit: p.EncodingPreserved,
-		Message: store.Message{Channel: c.Name, Raw: p.Raw()},
+		Message: store.Message{Channel: c.Name, Raw: c.raw(p)},
 	}
+}
+
+// raw is what is kept of a post: wherever the secret stands, it goes.
+func (c Channel) raw(p Post) []byte {
+	raw := p.Raw()
+	for _, secret := range c.Secrets {
+		for _, s := range []string{secret, url.QueryEscape(secret)} {
+			raw = bytes.ReplaceAll(raw, []byte(s), []byte("***"))
+		}
+	}
+	return raw
 }

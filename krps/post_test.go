@@ -178,6 +178,7 @@ func TestOrder(t *testing.T) {
 		OEMSeed: "Clear-Text=Password", Quantity: 12, Test: true, EightBit: true,
 	}
 	want.Message.Channel = "kagi"
+	want.Also = []string{"password ch0123456789product_name149.0002000-12-3112single"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -135,7 +135,8 @@ func (db *DB) Reasons(ctx context.Context, licenseID string) (sources []string, 
 // ReplaceLicense puts a new code in the place of a leaked one, which is
 // revoked: the order's duplicates get the new code from now on. The new
 // license has the policy of the old one and no machines. ErrStale: it was
-// replaced before; ErrCodeTaken: draw another code.
+// replaced before; ErrRevoked and ErrSuspended: it is, and so would the new one
+// have to be; ErrCodeTaken: draw another code.
 func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor string) (l License, err error) {
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		old, err := t.LicenseByID(ctx, id)
@@ -145,6 +146,13 @@ func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor
 		o, err := loadOrder(ctx, t.Queries, old.OrderID)
 		if err != nil {
 			return err
+		}
+		switch {
+		case old.Replaced:
+		case old.Status == Revoked:
+			return ErrRevoked // a new code must not wash that off
+		case old.Status == Suspended:
+			return ErrSuspended
 		}
 		rows, err := t.MarkReplaced(ctx, queries.MarkReplacedParams{UpdatedAt: t.now, ID: id})
 		if err != nil {

@@ -24,7 +24,7 @@ var migrations embed.FS
 
 // ErrNoDatabase is what [Open] answers for a database that nobody has set up
 // yet; [Options.Create] sets it up.
-var ErrNoDatabase = errors.New("there is no database yet")
+var ErrNoDatabase = errors.New("it is not set up yet")
 
 // ErrSchema is what [Open] answers for a schema that this binary cannot use.
 var ErrSchema = errors.New("schema mismatch")
@@ -60,9 +60,10 @@ func Open(ctx context.Context, source string, o Options) (*DB, error) {
 	if err := db.openSQLite(path, o.Create); err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx, o.Create); err != nil {
+	// Several processes may open a new database at once.
+	if err := db.patiently(ctx, func() error { return db.migrate(ctx, o.Create) }); err != nil {
 		db.Close()
-		return nil, err
+		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	return db, nil
 }
@@ -70,7 +71,7 @@ func Open(ctx context.Context, source string, o Options) (*DB, error) {
 func (db *DB) openSQLite(path string, create bool) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if !create {
-			return fmt.Errorf("%s: %w", path, ErrNoDatabase)
+			return fmt.Errorf("database %s: %w", path, ErrNoDatabase)
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
@@ -85,7 +86,7 @@ func (db *DB) openSQLite(path string, create bool) error {
 	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
 	// a commit that was answered survives a loss of power.
 	pragmas := url.Values{"_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 	}}
 	name := func(extra string) string {
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
@@ -121,7 +122,7 @@ func (db *DB) migrate(ctx context.Context, create bool) error {
 	}
 	have, err := db.schemaVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("database: %w", err)
+		return err
 	}
 	sources := p.ListSources()
 	want := sources[len(sources)-1].Version
@@ -133,7 +134,7 @@ func (db *DB) migrate(ctx context.Context, create bool) error {
 	case have > 0:
 		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d", ErrSchema, have, want)
 	case !create:
-		return fmt.Errorf("the database is empty: %w", ErrNoDatabase)
+		return ErrNoDatabase
 	}
 	if _, err := p.Up(ctx); err != nil {
 		// Another process may have set it up at the same time.

@@ -41,7 +41,7 @@ func TestOpenRefusesOtherSchemas(t *testing.T) {
 	db := mustOpen(t, source, Options{Create: true})
 	for _, c := range []struct{ change, want string }{
 		{"INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)", "run a newer keypost"},
-		{"DELETE FROM goose_db_version WHERE version_id > 0", "there is no database yet"},
+		{"DELETE FROM goose_db_version WHERE version_id > 0", "not set up yet"},
 	} {
 		if _, err := db.writer.ExecContext(t.Context(), c.change); err != nil {
 			t.Fatal(err)
@@ -65,7 +65,7 @@ func TestOpenRefusesOtherURLs(t *testing.T) {
 // Several processes may start at once on a new database.
 func TestOpenRace(t *testing.T) {
 	source := "sqlite:" + filepath.Join(t.TempDir(), "k.db")
-	parallel(4, func(int) {
+	parallel(24, func(int) {
 		db, err := Open(context.Background(), source, Options{Create: true})
 		if err != nil {
 			t.Error(err)

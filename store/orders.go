@@ -46,16 +46,11 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 		return o, err == nil, err
 	}
 	for _, k := range n.Keys {
-		id, err := db.read.OrderByKey(ctx, k[:])
-		if errors.Is(db.explain(err), ErrNotFound) {
-			continue
+		o, err := db.OrderByKey(ctx, k)
+		if !errors.Is(err, ErrNotFound) {
+			// Our own id: an earlier try was applied though it failed.
+			return o, o.ID == n.Order.ID, err
 		}
-		if err != nil {
-			return Order{}, false, db.explain(err)
-		}
-		o, err := db.Order(ctx, id)
-		// Our own id: an earlier try was applied though it failed.
-		return o, id == n.Order.ID, err
 	}
 	return Order{}, false, fmt.Errorf("%w: an order's key was taken and is gone", ErrUnavailable)
 }
@@ -162,6 +157,15 @@ func (db *DB) AddNotice(ctx context.Context, orderID string, n Notice, actor str
 		}
 		return t.audit(ctx, actor, "order.resend", orderID, n.Kind+" to "+n.Audience)
 	})
+}
+
+// OrderByKey reads the order that owns a key; ErrNotFound.
+func (db *DB) OrderByKey(ctx context.Context, k Key) (Order, error) {
+	id, err := db.read.OrderByKey(ctx, k[:])
+	if err != nil {
+		return Order{}, db.explain(err)
+	}
+	return db.Order(ctx, id)
 }
 
 // Order reads one order with its licenses; ErrNotFound.

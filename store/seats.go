@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -37,7 +38,19 @@ var errKnown = errors.New("the machine is known")
 // afterwards. ErrLimit, ErrRevoked, ErrSuspended and ErrExpired come with the
 // license.
 func (db *DB) Activate(ctx context.Context, a Activation) (Activation, License, error) {
+	for range writeTries {
+		got, l, err := db.activate(ctx, a)
+		if !errors.Is(err, errAgain) {
+			return got, l, err
+		}
+	}
+	return Activation{}, License{}, fmt.Errorf("%w: the machine comes and goes", ErrUnavailable)
+}
+
+// activate is one try; errAgain: the machine was known and went meanwhile.
+func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, error) {
 	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		a.CreatedAt = fromMicros(t.now)
 		err := t.InsertActivation(ctx, queries.InsertActivationParams{
 			ID: a.ID, LicenseID: a.License, FpMac: a.FPMAC, Salt: a.Salt, FpHash: a.FPHash,
 			LeaseID: a.LeaseID, LeaseIssuedAt: micros(a.LeaseIssued), LeaseExpiresAt: micros(a.LeaseExpires),
@@ -66,8 +79,14 @@ func (db *DB) Activate(ctx context.Context, a Activation) (Activation, License, 
 	if errors.Is(err, ErrLimit) {
 		return Activation{}, l, ErrLimit
 	}
+	if err == nil {
+		return a, l, nil
+	}
 	r, err := db.read.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
-	return activation(r), l, db.explain(err)
+	if err = db.explain(err); errors.Is(err, ErrNotFound) {
+		err = errAgain
+	}
+	return activation(r), l, err
 }
 
 // FindActivation finds a machine's seat on a license and checks that the
@@ -81,7 +100,8 @@ func (db *DB) FindActivation(ctx context.Context, l License, fpmac []byte) (Acti
 }
 
 // RenewLease writes a new lease over the one that the caller saw. When two
-// renew at once, the first one's lease comes back to both.
+// renew at once, the first one's lease comes back to both. ErrNotFound: the
+// machine was deactivated meanwhile.
 func (db *DB) RenewLease(ctx context.Context, a Activation, seen string) (Activation, error) {
 	var out Activation
 	err := db.write(ctx, func(ctx context.Context, t *tx) error {

@@ -345,6 +345,24 @@ func TestReplaceLicense(t *testing.T) {
 	})
 }
 
+// A new code washes nothing off.
+func TestReplaceOnlyWhatIsActive(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		id := mustAdd(t, db, newOrder("T", "k", "OLD")).Licenses[0].ID
+		for _, s := range []struct {
+			do   func(context.Context, string, string) (License, error)
+			want error
+		}{{db.SuspendLicense, ErrSuspended}, {db.RevokeLicense, ErrRevoked}} {
+			if _, err := s.do(t.Context(), id, "test"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.ReplaceLicense(t.Context(), id, NewLicense{NewID(), "NEW"}, "test"); !errors.Is(err, s.want) {
+				t.Errorf("replace: %v, want %v", err, s.want)
+			}
+		}
+	})
+}
+
 func TestSearch(t *testing.T) {
 	each(t, func(t *testing.T, db, _ *DB) {
 		ctx := t.Context()

@@ -49,16 +49,29 @@ func (db *DB) explain(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-const writeTries = 8
+// Bounds on trying again; a locked SQLite has waited for its busy_timeout
+// before it says so.
+const (
+	writeTries = 8
+	writeFor   = 10 * time.Second
+)
 
 // write runs fn in a transaction, again from the start when the database says
 // that it may be tried again. A try that came back as an error may have been
 // applied all the same; fn meets its own rows then, and knows them by their ids.
 func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return db.explain(db.patiently(ctx, func() error { return db.writeOnce(ctx, fn) }))
+}
+
+// patiently calls fn again, after a pause with jitter, while the database says
+// that it may be called again.
+func (db *DB) patiently(ctx context.Context, fn func() error) error {
+	begin := time.Now()
 	for try := 1; ; try++ {
-		err := db.writeOnce(ctx, fn)
-		if err == nil || !(errors.Is(err, errAgain) || db.dialect.transient(err)) || try == writeTries {
-			return db.explain(err)
+		err := fn()
+		again := errors.Is(err, errAgain) || db.dialect.transient(err)
+		if err == nil || !again || try == writeTries || time.Since(begin) > writeFor {
+			return err
 		}
 		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << try))
 		select {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/keypost/keypost/ingest"
@@ -28,6 +27,7 @@ type channelConfig struct {
 	BasicAuthFile string   `toml:"basic_auth_file"`
 
 	localOnly string
+	httpsOnly bool
 }
 
 // A kind is a protocol that orders come in by.
@@ -42,10 +42,7 @@ var kinds = map[string]kind{
 	"krps": {"kagi", checkKRPS, func(ch channelConfig, desk *ingest.Desk) http.Handler { return krps.Handler(ch.krps(), desk) }},
 }
 
-const (
-	defaultMaxQuantity = 250
-	secretPath         = 24 // a channel's name this long can be kept secret
-)
+const defaultMaxQuantity = 250
 
 func (c *config) completeChannel(i int, names map[string]bool) error {
 	ch := &c.Channels[i]
@@ -80,6 +77,9 @@ func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {
 	if err := c.krpsSecrets(key, ch); err != nil {
 		return err
 	}
+	if ch.Digest == "" {
+		return c.errorf(key("digest"), "it is missing: set the cipher agreed on with the store, such as SHA-512")
+	}
 	digest, err := krps.ParseDigest(ch.Digest)
 	if err != nil {
 		return c.errorf(key("digest"), "%v", err)
@@ -88,7 +88,7 @@ func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {
 	if ch.Invocation != "" && !strings.EqualFold(ch.Invocation, "line") {
 		return c.errorf(key("invocation"), "%q: it must be line, once for each order line", ch.Invocation)
 	}
-	if ch.BasicAuth != "" && !strings.Contains(ch.BasicAuth, ":") {
+	if user, password, _ := strings.Cut(ch.BasicAuth, ":"); ch.BasicAuth != "" && (user == "" || password == "") {
 		return c.errorf(key("basic_auth"), "it must be user:password")
 	}
 	if len(ch.HeldMessage) > 1024 || !krps.Carries(ch.HeldMessage) {
@@ -124,7 +124,6 @@ func (c *config) krpsSecrets(key func(string) string, ch *channelConfig) (err er
 // exposure: what everybody knows, and ciphers that protect nothing, are for
 // this machine alone.
 func (c *config) exposure(key func(string) string, ch *channelConfig) error {
-	public, _ := url.Parse(c.Server.PublicURL) // checked by completeServer
 	for _, s := range ch.Secrets {
 		if strings.EqualFold(s, exampleSecret) {
 			ch.localOnly = "This channel has the example secret, which everybody knows: set one of your own."
@@ -133,11 +132,12 @@ func (c *config) exposure(key func(string) string, ch *channelConfig) error {
 			}
 		}
 	}
-	safe := public.Scheme == "https" && (ch.BasicAuth != "" || len(ch.Name) >= secretPath)
-	if krps.Digest(ch.Digest).Weak() && !safe {
+	guarded := ch.BasicAuth != "" || krps.SecretPath(ch.Name)
+	ch.httpsOnly = krps.Digest(ch.Digest).Weak()
+	if ch.httpsOnly && !guarded {
 		ch.localOnly = "This channel's cipher is safe only with HTTPS and Basic authentication: agree on HMAC_SHA-1 or SHA-512."
 		if !c.loopback() {
-			return c.errorf(key("digest"), "%s protects nothing by itself: take another cipher, or set an https public_url and either basic_auth or a channel name of %d or more characters that nobody can guess", ch.Digest, secretPath)
+			return c.errorf(key("digest"), "%s protects nothing by itself: take another cipher, or set basic_auth, or give the channel a name of 24 or more characters that nobody can guess", ch.Digest)
 		}
 	}
 	return nil
@@ -147,7 +147,7 @@ func (c *config) exposure(key func(string) string, ch *channelConfig) error {
 func (ch channelConfig) krps() krps.Channel {
 	return krps.Channel{
 		Name: ch.Name, Store: ch.Store, UserName: ch.UserName, Secrets: ch.Secrets, Digest: krps.Digest(ch.Digest),
-		Basic: ch.BasicAuth, LocalOnly: ch.localOnly,
+		Basic: ch.BasicAuth, LocalOnly: ch.localOnly, HTTPSOnly: ch.httpsOnly,
 	}
 }
 

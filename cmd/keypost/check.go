@@ -115,7 +115,11 @@ func (p productConfig) check(ctx context.Context) finding {
 }
 
 func (ch channelConfig) check() finding {
-	f := finding{"channel " + ch.Name, "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, ch.Digest)}
+	name := ch.Name
+	if krps.SecretPath(name) {
+		name = name[:4] + "…" // it may be a secret, and this is logged, too
+	}
+	f := finding{"channel " + name, "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, ch.Digest)}
 	switch {
 	case ch.localOnly != "":
 		f.Result, f.Detail = "warning", f.Detail+": answers this machine alone. "+ch.localOnly

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keypost/keypost/store"
 )
 
 // A site is a folder with a config, as one vendor has it.
@@ -197,12 +199,17 @@ func TestOrdersByHand(t *testing.T) {
 		t.Errorf("approved after all = %+v", o)
 	}
 	s.must(0, "order", "resend", "kagi", "T2")
+	s.read(0, &o, "order", "resend", "kagi", "T2")
 
 	// A refund revokes, twice changes nothing.
 	s.read(0, &o, "order", "refund", "kagi", "CH0123456789", "1")
 	s.must(0, "order", "refund", "kagi", "CH0123456789", "1")
 	if !o.Refunded {
 		t.Errorf("refunded = %+v", o)
+	}
+	s.must(1, "order", "resend", "kagi", "CH0123456789", "1")
+	if out := s.must(1, "license", "restore", codes[0]); !strings.Contains(out, "still revoked: refund") {
+		t.Errorf("restore a refunded license: %s", out)
 	}
 	if status, answer := s.activate(codes[0], "machine-1"); status != 403 || !strings.Contains(answer, "code_revoked") {
 		t.Errorf("a refunded code: %d %s", status, answer)
@@ -226,7 +233,7 @@ func TestLicensesByHand(t *testing.T) {
 	if status, answer := s.activate(code, "machine-1"); status != 200 {
 		t.Fatalf("%d %s", status, answer)
 	}
-	var l licenseJSON
+	var l shownLicenseJSON
 	s.read(0, &l, "license", "show", strings.ToLower(strings.ReplaceAll(code, "-", " ")))
 	if l.Code != code || l.Product != "demo" || l.Status != "active" || l.Type != "single" || l.Test || l.Limit != 2 || l.Used != 1 ||
 		l.Order != (orderRefJSON{"kagi", "CH0123456789", 1}) || len(l.Activations) != 1 {
@@ -243,6 +250,11 @@ func TestLicensesByHand(t *testing.T) {
 			t.Errorf("%s: %s", step.verb, answer)
 		}
 	}
+	s.read(0, &l, "license", "suspend", code)
+	if out := s.must(1, "license", "replace", code); !strings.Contains(out, "keypost license restore") {
+		t.Errorf("replace a suspended code: %s", out)
+	}
+	s.must(0, "license", "restore", code)
 	s.read(0, &l, "license", "reset", code)
 	if l.Used != 0 {
 		t.Errorf("reset = %+v", l)
@@ -272,7 +284,16 @@ func TestLicensesByHand(t *testing.T) {
 	s.must(2, "license", "issue", "demo", "--quantity", "0")
 	s.must(2, "license", "issue", "demo", "--quantity", "251")
 	s.must(2, "license", "issue", "demo", "--expires", "soon")
-	expired := strings.TrimSpace(s.must(0, "license", "issue", "demo", "--expires", "2020-01-01", "--codes"))
+	s.must(2, "license", "issue", "demo", "--transaction", " ")
+	s.must(2, "license", "issue", "demo", "--type", "")
+	if out := s.must(0, "license", "issue", "demo", "--name", "Bob", "--quantity", "2", "--transaction", "GIFT-1"); !strings.Contains(out, "was there before") || strings.Contains(out, "Bob") {
+		t.Errorf("another name for an order: %s", out)
+	}
+	s.must(2, "license", "issue", "demo", "--expires", "9999-12-31") // JSON has no year 10000
+	_, expired, warning := s.run("license", "issue", "demo", "--expires", "2020-01-01", "--codes")
+	if expired = strings.TrimSpace(expired); !strings.Contains(warning, "will not activate") {
+		t.Errorf("a date that is past: %q", warning)
+	}
 	if status, answer := s.activate(expired, "machine-1"); status != 403 || !strings.Contains(answer, "code_expired") {
 		t.Errorf("expired: %d %s", status, answer)
 	}
@@ -324,6 +345,10 @@ func TestPost(t *testing.T) {
 	if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.must(2, "post", "krps", url, "--file", file, "--quantity", "2")
+	s.must(1, "post", "krps", url, "--codes", "--set", "ACG:Request=Information")
+	s.must(0, "order", "reject", "kagi", "CH0123456789")
+	s.must(1, "post", "krps", url, "--codes", "--quantity", "6")
 	if out := s.must(1, "post", "krps", url, "--file", file); !strings.Contains(out, "is missing") {
 		t.Errorf("a stored body: %s", out)
 	}
@@ -380,7 +405,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("parse prints what it must not:\n%q", out)
 	}
 	s.must(1, "parse", "krps", file+".missing")
-	s.must(2, "parse", "krps", file, "--channel", "nothing")
+	s.must(3, "parse", "krps", file, "--channel", "nothing")
 	if _, err := os.Stat(strings.TrimPrefix(conf.Database.URL, "sqlite:")); err == nil {
 		t.Error("parse made a database")
 	}
@@ -424,6 +449,31 @@ func TestCheck(t *testing.T) {
 	if len(list) != 1 || list[0].Result != "failed" || !strings.Contains(list[0].Detail, "keypost.toml:1") {
 		t.Errorf("a wrong config: %+v", list)
 	}
+}
+
+// check changes nothing, not even what a killed first start left undone.
+func TestCheckChangesNothing(t *testing.T) {
+	s := newSite(t)
+	c, err := loadConfig(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), c.Database.URL, store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := makeMaster(c.Keys.MasterFile); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(1, "check"); !strings.Contains(out, "keypost serve makes it") {
+		t.Errorf("check: %s", out)
+	}
+	if keys, err := db.SigningKeys(t.Context()); err != nil || len(keys) != 0 {
+		t.Errorf("check made keys: %v, %v", keys, err)
+	}
+	s.serve()
+	s.must(0, "check")
 }
 
 func TestKeys(t *testing.T) {
@@ -504,11 +554,44 @@ func TestUsage(t *testing.T) {
 	if code, out := call("--config", "/nothing/keypost.toml", "order", "list"); code != 1 {
 		t.Errorf("a config that is not there: exit %d\n%s", code, out)
 	}
-	if code, out := call(); code != 0 || !strings.Contains(out, "serve") {
+	if code, out := call("help", "order", "list"); code != 0 || !strings.Contains(out, "--status") {
+		t.Errorf("help order list: exit %d\n%s", code, out)
+	}
+	if code, out := call(); code != 2 || !strings.Contains(out, "serve") {
 		t.Errorf("no arguments: exit %d\n%s", code, out)
 	}
 	if code, out := call("version"); code != 0 || !strings.HasPrefix(out, "keypost ") {
 		t.Errorf("version: exit %d\n%s", code, out)
+	}
+}
+
+// --config names the file to write, too.
+func TestInitConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "my.toml")
+	if err := run(t.Context(), []string{"init", "--config", file}, nil, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadConfig(file); err != nil {
+		t.Error(err)
+	}
+	if err := run(t.Context(), []string{"init", "x", "--config", file}, nil, io.Discard, io.Discard); exitCode(err) != 2 {
+		t.Errorf("both: %v", err)
+	}
+}
+
+// Nothing that a buyer writes acts on a terminal, in JSON either.
+func TestPrintJSON(t *testing.T) {
+	var b bytes.Buffer
+	want := "\u009b31m\u202e\x1b\x7f\U000e0001 ø\U0001f600"
+	if err := printJSON(&b, []string{want}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got[0] != want {
+		t.Errorf("%q is read as %q, %v", b.String(), got, err)
+	}
+	if strings.ContainsAny(b.String(), "\u009b\u202e\x1b\x7f\U000e0001") || !strings.Contains(b.String(), "ø😀") {
+		t.Errorf("%q", b.String())
 	}
 }
 
@@ -518,6 +601,7 @@ func TestHelpHasExamples(t *testing.T) {
 		"init", "serve", "check", "post krps", "parse krps", "order list", "order show", "order approve", "order reject", "order resend",
 		"order refund", "license list", "license show", "license issue", "license replace", "license revoke", "license suspend",
 		"license restore", "license reset", "keys list", "keys rotate", "version",
+		"", "post", "parse", "order", "license", "keys",
 	} {
 		var out bytes.Buffer
 		if err := run(t.Context(), append(strings.Fields(command), "--help"), nil, &out, &out); err != nil {

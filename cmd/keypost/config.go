@@ -118,7 +118,7 @@ func loadConfig(file string) (*config, error) {
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w (make one with: keypost init)", err)
+		return nil, fmt.Errorf("%w (make one with: keypost init)", err)
 	}
 	c := &config{file: file, folder: filepath.Dir(file)}
 	if err := c.parse(b); err != nil {
@@ -142,13 +142,37 @@ func (c *config) parse(b []byte) error {
 	}
 	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: %s", c.file, row, column, strings.TrimPrefix(e.Error(), "toml: "))
+		return fmt.Errorf("%s:%d:%d: %s%s", c.file, row, column, keyOf(e), plainTOML(e.Error()))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.file, err)
 	}
 	c.lines = findLines(b)
 	return nil
+}
+
+func keyOf(e *toml.DecodeError) string {
+	if len(e.Key()) == 0 {
+		return ""
+	}
+	return strings.Join(e.Key(), ".") + ": "
+}
+
+var wrongType = regexp.MustCompile(`cannot decode TOML ([a-z ]+) into .* of type (\S+)`)
+
+// plainTOML says a decoder's error without Go's names.
+func plainTOML(message string) string {
+	message = strings.TrimPrefix(message, "toml: ")
+	m := wrongType.FindStringSubmatch(message)
+	if m == nil {
+		return message
+	}
+	wants := map[string]string{"int": "a whole number", "string": "a \"text\"", "[]string": "a list of texts", "bool": "true or false"}
+	want, ok := wants[strings.TrimPrefix(m[2], "*")]
+	if !ok {
+		want = "something else"
+	}
+	return fmt.Sprintf("it must be %s, and is a %s", want, m[1])
 }
 
 // errorf is an error about a key, with its line where it is written.
@@ -163,7 +187,8 @@ func (c *config) errorf(key, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...))
 }
 
-// complete fills in defaults and checks all values; it finds all faults at once.
+// complete fills in defaults and checks all values; it tells the first fault of
+// each table at once.
 func (c *config) complete() error {
 	var all []error
 	fault := func(err error) {
@@ -200,7 +225,7 @@ func (c *config) completeServer() error {
 	}
 	u, err := url.Parse(s.PublicURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return c.errorf("server.public_url", "%q is not a URL like https://keys.example.com", s.PublicURL)
+		return c.errorf("server.public_url", "it is not a URL like https://keys.example.com")
 	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
 	if s.Misses == nil {

@@ -120,7 +120,9 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad("x = 1\n"+goodProduct, "keypost.toml:1: unknown key x")
 	bad(goodProduct+"pirce = 1\ngenerator = { kind = \"random\", bits = 3 }\n", "keypost.toml:4: unknown key product.pirce", "keypost.toml:5: unknown key product")
 	bad(goodProduct+"[mail]\nsmtp = \"x\"\n", "unknown key mail")
-	bad(goodProduct+"limit = \"many\"\n", "keypost.toml:4:9: ")
+	bad(goodProduct+"limit = \"many\"\n", "keypost.toml:4:9: product.limit: it must be a whole number, and is a string")
+	bad(goodProduct+"accept_test = 1\n", "it must be true or false, and is a integer")
+	bad(goodProduct+"aliases = \"x\"\n", "it must be a list of texts")
 	bad(goodProduct+"limit = \n", "keypost.toml:4:")
 	bad(goodProduct+"limit = -1\n", "keypost.toml:4: product[0].limit: ")
 	bad(goodProduct+"lease = \"soon\"\n", "keypost.toml:4:", "168h")
@@ -139,7 +141,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"[[channel]]\nname = \"manual\"\nkind = \"krps\"\nsecret = \"s3cret\"\ndigest = \"md5\"", "is taken")
 	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"pigeon\"\n", "keypost.toml:6: channel[0].kind: unknown kind")
 	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"krps\"\n", "channel[0].secret: it is missing")
-	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"krps\"\nsecret = \"s3cret\"\n", "channel[0].digest: unknown cipher")
+	bad(goodProduct+"[[channel]]\nname = \"x\"\nkind = \"krps\"\nsecret = \"s3cret\"\n", "channel[0].digest: it is missing")
 	for key, want := range map[string]string{
 		`secrets = ["s3cret"]`:       "keep one of them",
 		`secret_file = "x"`:          "keep one of them",
@@ -182,22 +184,20 @@ func TestConfigExposure(t *testing.T) {
 		return goodProduct + "[[channel]]\nname = \"" + name + "\"\nkind = \"krps\"\nsecret = \"" + secret + "\"\ndigest = \"" + digest + "\"\n" + more
 	}
 	const public = "[server]\nlisten = \"0.0.0.0:8080\"\npublic_url = \"https://keys.example.com\"\n"
-	const proxied = "[server]\npublic_url = \"https://keys.example.com\"\n"
 	for _, c := range []struct {
-		name, text string
-		local      bool
-		refused    string
+		name, text   string
+		local, https bool
+		refused      string
 	}{
-		{"example secret, loopback", channel("kagi", "mytestpassword", "md5", ""), true, ""},
-		{"example secret, public", public + channel("kagi", "MyTestPassword", "md5", ""), false, "channel[0].secret: the example secret"},
-		{"own secret, public", public + channel("kagi", "own", "md5", ""), false, ""},
-		{"clear text, loopback", channel("kagi", "own", "cleartext", ""), true, ""},
-		{"clear text, public", public + channel("kagi", "own", "cleartext", ""), false, "channel[0].digest: Clear-Text protects nothing"},
-		{"adler32, HTTPS and Basic", public + channel("kagi", "own", "adler32", "basic_auth = \"u:p\"\n"), false, ""},
-		{"adler32, Basic without HTTPS", channel("kagi", "own", "adler32", "basic_auth = \"u:p\"\n"), true, ""},
-		{"adler32, HTTPS and a secret path", proxied + channel("kagi-3f9a8c7b6d5e4f3a2b1c0d", "own", "adler32", ""), false, ""},
-		{"adler32, HTTPS alone", proxied + channel("kagi", "own", "adler32", ""), true, ""},
-		{"adler32, HTTPS alone, IPv6 loopback", "[server]\nlisten = \"[::1]:1\"\n" + channel("kagi", "own", "adler32", ""), true, ""},
+		{"example secret, loopback", channel("kagi", "mytestpassword", "md5", ""), true, false, ""},
+		{"example secret, public", public + channel("kagi", "MyTestPassword", "md5", ""), false, false, "channel[0].secret: the example secret"},
+		{"own secret, public", public + channel("kagi", "own", "md5", ""), false, false, ""},
+		{"clear text, loopback", channel("kagi", "own", "cleartext", ""), true, true, ""},
+		{"clear text, IPv6 loopback", "[server]\nlisten = \"[::1]:1\"\n" + channel("kagi", "own", "cleartext", ""), true, true, ""},
+		{"clear text, public", public + channel("kagi", "own", "cleartext", ""), false, false, "channel[0].digest: Clear-Text protects nothing"},
+		{"adler32 and Basic, public", public + channel("kagi", "own", "adler32", "basic_auth = \"u:p\"\n"), false, true, ""},
+		{"adler32 and a secret path", channel("kagi-3f9a8c7b6d5e4f3a2b1c0d", "own", "adler32", ""), false, true, ""},
+		{"an empty realm", channel("kagi", "own", "adler32", "basic_auth = \":\"\n"), false, false, "user:password"},
 	} {
 		got, err := parsed(t, c.text)
 		if c.refused != "" {
@@ -206,8 +206,12 @@ func TestConfigExposure(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || (got.Channels[0].krps().LocalOnly != "") != c.local {
-			t.Errorf("%s: %+v, %v", c.name, got, err)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if k := got.Channels[0].krps(); (k.LocalOnly != "") != c.local || k.HTTPSOnly != c.https {
+			t.Errorf("%s: %+v", c.name, k)
 		}
 	}
 }

@@ -24,10 +24,16 @@ func (initCommand) Help() string {
 }
 
 func (c initCommand) Run(a *app) error {
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+	file := filepath.Join(c.Dir, defaultConfig)
+	if a.file != "" {
+		if c.Dir != "." {
+			return usageError{errors.New("name the folder or --config, not both")}
+		}
+		file = a.file
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	file := filepath.Join(c.Dir, defaultConfig)
 	text := strings.ReplaceAll(configTemplate, "SECRET-MADE-BY-INIT", newSecret())
 	// There are secrets in it: for the owner's eyes.
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -41,8 +47,8 @@ func (c initCommand) Run(a *app) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	flag := " --config " + file
-	if c.Dir == "." {
+	flag := " --config " + shellQuoted(file)
+	if file == defaultConfig {
 		flag = ""
 	}
 	fmt.Fprintf(a.out, `%s is written, with a secret of its own. Next:

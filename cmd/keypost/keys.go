@@ -8,6 +8,8 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
+func (keysCommands) Help() string { return "Example: keypost keys list" }
+
 type keysCommands struct {
 	List   keysList   `cmd:"" help:"List the lease-signing keys, oldest first."`
 	Rotate keysRotate `cmd:"" help:"Make the next key current and a new one next."`

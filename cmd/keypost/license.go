@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,10 @@ import (
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
 )
+
+func (licenseCommands) Help() string {
+	return "Example: keypost license show 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+}
 
 type licenseCommands struct {
 	List    licenseList    `cmd:"" help:"List licenses, newest first."`
@@ -40,7 +45,7 @@ func (n licenseName) find(a *app, db *store.DB) (store.License, error) {
 	case len(list) == 0:
 		return store.License{}, fmt.Errorf("license %s: %w (see: keypost license list)", n.Code, store.ErrNotFound)
 	case len(list) > 1:
-		if err := licenseTable(a, list); err != nil {
+		if err := licenseTable(a.err, list); err != nil {
 			return store.License{}, err
 		}
 		return store.License{}, usageError{fmt.Errorf("%d products have this code: name one with --product", len(list))}
@@ -48,14 +53,14 @@ func (n licenseName) find(a *app, db *store.DB) (store.License, error) {
 	return list[0], nil
 }
 
-func licenseTable(a *app, list []store.License) error {
+func licenseTable(w io.Writer, list []store.License) error {
 	rows := [][]string{{"CODE", "PRODUCT", "TYPE", "STATUS", "MACHINES", "TEST", "STORE", "TRANSACTION", "LINE"}}
 	for _, l := range list {
 		rows = append(rows, []string{
 			l.Code, l.Product, l.Type, status(l), seats(l), yes(l.Test), l.Order.Store, l.Order.Transaction, strconv.Itoa(l.Order.Line),
 		})
 	}
-	return table(a.out, rows)
+	return table(w, rows)
 }
 
 // status tells people of expiry, too.
@@ -97,7 +102,7 @@ func (c licenseList) Run(a *app) error {
 		fmt.Fprintln(a.out, "No licenses.")
 		return nil
 	}
-	return licenseTable(a, list)
+	return licenseTable(a.out, list)
 }
 
 type licenseShow struct {
@@ -136,8 +141,7 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		out := newLicenseJSON(l)
-		out.Reasons = reasons
+		out := shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), []activationJSON{}}
 		for _, m := range machines {
 			j := activationJSON{ID: m.ID, Name: m.Machine.Name, Platform: m.Machine.Platform, AppVersion: m.Machine.AppVersion, CreatedAt: m.CreatedAt}
 			if !m.LeaseExpires.IsZero() {
@@ -159,13 +163,13 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 		return err
 	}
 	fmt.Fprintln(a.out)
-	rows := [][]string{{"MACHINE", "PLATFORM", "VERSION", "SINCE", "LEASE UNTIL"}}
+	rows := [][]string{{"ACTIVATION", "MACHINE", "PLATFORM", "VERSION", "SINCE", "LEASE UNTIL"}}
 	for _, m := range machines {
 		lease := ""
 		if !m.LeaseExpires.IsZero() {
 			lease = when(m.LeaseExpires)
 		}
-		rows = append(rows, []string{m.Machine.Name, m.Machine.Platform, m.Machine.AppVersion, when(m.CreatedAt), lease})
+		rows = append(rows, []string{m.ID, m.Machine.Name, m.Machine.Platform, m.Machine.AppVersion, when(m.CreatedAt), lease})
 	}
 	return table(a.out, rows)
 }
@@ -180,7 +184,7 @@ type licenseIssue struct {
 	Type        string  `help:"The license type." default:"single"`
 	Expires     *string `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
 	Test        bool    `help:"Codes for testing."`
-	Transaction string  `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
+	Transaction *string `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
 	Codes       bool    `help:"Print the codes alone, one a line."`
 }
 
@@ -192,8 +196,11 @@ func (c licenseIssue) Run(a *app) error {
 	if c.Quantity < 1 || c.Quantity > defaultMaxQuantity {
 		return usageError{fmt.Errorf("--quantity must be from 1 to %d", defaultMaxQuantity)}
 	}
-	if len(c.Transaction) > 255 {
-		return usageError{errors.New("--transaction must have at most 255 bytes")}
+	if c.Transaction != nil && (strings.TrimSpace(*c.Transaction) == "" || len(*c.Transaction) > 255) {
+		return usageError{errors.New("--transaction must have 1-255 bytes, not all of them spaces")}
+	}
+	if strings.TrimSpace(c.Type) == "" {
+		return usageError{errors.New("--type is empty")}
 	}
 	expires, err := parseExpiry(c.Expires)
 	if err != nil {
@@ -208,16 +215,23 @@ func (c licenseIssue) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if c.Transaction == "" {
-		c.Transaction = store.NewID()
+	transaction := store.NewID()
+	if c.Transaction != nil {
+		transaction = *c.Transaction
+	}
+	if expires != nil && expires.Before(time.Now()) {
+		fmt.Fprintln(a.err, "These codes have ended before they begin: they will not activate.")
 	}
 	o, err := ingest.New(db, conf.desk()).Accept(a, ingest.Order{
-		Channel: ingest.Manual, Store: ingest.Manual, Transaction: c.Transaction, StoreProduct: product, LicenseType: c.Type,
+		Channel: ingest.Manual, Store: ingest.Manual, Transaction: transaction, StoreProduct: product, LicenseType: c.Type,
 		Name: c.Name, Email: c.Email, Quantity: c.Quantity, ExpiresAt: expires, Test: c.Test,
 		Message: store.Message{Channel: ingest.Manual},
 	})
 	if err != nil {
 		return err
+	}
+	if o.Name != c.Name || o.Email != c.Email || !sameTime(o.ExpiresAt, expires) {
+		fmt.Fprintln(a.err, "The order was there before: its name, e-mail and end stay as they were.")
 	}
 	if c.Codes && o.Status == store.Issued {
 		for _, code := range codes(o) {
@@ -257,6 +271,10 @@ func (c licenseIssue) product(conf *config) (string, error) {
 	return "", fmt.Errorf("product %s: %w in the config", id, store.ErrNotFound)
 }
 
+func sameTime(a, b *time.Time) bool {
+	return a == b || a != nil && b != nil && a.Equal(*b)
+}
+
 func parseExpiry(s *string) (*time.Time, error) {
 	if s == nil {
 		return nil, nil
@@ -267,6 +285,9 @@ func parseExpiry(s *string) (*time.Time, error) {
 			return nil, fmt.Errorf("--expires %s: it must be like 2027-12-31 or 2027-12-31T18:00:00Z", *s)
 		}
 		at = at.AddDate(0, 0, 1)
+	}
+	if at.Year() < 1970 || at.Year() > 9998 {
+		return nil, fmt.Errorf("--expires %s: the year must be from 1970 to 9998", *s)
 	}
 	return &at, nil
 }
@@ -291,8 +312,11 @@ func (c licenseReplace) Run(a *app) error {
 		return err
 	}
 	l, err := ingest.New(db, conf.desk()).Replace(a, old, actor)
-	if errors.Is(err, store.ErrStale) {
+	switch {
+	case errors.Is(err, store.ErrStale):
 		return errors.New("the code was replaced before: see the order's codes with keypost order show")
+	case errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrSuspended):
+		return fmt.Errorf("%w, and a new code would not be: keypost license restore takes a person's decision back", err)
 	}
 	if err != nil {
 		return err
@@ -349,7 +373,17 @@ func (licenseRestore) Help() string {
 }
 
 func (c licenseRestore) Run(a *app) error {
-	return c.change(a, c.JSON, (*store.DB).RestoreLicense)
+	return c.change(a, c.JSON, func(db *store.DB, ctx context.Context, id, actor string) (store.License, error) {
+		l, err := db.RestoreLicense(ctx, id, actor)
+		if err != nil || l.Status == store.Active {
+			return l, err
+		}
+		reasons, err := db.Reasons(ctx, id)
+		if err == nil {
+			err = fmt.Errorf("it is still %s: %s", l.Status, strings.Join(reasons, ", "))
+		}
+		return l, err
+	})
 }
 
 type licenseReset struct {

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	exited := false
 	parser, err := kong.New(&c,
 		kong.Name("keypost"),
-		kong.Description("Orders in, activation codes out: a license server for people who sell their own software."),
+		kong.Description("Orders in, activation codes out: a license server for people who sell their own software.\n\nExample: keypost serve"),
 		kong.Writers(out, errOut),
 		kong.Exit(func(int) { exited = true }), // --help
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
@@ -74,17 +74,34 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if exited {
 		return nil
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
+	switch {
+	case len(args) == 0:
+		parser.Stdout = errOut
+		_, _ = parser.Parse([]string{"--help"})
+		return usageError{errors.New("name a command")}
+	case args[0] == "help":
+		args = append(args[1:], "--help")
 	}
 	k, err := parser.Parse(args)
 	if exited {
 		return nil
 	}
 	if err != nil {
-		return usageError{fmt.Errorf("%w (see: keypost --help)", err)}
+		return usageError{fmt.Errorf("%w (see: keypost%s --help)", err, commandOf(err))}
 	}
 	return k.Run(&app{Context: ctx, in: in, out: out, err: errOut, file: c.Config})
+}
+
+// commandOf is the command, as far as it was understood, that an error is about.
+func commandOf(err error) (names string) {
+	if e, ok := errors.AsType[*kong.ParseError](err); ok && e.Context != nil {
+		for _, p := range e.Context.Path {
+			if p.Command != nil {
+				names += " " + p.Command.Name
+			}
+		}
+	}
+	return names
 }
 
 // Exit codes beyond 0 and 1.

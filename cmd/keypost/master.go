@@ -38,7 +38,12 @@ func (c *config) keyring(ctx context.Context, db *store.DB, create bool) (*activ
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if err := ring.Ready(ctx); err != nil {
+	if create {
+		if err := ring.MakeFirst(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := ring.Check(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return ring, nil

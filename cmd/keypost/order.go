@@ -10,6 +10,8 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
+func (orderCommands) Help() string { return "Example: keypost order list --status held" }
+
 type orderCommands struct {
 	List    orderList    `cmd:"" help:"List orders, newest first."`
 	Show    orderShow    `cmd:"" help:"Show one order."`
@@ -32,7 +34,7 @@ func (n orderName) find(a *app, db *store.DB) (store.Order, error) {
 	if n.Line != nil && *n.Line < 1 {
 		return store.Order{}, usageError{fmt.Errorf("a line is a number from 1, not %d", *n.Line)}
 	}
-	filter := store.OrderFilter{Store: n.Store, Fold: ingest.Fold(n.Store, n.Transaction)}
+	filter := store.OrderFilter{Store: n.Store, Fold: ingest.Fold(n.Transaction)}
 	if filter.Fold == "" {
 		return store.Order{}, usageError{errors.New("the transaction id is empty")}
 	}
@@ -53,7 +55,7 @@ func (n orderName) find(a *app, db *store.DB) (store.Order, error) {
 	if err := orderTable(a.err, list); err != nil {
 		return store.Order{}, err
 	}
-	return store.Order{}, usageError{fmt.Errorf("%s has %d lines: name one of them, as in: keypost order show %s %s 1", name, len(list), n.Store, n.Transaction)}
+	return store.Order{}, usageError{fmt.Errorf("%s has %d lines: give its number too, as in: %s %s 1", name, len(list), n.Store, n.Transaction)}
 }
 
 type orderList struct {
@@ -147,16 +149,30 @@ func showOrder(a *app, o store.Order, asJSON bool) error {
 	}
 	if err := fields(a.out,
 		"order", fmt.Sprintf("%s %s %d", o.Store, o.Transaction, o.Line), "status", status,
-		"what to do", ingest.Explain(o.Reason), "refunded", yes(o.Refunded), "test", yes(o.Test),
+		"what to do", advice(o), "refunded", yes(o.Refunded), "test", yes(o.Test),
 		"product", product, "quantity", strconv.Itoa(o.Quantity), "license type", o.LicenseType, "price", price,
 		"name", o.Name, "e-mail", o.Email, "seeds", strings.Join(o.Seeds, "; "), "channel", o.Channel, "received", when(o.CreatedAt),
 	); err != nil {
 		return err
 	}
-	for _, l := range o.Licenses {
+	for i, l := range o.Licenses {
+		if i == maxShown {
+			fmt.Fprintf(a.out, "and %d more codes: --json lists all\n", len(o.Licenses)-i)
+			break
+		}
 		fmt.Fprintf(a.out, "code  %s  (%s, %s machines)\n", safe(l.Code), l.Status, seats(l))
 	}
 	return nil
+}
+
+const maxShown = 10 // codes of one order
+
+// advice is for an order that waits for a person.
+func advice(o store.Order) string {
+	if o.Status != store.Held || o.Refunded {
+		return ""
+	}
+	return ingest.Explain(o.Reason)
 }
 
 type orderApprove struct {
@@ -173,6 +189,8 @@ func (c orderApprove) Run(a *app) error {
 		switch {
 		case errors.Is(err, ingest.ErrNoProduct):
 			return fmt.Errorf("%w: add it to a product's aliases, or name the product with --product", err)
+		case errors.Is(err, ingest.ErrRefunded):
+			return fmt.Errorf("%w: for codes all the same, keypost license issue", err)
 		case errors.Is(err, ingest.ErrReserved):
 			return fmt.Errorf("%w: try again in a moment", err)
 		case errors.Is(err, ingest.ErrGenerator):
@@ -224,6 +242,7 @@ func showAgain(a *app, db *store.DB, o store.Order, asJSON bool) error {
 }
 
 type orderResend struct {
+	jsonFlag
 	orderName
 }
 
@@ -234,12 +253,17 @@ func (c orderResend) Run(a *app) error {
 		switch {
 		case o.Status != store.Issued:
 			return fmt.Errorf("the order is %s: it has no codes to send", o.Status)
+		case o.Refunded:
+			return errors.New("the order was refunded: its codes are revoked")
 		case o.Email == "" && !o.Test:
 			return errors.New("the order has no e-mail address")
 		}
 		n := ingest.CodesNotice(o)
 		if err := db.AddNotice(a, o.ID, n, actor); err != nil {
 			return err
+		}
+		if c.JSON {
+			return showOrder(a, o, true)
 		}
 		fmt.Fprintf(a.out, "The codes wait in the outbox for the %s. Sending mail is not built yet: they stay there until it is.\n", n.Audience)
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/keypost/keypost/store"
 )
@@ -18,11 +20,27 @@ type jsonFlag struct {
 	JSON bool `help:"Print one JSON document."`
 }
 
+// printJSON escapes what a terminal would act on or hide: it is printed there too.
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range b.String() {
+		if r == '\n' || unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // safe makes a text from outside fit for a terminal: nothing in it can move
@@ -147,18 +165,23 @@ func orderTable(w io.Writer, orders []store.Order) error {
 
 // licenseJSON is a license as scripts see it.
 type licenseJSON struct {
-	Code        string           `json:"code"`
-	Product     string           `json:"product"`
-	Status      string           `json:"status"`
-	Type        string           `json:"type"`
-	Test        bool             `json:"test"`
-	Limit       int              `json:"limit"`
-	Used        int              `json:"used"`
-	Order       orderRefJSON     `json:"order"`
-	ExpiresAt   *time.Time       `json:"expires_at"`
-	CreatedAt   time.Time        `json:"created_at"`
-	Reasons     []string         `json:"reasons,omitempty"`     // show alone
-	Activations []activationJSON `json:"activations,omitempty"` // show alone
+	Code      string       `json:"code"`
+	Product   string       `json:"product"`
+	Status    string       `json:"status"`
+	Type      string       `json:"type"`
+	Test      bool         `json:"test"`
+	Limit     int          `json:"limit"`
+	Used      int          `json:"used"`
+	Order     orderRefJSON `json:"order"`
+	ExpiresAt *time.Time   `json:"expires_at"`
+	CreatedAt time.Time    `json:"created_at"`
+}
+
+// shownLicenseJSON is what license show adds.
+type shownLicenseJSON struct {
+	licenseJSON
+	Reasons     []string         `json:"reasons"`
+	Activations []activationJSON `json:"activations"`
 }
 
 type orderRefJSON struct {

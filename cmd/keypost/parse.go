@@ -7,7 +7,10 @@ import (
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/krps"
+	"github.com/keypost/keypost/store"
 )
+
+func (parseCommands) Help() string { return "Example: keypost parse krps post.txt" }
 
 type parseCommands struct {
 	KRPS parseKRPS `cmd:"" name:"krps" help:"Read a post as the daemon would."`
@@ -102,7 +105,7 @@ func (c parseKRPS) channel(conf *config) (channelConfig, error) {
 			return ch, nil
 		}
 	}
-	return channelConfig{}, usageError{fmt.Errorf("the config has no krps channel %s", c.Channel)}
+	return channelConfig{}, fmt.Errorf("krps channel %s: %w in the config", c.Channel, store.ErrNotFound)
 }
 
 func (p parsedJSON) print(a *app) error {

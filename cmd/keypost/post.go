@@ -17,6 +17,10 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
+func (postCommands) Help() string {
+	return "Example: keypost post krps http://127.0.0.1:8080/in/kagi"
+}
+
 type postCommands struct {
 	KRPS postKRPS `cmd:"" name:"krps" help:"Post an order as Kagi does."`
 }
@@ -71,6 +75,8 @@ func (c postKRPS) Run(a *app) error {
 		return errors.New("the order was not taken: see the message above")
 	case status == store.Held:
 		return errHeld
+	case c.Codes && len(answer.Lines) == 0, c.Codes && status == store.Rejected:
+		return errors.New("the answer has no codes")
 	}
 	return nil
 }
@@ -78,6 +84,9 @@ func (c postKRPS) Run(a *app) error {
 // body is the form to post, signed as the channel of the URL's last part is.
 func (c postKRPS) body(a *app, channelName string) (body, basic string, err error) {
 	if c.File != "" {
+		if c.changes() {
+			return "", "", usageError{errors.New("--file posts the file as it is: it takes no other field, secret or digest")}
+		}
 		b, err := readInput(a, c.File)
 		return string(b), c.Basic, err
 	}
@@ -113,6 +122,12 @@ func (c postKRPS) body(a *app, channelName string) (body, basic string, err erro
 		digest.Sign(fields, secret)
 	}
 	return krps.Encode(fields), basic, nil
+}
+
+// changes tells whether a field of the example order was given.
+func (c postKRPS) changes() bool {
+	return c.Test || len(c.Set) > 0 ||
+		c.Transaction+c.Product+c.Quantity+c.Type+c.Price+c.Date+c.Name+c.Email+c.Seed+c.Secret+c.Digest != ""
 }
 
 func (c postKRPS) apply(fields map[string]string) error {
@@ -163,6 +178,9 @@ func send(ctx context.Context, to *url.URL, body, basic string) (krps.Answer, st
 		return krps.Answer{}, "", err
 	}
 	answer, err := krps.ParseReply(reply)
+	if err != nil && resp.StatusCode == http.StatusNotFound {
+		return answer, "", fmt.Errorf("there is no channel at %s: the last part of the URL is a [[channel]]'s name", to)
+	}
 	if err != nil {
 		return answer, "", fmt.Errorf("HTTP %s, and the answer is not KRPS: %w", resp.Status, err)
 	}
@@ -180,7 +198,7 @@ func (c postKRPS) print(a *app, answer krps.Answer, status string) error {
 			fmt.Fprintln(a.out, safe(l.RegNumber))
 		}
 	case c.Codes:
-		fmt.Fprintf(a.err, "The order is %s: no codes.\n", safe(status))
+		fmt.Fprintf(a.err, "The order is %s.\n", safe(status))
 	case c.JSON:
 		type line struct {
 			UserName  string `json:"user_name"`

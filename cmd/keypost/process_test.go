@@ -228,6 +228,26 @@ func TestSIGHUP(t *testing.T) {
 	s.must(0, "post", "krps", s.url+"/in/kagi", "--product", "New_Name", "--transaction", "T3")
 }
 
+// A config that is gone does not become the demo, whose secret everybody knows.
+func TestSIGHUPWithoutTheConfig(t *testing.T) {
+	s := newSite(t)
+	p := start(t, filepath.Dir(s.config), program(t)) // ./keypost.toml, without --config
+	s.url = p.url
+	if err := os.Rename(s.config, s.config+".away"); err != nil {
+		t.Fatal(err)
+	}
+	seen := p.stderr.expect("the config stays as it was: the new one is wrong")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	<-seen
+	if err := os.Rename(s.config+".away", s.config); err != nil {
+		t.Fatal(err)
+	}
+	s.must(0, "post", "krps", s.url+"/in/kagi")
+	s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", exampleSecret, "--digest", "md5")
+}
+
 func TestCompletion(t *testing.T) {
 	binary := program(t)
 	complete := func(line string) []string {

@@ -55,6 +55,9 @@ func routes(c *config, db *store.DB, desk *ingest.Desk, seats *activation.Server
 		}
 		return http.StatusOK, "ready\n"
 	}))
+	call(http.MethodGet, "/", text(func(*http.Request) (int, string) {
+		return http.StatusOK, "A Keypost license server. Software activates at /v1/activate; orders come in at /in/.\n"
+	}))
 	r.NotFoundHandler = http.HandlerFunc(activation.NotFound)
 	r.Use(logged)
 	return recovered(realAddress(c.Server.proxies, r))
@@ -82,7 +85,12 @@ func realAddress(proxies []netip.Prefix, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err == nil && trusted(peer.Addr().Unmap()) {
+		byProxy := err == nil && trusted(peer.Addr().Unmap())
+		if !byProxy {
+			if len(r.Header.Values("X-Forwarded-Proto")) > 0 {
+				r.Header["X-Forwarded-Proto"] = []string{"unknown"} // a stranger's word
+			}
+		} else {
 			hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 			for i := len(hops) - 1; i >= 0; i-- {
 				addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))

@@ -103,6 +103,20 @@ func TestRealAddress(t *testing.T) {
 	}
 }
 
+// What a stranger says of his protocol does not count.
+func TestForwardedProto(t *testing.T) {
+	for peer, want := range map[string]string{"10.0.0.1:5": "https", "192.0.2.1:5": "unknown"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = peer
+		r.Header.Set("X-Forwarded-Proto", "https")
+		realAddress([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Get("X-Forwarded-Proto"); got != want {
+				t.Errorf("%s: %q, want %q", peer, got, want)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
 func TestAPanicIsNo500(t *testing.T) {
 	w := httptest.NewRecorder()
 	recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret internals") })).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))

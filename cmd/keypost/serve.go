@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -34,6 +35,9 @@ const (
 )
 
 func (serveCommand) Run(a *app) error {
+	reload := make(chan os.Signal, 1) // before all else: an early SIGHUP must not end the daemon
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	slog.SetDefault(slog.New(slog.NewTextHandler(a.err, nil)))
 	c, err := a.load()
 	if err != nil {
@@ -50,15 +54,17 @@ func (serveCommand) Run(a *app) error {
 	}
 	listener, err := net.Listen("tcp", c.Server.Listen)
 	if err != nil {
+		if c.file == "" {
+			return fmt.Errorf("%w (for another address make a config, keypost init, and set listen in it)", err)
+		}
 		return fmt.Errorf("%w (another address: [server] listen)", err)
 	}
-	d := newDaemon(a.file, c, db, ring, listener.Addr().String())
-	return d.serve(a, listener)
+	d := newDaemon(c, db, ring, listener.Addr().String())
+	return d.serve(a, listener, reload)
 }
 
 // A daemon is what runs; its config can be replaced.
 type daemon struct {
-	file    string // --config, to read it again
 	address string // where it listens
 	db      *store.DB
 	desk    *ingest.Desk
@@ -67,9 +73,9 @@ type daemon struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-func newDaemon(file string, c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
+func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
 	d := &daemon{
-		file: file, address: address, db: db, desk: ingest.New(db, c.desk()),
+		address: address, db: db, desk: ingest.New(db, c.desk()),
 		seats: activation.New(db, ring, *c.Server.Misses, c.activation()),
 	}
 	d.configure(c)
@@ -81,7 +87,7 @@ func (d *daemon) configure(c *config) {
 		c.Server.PublicURL = "http://" + d.address
 	}
 	for _, ch := range c.Channels {
-		if f := ch.check(); f.Result == "warning" {
+		if f := ch.check(); c.file != "" && f.Result == "warning" {
 			slog.Warn(f.Subject + ": " + f.Detail)
 		}
 	}
@@ -97,7 +103,7 @@ func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers until ctx ends, then finishes what is in hand.
-func (d *daemon) serve(a *app, listener net.Listener) error {
+func (d *daemon) serve(a *app, listener net.Listener, reload <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(a)
 	defer cancel()
 	server := &http.Server{
@@ -111,9 +117,6 @@ func (d *daemon) serve(a *app, listener net.Listener) error {
 	}
 	sweeping := make(chan struct{})
 	go func() { defer close(sweeping); d.sweep(ctx) }()
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	fmt.Fprint(a.out, d.greeting())
@@ -136,7 +139,8 @@ func (d *daemon) serve(a *app, listener net.Listener) error {
 
 // reload reads the config again and keeps the old one if the new one is wrong.
 func (d *daemon) reload() {
-	c, err := loadConfig(d.file)
+	// The file that it began with: where that is gone, the demo must not take over.
+	c, err := loadConfig(d.config.file)
 	if err != nil {
 		slog.Error("the config stays as it was: the new one is wrong", "err", err)
 		return
@@ -173,7 +177,7 @@ func (d *daemon) greeting() string {
 	}
 	self := "keypost"
 	if strings.ContainsRune(os.Args[0], filepath.Separator) {
-		self = os.Args[0]
+		self = shellQuoted(os.Args[0])
 	}
 	fields := krps.Example()
 	krps.Digest("MD5").Sign(fields, exampleSecret)
@@ -194,4 +198,12 @@ terminal, in this folder:
    %[2]s license show "$(%[3]s --codes)"
 
 `, url, self, post, krps.Encode(fields))
+}
+
+// shellQuoted makes a path one word for a shell.
+func shellQuoted(path string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`).MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
