@@ -110,6 +110,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 		},
 		Keys:    keys(o),
 		Message: o.Message,
+		Actor:   o.Actor,
 	}
 	n.Message.ID, n.Message.OrderID = store.NewID(), n.Order.ID
 	n.Outcome.Prose = c.Channels[o.Channel].HeldMessage

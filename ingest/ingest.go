@@ -37,6 +37,7 @@ type Order struct {
 	Test            bool
 	EightBit        bool // see [store.Order]
 	Message         store.Message
+	Actor           string // who issues it by hand; "": a store's
 }
 
 // A Product is what the desk needs to know of one.

@@ -40,6 +40,11 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 		if o, err = t.settle(ctx, n.Order.ID, n.Outcome); err != nil {
 			return err
 		}
+		if n.Actor != "" {
+			if err := t.audit(ctx, n.Actor, "license.issue", n.Order.ID, n.Order.Product); err != nil {
+				return err
+			}
+		}
 		return t.addMessage(ctx, n.Message)
 	})
 	if !errors.Is(err, errKeyTaken) {

@@ -159,4 +159,5 @@ type NewOrder struct {
 	Keys    []Key
 	Message Message
 	Outcome Outcome
+	Actor   string // who issues it by hand, for the audit log; "": a store's
 }

@@ -225,7 +225,7 @@ func (c licenseIssue) Run(a *app) error {
 	o, err := ingest.New(db, conf.desk()).Accept(a, ingest.Order{
 		Channel: ingest.Manual, Store: ingest.Manual, Transaction: transaction, StoreProduct: product, LicenseType: c.Type,
 		Name: c.Name, Email: c.Email, Quantity: c.Quantity, ExpiresAt: expires, Test: c.Test,
-		Message: store.Message{Channel: ingest.Manual},
+		Message: store.Message{Channel: ingest.Manual}, Actor: actor,
 	})
 	if err != nil {
 		return err
