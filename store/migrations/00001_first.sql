@@ -116,7 +116,9 @@ CREATE TABLE IF NOT EXISTS status_reason (
   FOREIGN KEY (license_id) REFERENCES license (id)
 );
 
--- One machine on one license; it occupies a seat.
+-- One machine on one license; it occupies a seat. There is no foreign key: on
+-- MySQL it would make the INSERT share a lock on the license's row, and two
+-- machines at once, each about to UPDATE that row, would deadlock.
 CREATE TABLE IF NOT EXISTS activation (
   id               CHAR(26)      NOT NULL PRIMARY KEY,
   license_id       CHAR(26)      NOT NULL,
@@ -130,8 +132,7 @@ CREATE TABLE IF NOT EXISTS activation (
   platform         VARCHAR(256)  NOT NULL,
   app_version      VARCHAR(256)  NOT NULL,
   created_at       BIGINT        NOT NULL,
-  UNIQUE (license_id, fp_mac),
-  FOREIGN KEY (license_id) REFERENCES license (id)
+  UNIQUE (license_id, fp_mac)
 );
 
 -- Codes loaded beforehand, claimed in the order's own transaction.
