@@ -7,10 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -48,64 +44,26 @@ type DB struct {
 // system takes it. It fails with [ErrNoDatabase] where nothing was set up yet
 // and with [ErrSchema] where the schema is newer than the binary.
 func Open(ctx context.Context, source string, o Options) (*DB, error) {
-	path, ok := strings.CutPrefix(source, "sqlite:")
-	if !ok || path == "" {
-		scheme, _, _ := strings.Cut(source, ":")
+	scheme, where, _ := strings.Cut(source, ":")
+	d, ok := dialects[scheme]
+	if !ok || where == "" {
 		return nil, fmt.Errorf("database URL of kind %q: it must be sqlite:PATH", scheme)
 	}
-	db := &DB{dialect: sqliteDialect, now: o.Now}
+	db := &DB{dialect: d, now: o.Now}
 	if db.now == nil {
 		db.now = time.Now
 	}
-	if err := db.openSQLite(path, o.Create); err != nil {
-		return nil, err
+	var err error
+	if db.writer, db.reader, err = d.open(where, o.Create); err != nil {
+		return nil, fmt.Errorf("database %s: %w", where, err)
 	}
+	db.read = queries.New(db.reader)
 	// Several processes may open a new database at once.
 	if err := db.patiently(ctx, func() error { return db.migrate(ctx, o.Create) }); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("database %s: %w", path, err)
+		return nil, fmt.Errorf("database %s: %w", where, err)
 	}
 	return db, nil
-}
-
-func (db *DB) openSQLite(path string, create bool) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if !create {
-			return fmt.Errorf("database %s: %w", path, ErrNoDatabase)
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return err
-		}
-		// Buyers' names are in it: for the owner's eyes.
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return err
-		}
-		f.Close()
-	}
-	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
-	// a commit that was answered survives a loss of power.
-	pragmas := url.Values{"_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-	}}
-	name := func(extra string) string {
-		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-		return u.String() + "?" + pragmas.Encode() + extra
-	}
-	var err error
-	if db.writer, err = sql.Open("sqlite", name("&_txlock=immediate")); err != nil {
-		return err
-	}
-	db.writer.SetMaxOpenConns(1)
-	if db.reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)")); err != nil {
-		db.writer.Close()
-		return err
-	}
-	readers := max(4, 2*runtime.NumCPU())
-	db.reader.SetMaxOpenConns(readers)
-	db.reader.SetMaxIdleConns(readers)
-	db.read = queries.New(db.reader)
-	return nil
 }
 
 // migrate sets up an empty database when create is true, and compares the

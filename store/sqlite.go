@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+var sqliteDialect = dialect{
+	open:     openSQLite,
+	goose:    "sqlite3",
+	versions: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'",
+	duplicate: func(err error) bool {
+		code := sqliteCode(err)
+		return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	},
+	transient: func(err error) bool {
+		switch sqliteCode(err) & 0xff { // the primary result code
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			return true
+		}
+		return false
+	},
+	check: checkSQLite,
+}
+
+func sqliteCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()
+	}
+	return 0
+}
+
+func openSQLite(path string, create bool) (writer, reader *sql.DB, err error) {
+	if err := makeFile(path, create); err != nil {
+		return nil, nil, err
+	}
+	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
+	// a commit that was answered survives a loss of power.
+	pragmas := url.Values{"_pragma": {
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+	}}
+	name := func(extra string) string {
+		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+		return u.String() + "?" + pragmas.Encode() + extra
+	}
+	if writer, err = sql.Open("sqlite", name("&_txlock=immediate")); err != nil {
+		return nil, nil, err
+	}
+	writer.SetMaxOpenConns(1)
+	if reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)")); err != nil {
+		writer.Close()
+		return nil, nil, err
+	}
+	readers := max(4, 2*runtime.NumCPU())
+	reader.SetMaxOpenConns(readers)
+	reader.SetMaxIdleConns(readers)
+	return writer, reader, nil
+}
+
+// makeFile makes the database's file and folder where there is none: buyers'
+// names are in it, so it is for the owner's eyes.
+func makeFile(path string, create bool) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !create {
+		return ErrNoDatabase
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// checkSQLite reads all pages, and the settings that this process's writer has.
+func checkSQLite(ctx context.Context, db *sql.DB) error {
+	for _, want := range []struct{ pragma, value, mend string }{
+		{"quick_check", "ok", "restore a backup"},
+		{"journal_mode", "wal", "the folder's file system must support shared memory: use a local disk"},
+		{"synchronous", "2", "commits would not survive a loss of power"},
+		{"foreign_keys", "1", "the database cannot guard its rows"},
+	} {
+		var got string
+		if err := db.QueryRowContext(ctx, "PRAGMA "+want.pragma).Scan(&got); err != nil {
+			return err
+		}
+		if got != want.value {
+			return fmt.Errorf("PRAGMA %s is %s, not %s: %s", want.pragma, got, want.value, want.mend)
+		}
+	}
+	return nil
+}
