@@ -16,7 +16,7 @@ run: build
 # The gate: format, vet, staticcheck, tidy, generated equals committed, race
 # tests of what is quick.
 check:
-	@unformatted=$$(go tool gofumpt -l .); if [ -n "$$unformatted" ]; then \
+	@unformatted=$$(go tool gofumpt -l .) || exit 1; if [ -n "$$unformatted" ]; then \
 		echo "not formatted (go tool gofumpt -w .):" $$unformatted; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
@@ -40,6 +40,7 @@ parts:
 	@missing=; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -60,7 +60,7 @@ func (s *Server) activate(r *http.Request) (any, error) {
 	rand.Read(salt) // never fails
 	a := store.Activation{
 		ID: store.NewID(), License: l.ID, FPMAC: s.keys.MAC(q.Fingerprint), Salt: salt, FPHash: fingerprintHash(salt, q.Fingerprint),
-		Machine: q.Machine.record(),
+		Machine: store.Machine(q.Machine),
 	}
 	a = s.newLease(a, l, p)
 	got, l, err := s.take(r.Context(), a, p)
@@ -134,19 +134,19 @@ func (s *Server) license(r *http.Request) (request, Product, store.License, erro
 		return q, Product{}, store.License{}, err
 	}
 	from := address(r)
-	if wait := s.misses.wait(from); wait > 0 {
+	if wait := s.misses.wait(from, s.now()); wait > 0 {
 		p := errLimited
 		p.retryAfter = wait
 		return q, Product{}, store.License{}, p
 	}
 	p, ok := s.config.Load().product(q.Product)
 	if !ok {
-		s.misses.add(from, "")
+		s.misses.add(from, "", s.now())
 		return q, p, store.License{}, errUnknown
 	}
 	l, err := s.store.FindLicense(r.Context(), p.ID, q.Code)
 	if errors.Is(err, store.ErrNotFound) {
-		s.misses.add(from, p.ID)
+		s.misses.add(from, p.ID, s.now())
 		if p.Malformed != nil && p.Malformed(q.Code) {
 			return q, p, l, errMalformed
 		}

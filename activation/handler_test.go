@@ -435,9 +435,9 @@ func TestMisses(t *testing.T) {
 	// Misses that came at once are paid for later.
 	m := newMisses(2)
 	for range 5 {
-		m.add("a", "demo")
+		m.add("a", "demo", r.now())
 	}
-	if got := m.wait("a"); got != 4 {
+	if got := m.wait("a", r.now()); got != 4 {
 		t.Errorf("5 misses at once with a budget of 2: wait %d seconds, want 4", got)
 	}
 	// Another address goes on, and so does one that has activated.
@@ -449,6 +449,27 @@ func TestMisses(t *testing.T) {
 	}
 	if status, _, out := post(r.Validate(), form(l.Code, fingerprint), "192.0.2.2:1"); status != 200 {
 		t.Errorf("an address that has activated: %d %v", status, out)
+	}
+}
+
+// An unknown product is a miss, too; a second gives one back.
+func TestMissesOfUnknownProducts(t *testing.T) {
+	r := newRig(t)
+	l := r.issue()
+	for range 100 {
+		r.want(r.Activate(), form(l.Code, fingerprint, "product", "guess"), 404, "code_unknown")
+	}
+	r.want(r.Activate(), form(l.Code, fingerprint), 429, "rate_limited")
+	r.pass(time.Second)
+	r.want(r.Activate(), form(l.Code, fingerprint), 200, "")
+}
+
+// The machines of all customers hang on these bytes: they must never change.
+func TestMACIsFrozen(t *testing.T) {
+	r := newRig(t)
+	const want = "FP8sj5WwhbEhgCex6ZTtX9fUCmloeqNQN7ILk-Omfvs" // OpenSSL's HKDF and HMAC say so, too
+	if got := base64.RawURLEncoding.EncodeToString(r.ring.MAC(fingerprint)); got != want {
+		t.Errorf("MAC = %s, want %s", got, want)
 	}
 }
 

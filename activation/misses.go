@@ -36,25 +36,25 @@ func newMisses(budget int) *misses {
 }
 
 // wait is for how many seconds an address must wait; 0: it may call.
-func (m *misses) wait(address string) int {
+func (m *misses) wait(address string, now time.Time) int {
 	l, ok := m.addresses.Get(address)
 	if !ok || m.honest.Contains(address) {
 		return 0
 	}
-	if missing := 1 - l.Tokens(); missing > 0 {
+	if missing := 1 - l.TokensAt(now); missing > 0 {
 		return int(math.Ceil(missing))
 	}
 	return 0
 }
 
 // add counts a miss; product is "" where it does not exist either.
-func (m *misses) add(address, product string) {
+func (m *misses) add(address, product string, now time.Time) {
 	// Reserve goes below zero: calls that came at once are paid for later.
-	limiter(m.addresses, address, rate.NewLimiter(1, m.budget)).Reserve()
+	limiter(m.addresses, address, rate.NewLimiter(1, m.budget)).ReserveN(now, 1)
 	if product == "" {
 		return
 	}
-	if !limiter(m.products, product, rate.NewLimiter(rate.Every(time.Hour/productMisses), productMisses)).Allow() && m.warnings.Allow() {
+	if !limiter(m.products, product, rate.NewLimiter(rate.Every(time.Hour/productMisses), productMisses)).AllowN(now, 1) && m.warnings.AllowN(now, 1) {
 		slog.Warn("many unknown codes: somebody may be guessing", "product", product, "an hour", productMisses)
 	}
 }

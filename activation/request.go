@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"unicode/utf8"
-
-	"github.com/keypost/keypost/store"
 )
 
 const (
@@ -35,8 +33,6 @@ type machine struct {
 	Platform   string `json:"platform"`
 	AppVersion string `json:"app_version"`
 }
-
-func (m machine) record() store.Machine { return store.Machine(m) }
 
 // decode reads a request, JSON or form, and checks its shape.
 func decode(r *http.Request) (q request, err error) {

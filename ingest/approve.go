@@ -49,7 +49,7 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 		}
 		product, limit = p.ID, p.Limit
 	}
-	o, err = d.reserveAndFinish(ctx, orderID, product, limit, actor)
+	o, err = d.reserveAndFinish(ctx, c, orderID, product, limit, actor)
 	if errors.Is(err, store.ErrState) || errors.Is(err, store.ErrStale) {
 		// Somebody else was faster; what they did counts.
 		return d.db.Order(ctx, orderID)

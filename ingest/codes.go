@@ -54,13 +54,13 @@ func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.N
 }
 
 // notices says whom an outcome is told to by mail. A buyer gets only codes that
-// no reply carried: those of an order that was held before, for the reason was.
-func (d *Desk) notices(o store.Order, was string, out store.Outcome) []store.Notice {
-	c := d.config.Load().Channels[o.Channel]
+// no reply carried: those of an order that was held before, for a reason that
+// it still has.
+func notices(o store.Order, out store.Outcome) []store.Notice {
 	switch {
 	case out.Held != "":
 		return []store.Notice{{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}}
-	case len(out.Codes) > 0 && o.Email != "" && (was != "" || c.MailCodes):
+	case len(out.Codes) > 0 && o.Email != "" && o.Reason != "":
 		return []store.Notice{CodesNotice(o)}
 	}
 	return nil

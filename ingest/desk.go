@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,8 @@ type Desk struct {
 	now    func() time.Time
 	wait   time.Duration
 	step   time.Duration
-	// kept bounds the messages that make no order, per channel: whoever
-	// posts nonsense fills no disk.
+	// kept bounds the messages that make no order: whoever posts nonsense
+	// fills no disk.
 	kept *lru.Cache[string, *rate.Limiter]
 }
 
@@ -87,14 +88,18 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 // nothing: whoever has captured a post could make them without end. Further
 // deliveries, but for the repeats of those, get the last one.
 func (d *Desk) full(ctx context.Context, n *store.NewOrder) (last store.Order, full bool, err error) {
-	held, err := d.db.Orders(ctx, store.OrderFilter{Store: n.Order.Store, Fold: n.Order.Fold, Status: store.Held, Limit: maxHeldLines})
-	if err != nil || len(held) < maxHeldLines {
+	lines, err := d.db.CountLines(ctx, n.Order.Store, n.Order.Fold, store.Held)
+	if err != nil || lines < maxHeldLines {
 		return store.Order{}, false, err
 	}
 	if _, err := d.db.OrderByKey(ctx, n.Keys[0]); !errors.Is(err, store.ErrNotFound) {
 		return store.Order{}, false, err
 	}
-	return held[0], true, nil
+	newest, err := d.db.Orders(ctx, store.OrderFilter{Store: n.Order.Store, Fold: n.Order.Fold, Status: store.Held, Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return store.Order{}, false, err
+	}
+	return newest[0], true, nil
 }
 
 // draft is the order as it would be stored, without an outcome.
@@ -102,7 +107,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 	n := &store.NewOrder{
 		Order: store.Order{
 			ID: store.NewID(), Channel: o.Channel, Store: o.Store,
-			Transaction: text(o.Transaction, maxText-1), Fold: text(Fold(o.Transaction), maxText-1),
+			Transaction: text(o.Transaction, maxText-1), Fold: strings.TrimSpace(text(Fold(o.Transaction), maxText-1)),
 			StoreProduct: text(o.StoreProduct, maxText), Product: p.ID, LicenseType: text(o.LicenseType, maxText),
 			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Price: o.Price, Currency: o.Currency,
 			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.Limit, ExpiresAt: o.ExpiresAt,
@@ -128,16 +133,13 @@ func (d *Desk) add(ctx context.Context, n *store.NewOrder, p Product, held strin
 		n.Message.Verdict = store.VerdictAccepted
 		return d.db.AddOrder(ctx, *n)
 	}
-	for range redraws {
-		if held != "" {
-			break
-		}
+	for try := 0; held == "" && try < redraws; try++ {
 		if n.Outcome.Codes, err = generate(ctx, codes.Compute, n.Order); err != nil {
+			slog.Warn("no code made: the order will be held", "product", p.ID, "err", err)
 			held = HeldGenerator // it would fail the next time too; the order must not be lost
 			break
 		}
 		n.Message.Verdict = store.VerdictAccepted
-		n.Outcome.Notices = d.notices(n.Order, "", n.Outcome)
 		if o, added, err = d.db.AddOrder(ctx, *n); !errors.Is(err, store.ErrCodeTaken) {
 			return o, added, err
 		}
@@ -146,14 +148,14 @@ func (d *Desk) add(ctx context.Context, n *store.NewOrder, p Product, held strin
 		held = HeldGenerator
 	}
 	n.Outcome = store.Outcome{Held: held, Prose: n.Outcome.Prose}
-	n.Outcome.Notices = d.notices(n.Order, "", n.Outcome)
+	n.Outcome.Notices = notices(n.Order, n.Outcome)
 	n.Message.Verdict, n.Message.Reason = store.VerdictHeld, held
 	return d.db.AddOrder(ctx, *n)
 }
 
 // Refuse keeps a message that no order was made of, with its reason.
 func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
-	if !d.keeps(m.Channel) {
+	if !d.keeps(m.Channel + " refused") {
 		return nil
 	}
 	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
@@ -165,21 +167,24 @@ func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 // noteDuplicate keeps a repeat beside its order. The answer does not depend on
 // it, so its failure is none.
 func (d *Desk) noteDuplicate(ctx context.Context, m store.Message, orderID string) {
-	if !d.keeps(m.Channel) {
+	if !d.keeps(m.Channel + " repeated") {
 		return
 	}
 	m.ID, m.Verdict, m.Reason, m.OrderID = store.NewID(), store.VerdictDuplicate, "", orderID
-	_ = d.db.AddMessage(ctx, m)
+	if err := d.db.AddMessage(ctx, m); err != nil {
+		slog.Warn("a repeat was answered and not kept", "order", orderID, "err", err)
+	}
 }
 
-// keeps: 100 messages an hour and channel that make no order are kept.
-func (d *Desk) keeps(channel string) bool {
-	l, ok := d.kept.Get(channel)
+// keeps bounds the messages of one sort that make no order: 100 at once, and
+// 100 an hour.
+func (d *Desk) keeps(sort string) bool {
+	l, ok := d.kept.Get(sort)
 	if !ok {
 		l = rate.NewLimiter(rate.Every(36*time.Second), 100)
-		d.kept.Add(channel, l)
+		d.kept.Add(sort, l)
 	}
-	return l.Allow()
+	return l.AllowN(d.now(), 1)
 }
 
 // text makes v valid UTF-8 of at most n bytes.

@@ -487,7 +487,8 @@ func TestCrashAfterReserving(t *testing.T) {
 	}
 }
 
-// A second delivery waits for the first one's codes.
+// A second delivery waits for the first one's codes: they come when it has
+// looked at the order and at the clock already.
 func TestSecondDeliveryWaits(t *testing.T) {
 	begun, finish := make(chan bool), make(chan bool)
 	d := newDesk(t, with(Codes{Outside: fake(func(keygen.Request) ([]string, error) {
@@ -496,15 +497,27 @@ func TestSecondDeliveryWaits(t *testing.T) {
 		return []string{"SLOW"}, nil
 	})}))
 	d.wait, d.step = time.Hour, time.Millisecond
+	var first store.Order
 	var wg sync.WaitGroup
-	var first, second store.Order
 	wg.Go(func() { first, _ = d.Accept(context.Background(), claim()) })
 	<-begun
-	wg.Go(func() { second, _ = d.Accept(context.Background(), claim()) })
-	close(finish)
+	o, err := d.db.OrderByKey(t.Context(), keys(claim())[0])
+	if err != nil || o.Status != store.Reserved {
+		t.Fatalf("while the generator runs: %+v, %v", o, err)
+	}
+	release := sync.OnceFunc(func() { close(finish) })
+	looks := 0
+	d.now = func() time.Time {
+		if looks++; looks == 4 { // the end of the wait, the reservation, the end again: it goes round
+			release()
+		}
+		return time.Now()
+	}
+	second, err := d.await(t.Context(), o.ID)
+	release()
 	wg.Wait()
-	if !slices.Equal(codes(first), []string{"SLOW"}) || !slices.Equal(codes(second), []string{"SLOW"}) {
-		t.Errorf("first = %+v, second = %+v", first, second)
+	if err != nil || !slices.Equal(codes(first), []string{"SLOW"}) || !slices.Equal(codes(second), []string{"SLOW"}) {
+		t.Errorf("first = %+v, second = %+v, %v", first, second, err)
 	}
 }
 
@@ -589,6 +602,12 @@ func TestNoticesAndMessages(t *testing.T) {
 		if err := d.Refuse(t.Context(), store.Message{Channel: "kagi", Reason: "x"}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := d.Refuse(t.Context(), store.Message{Channel: "other", Reason: "x", OrderID: "REFUSED", Raw: make([]byte, 64<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	if refused, err := db.Messages(t.Context(), "REFUSED"); err != nil || len(refused) != 1 || len(refused[0].Raw) != maxRefused {
+		t.Errorf("refused message = %d, %v", len(refused), err)
 	}
 	kept, err := db.Messages(t.Context(), first.ID)
 	if err != nil || len(kept) < 2 || len(kept) > 101 || kept[0].Verdict != store.VerdictAccepted || kept[1].Verdict != store.VerdictDuplicate {

@@ -22,10 +22,10 @@ const (
 func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token string) (store.Order, error) {
 	p, ok := c.byID(o.Product)
 	if !ok {
-		return d.db.FinishOrder(ctx, o.ID, token, d.held(o, HeldUnknownProduct))
+		return d.db.FinishOrder(ctx, o.ID, token, held(o, HeldUnknownProduct))
 	}
 	if o.Tries > reserveTries {
-		return d.db.FinishOrder(ctx, o.ID, token, d.held(o, HeldGenerator))
+		return d.db.FinishOrder(ctx, o.ID, token, held(o, HeldGenerator))
 	}
 	for range redraws {
 		codes, err := generate(ctx, p.codes(o.Test).generator(), o)
@@ -33,7 +33,7 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 			return d.failed(ctx, o, token, err)
 		}
 		out := store.Outcome{Codes: codes, Prose: o.Prose}
-		out.Notices = d.notices(o, o.Reason, out)
+		out.Notices = notices(o, out)
 		done, err := d.db.FinishOrder(ctx, o.ID, token, out)
 		if !errors.Is(err, store.ErrCodeTaken) {
 			return done, err
@@ -42,9 +42,9 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 	return d.failed(ctx, o, token, store.ErrCodeTaken)
 }
 
-func (d *Desk) held(o store.Order, reason string) store.Outcome {
+func held(o store.Order, reason string) store.Outcome {
 	out := store.Outcome{Held: reason, Prose: o.Prose}
-	out.Notices = d.notices(o, o.Reason, out)
+	out.Notices = notices(o, out)
 	return out
 }
 
@@ -55,7 +55,7 @@ func (d *Desk) failed(ctx context.Context, o store.Order, token string, why erro
 	slog.Warn("no code made", "order", o.ID, "product", o.Product, "try", o.Tries, "err", why)
 	ctx = context.WithoutCancel(ctx) // the caller may be gone; the reservation must not stay
 	if o.Reason != "" {
-		done, err := d.db.FinishOrder(ctx, o.ID, token, d.held(o, HeldGenerator))
+		done, err := d.db.FinishOrder(ctx, o.ID, token, held(o, HeldGenerator))
 		if err == nil {
 			err = fmt.Errorf("%w: %w", ErrGenerator, why)
 		}
@@ -96,12 +96,12 @@ func (d *Desk) await(ctx context.Context, id string) (store.Order, error) {
 
 // resume takes over an order whose reservation has run out.
 func (d *Desk) resume(ctx context.Context, o store.Order) (store.Order, error) {
-	return d.reserveAndFinish(ctx, o.ID, o.Product, o.Limit, "")
+	return d.reserveAndFinish(ctx, d.config.Load(), o.ID, o.Product, o.Limit, "")
 }
 
-func (d *Desk) reserveAndFinish(ctx context.Context, id, product string, limit int, actor string) (store.Order, error) {
+func (d *Desk) reserveAndFinish(ctx context.Context, c *Config, id, product string, limit int, actor string) (store.Order, error) {
 	term := computeTerm
-	if p, ok := d.config.Load().byID(product); ok && p.Codes.Outside != nil {
+	if p, ok := c.byID(product); ok && p.Codes.Outside != nil {
 		term = outsideTerm
 	}
 	r := store.Reservation{Token: store.NewID(), Until: d.now().Add(term)}
@@ -109,7 +109,7 @@ func (d *Desk) reserveAndFinish(ctx context.Context, id, product string, limit i
 	if err != nil {
 		return o, err
 	}
-	return d.finish(ctx, d.config.Load(), o, r.Token)
+	return d.finish(ctx, c, o, r.Token)
 }
 
 // Sweep finishes what dead processes reserved.

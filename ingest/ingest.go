@@ -53,7 +53,6 @@ type Channel struct {
 	Name        string
 	HeldMessage string // what a held order's buyer reads; "": DefaultHeldMessage
 	MaxQuantity int    // more are held; 0: any
-	MailCodes   bool   // mail codes even where the reply carried them
 }
 
 // DefaultHeldMessage is short and plain: it is printed where a code would be.
@@ -67,13 +66,13 @@ type Config struct {
 
 // Product finds a product by a name that a store uses for it.
 func (c Config) Product(alias string) (Product, bool) {
-	alias = foldAlias(alias)
+	alias = FoldAlias(alias)
 	for _, p := range c.Products {
-		if foldAlias(p.ID) == alias {
+		if FoldAlias(p.ID) == alias {
 			return p, true
 		}
 		for _, a := range p.Aliases {
-			if foldAlias(a) == alias {
+			if FoldAlias(a) == alias {
 				return p, true
 			}
 		}
@@ -90,5 +89,6 @@ func (c Config) byID(id string) (Product, bool) {
 	return Product{}, false
 }
 
-// foldAlias: people write product names in any case, and so do stores.
-func foldAlias(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+// FoldAlias is the one form of a product's name: people write it in any case,
+// and so do stores.
+func FoldAlias(s string) string { return strings.ToLower(strings.TrimSpace(s)) }

@@ -57,14 +57,6 @@ var ciphers = []cipher{
 	{"HMAC_SHA-1", func(m []byte) []byte { return sum(hmac.New(sha1.New, nil), m) }},
 }
 
-// Digests are the names of the ciphers, in the specification's order.
-func Digests() (names []Digest) {
-	for _, c := range ciphers {
-		names = append(names, c.name)
-	}
-	return names
-}
-
 var notInName = regexp.MustCompile(`[^a-z0-9]|with`)
 
 // ParseDigest reads a cipher's name in any case and punctuation: "HMAC with

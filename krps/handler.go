@@ -61,18 +61,18 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	reply, order, err := h.post(w, r)
 	if bad, ok := errors.AsType[Bad](err); ok {
-		slog.Info("order refused", "channel", h.channel.label(), "why", string(bad))
+		slog.Info("order refused", "channel", h.channel.Label(), "why", string(bad))
 		write(w, http.StatusOK, ReplyBad(string(bad)))
 		return
 	}
 	if err != nil {
-		slog.Error("order not taken", "channel", h.channel.label(), "err", err)
+		slog.Error("order not taken", "channel", h.channel.Label(), "err", err)
 		w.Header().Set("Retry-After", "30")
 		write(w, http.StatusServiceUnavailable, ReplyBad("The license store does not answer. Post the order again."))
 		return
 	}
 	if order.ID != "" {
-		slog.Info("order", "channel", h.channel.label(), "order", order.ID, "status", order.Status, "reason", order.Reason, "test", order.Test)
+		slog.Info("order", "channel", h.channel.Label(), "order", order.ID, "status", order.Status, "reason", order.Reason, "test", order.Test)
 		w.Header().Set(StatusHeader, order.Status)
 	}
 	write(w, http.StatusOK, reply)
@@ -120,7 +120,7 @@ func (h handler) post(w http.ResponseWriter, r *http.Request) ([]byte, store.Ord
 		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 		defer cancel()
 		if keepErr := h.desk.Refuse(ctx, refused); keepErr != nil {
-			slog.Warn("refused post not kept", "channel", h.channel.label(), "err", keepErr)
+			slog.Warn("refused post not kept", "channel", h.channel.Label(), "err", keepErr)
 		}
 		return nil, store.Order{}, err
 	}

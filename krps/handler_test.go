@@ -198,8 +198,8 @@ func TestSecretIsNotKept(t *testing.T) {
 			t.Errorf("%q is kept as %q", body, raw)
 		}
 	}
-	if c.label() != "kagi…" {
-		t.Errorf("a secret path is logged as %s", c.label())
+	if c.Label() != "kagi…" {
+		t.Errorf("a secret path is logged as %s", c.Label())
 	}
 }
 

@@ -35,11 +35,11 @@ type Channel struct {
 const secretPath = 24
 
 // SecretPath tells whether the channel's name is long enough to be a secret.
-func SecretPath(name string) bool { return len(name) >= secretPath }
+func (c Channel) SecretPath() bool { return len(c.Name) >= secretPath }
 
-// label is the name for logs.
-func (c Channel) label() string {
-	if SecretPath(c.Name) {
+// Label is the name for logs.
+func (c Channel) Label() string {
+	if c.SecretPath() {
 		return c.Name[:4] + "…"
 	}
 	return c.Name

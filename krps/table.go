@@ -10,11 +10,10 @@ type shape struct {
 
 // A parameter is a row of KRPS 2.0, Table 4.
 type parameter struct {
-	null     bool   // "Null Allowed"
-	max      int    // "Max Length", in bytes
-	cut      bool   // footnote 4: cut to max; all others must fit
-	eightBit bool   // "-8bit": any byte from 0x00 to 0xFF
-	shape    *shape // of the fields that the digest covers
+	null  bool   // "Null Allowed"
+	max   int    // "Max Length", in bytes
+	cut   bool   // footnote 4: cut to max; all others must fit
+	shape *shape // of the fields that the digest covers
 }
 
 // The digest runs over these with nothing between them and in lower case, so
@@ -36,21 +35,21 @@ var parameters = map[string]parameter{
 	"ACG:Request":            {max: 32},
 	"ACG:InputVersion":       {max: 4},
 	"ACG:PurchaserName":      {null: true, max: 256, cut: true},
-	"ACG:PurchaserName-8bit": {null: true, max: 256, cut: true, eightBit: true},
+	"ACG:PurchaserName-8bit": {null: true, max: 256, cut: true},
 	"ACG:PurchaserEmail":     {null: true, max: 256, cut: true},
 	"ACG:Postal":             {null: true, max: 256, cut: true},
-	"ACG:Postal-8bit":        {null: true, max: 256, cut: true, eightBit: true},
+	"ACG:Postal-8bit":        {null: true, max: 256, cut: true},
 	"ACG:TimeStamp":          {max: 32},
 	"ACG:UserPurchaseDate":   {max: 10},
 	"ACG:DateProcessed":      {max: 10, shape: dateShape},
 	"ACG:CardName":           {null: true, max: 100, cut: true},
-	"ACG:CardName-8bit":      {null: true, max: 100, cut: true, eightBit: true},
+	"ACG:CardName-8bit":      {null: true, max: 100, cut: true},
 	"ACG:CustomerSeed":       {null: true, max: 256, cut: true},
 	"ACG:OEMSeed":            {null: true, max: 256, cut: true},
 	"ACG:TransactionID":      {max: 32, shape: transactionShape},
 	"ACG:SQNM":               {max: 4},
 	"ACG:ProductName":        {max: 256, cut: true, shape: productNameShape},
-	"ACG:ProductName-8bit":   {max: 256, cut: true, eightBit: true},
+	"ACG:ProductName-8bit":   {max: 256, cut: true},
 	"ACG:QuantityOrdered":    {max: 3, shape: quantityShape},
 	"ACG:LicenseType":        {max: 256, cut: true, shape: licenseTypeShape},
 	"ACG:UnitPayment":        {max: 11, shape: paymentShape},

@@ -13,6 +13,8 @@ type dialect struct {
 	// there is none.
 	open      func(where string, create bool) (writer, reader *sql.DB, err error)
 	goose     string                               // goose's name for it
+	prepare   string                               // before an empty database is set up; "": nothing
+	isolation sql.IsolationLevel                   // of the transactions that write
 	versions  string                               // counts the tables that hold the schema's version
 	duplicate func(error) bool                     // a UNIQUE or PRIMARY KEY is taken
 	transient func(error) bool                     // the whole transaction may be tried again
@@ -20,4 +22,4 @@ type dialect struct {
 }
 
 // dialects by the scheme of the database URL.
-var dialects = map[string]dialect{"sqlite": sqliteDialect}
+var dialects = map[string]dialect{"sqlite": sqliteDialect, "mysql": mysqlDialect}

@@ -50,7 +50,7 @@ func (db *DB) FirstSigningKeys(ctx context.Context, current, next SigningKey) er
 // stores the one to come after it. ErrStale: the keys are not those that the
 // caller saw.
 func (db *DB) RotateSigningKeys(ctx context.Context, currentID, nextID string, n SigningKey, actor string) error {
-	return db.write(ctx, func(ctx context.Context, t *tx) error {
+	return db.act(ctx, actor, "keys.rotate", nextID, func(ctx context.Context, t *tx) error {
 		for _, m := range []queries.MoveSigningKeyParams{
 			{Slot: currentID, Slot_2: SlotCurrent, Kid: currentID},
 			{Slot: SlotCurrent, Slot_2: SlotNext, Kid: nextID},
@@ -60,10 +60,7 @@ func (db *DB) RotateSigningKeys(ctx context.Context, currentID, nextID string, n
 				return err
 			}
 		}
-		if err := t.addSigningKey(ctx, n, SlotNext); err != nil {
-			return err
-		}
-		return t.audit(ctx, actor, "keys.rotate", nextID, "next "+n.ID)
+		return t.addSigningKey(ctx, n, SlotNext)
 	})
 }
 

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 
 	"github.com/keypost/keypost/store/queries"
 )
@@ -80,22 +78,17 @@ func (db *DB) FindLicense(ctx context.Context, product, code string) (License, e
 }
 
 // change runs fn on a license in a transaction and returns what it became.
-func (db *DB) change(ctx context.Context, id, actor, action string, fn func(context.Context, *tx) error) (l License, err error) {
-	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+func (db *DB) change(ctx context.Context, id, actor, action string, fn func(context.Context, *tx) error) (License, error) {
+	err := db.act(ctx, actor, action, id, func(ctx context.Context, t *tx) error {
 		if err := t.lockLicense(ctx, id); err != nil {
 			return err
 		}
-		if err := fn(ctx, t); err != nil {
-			return err
-		}
-		if err := t.audit(ctx, actor, action, id, ""); err != nil {
-			return err
-		}
-		r, err := t.LicenseByID(ctx, id)
-		l = license(r)
-		return err
+		return fn(ctx, t)
 	})
-	return l, err
+	if err != nil {
+		return License{}, err
+	}
+	return db.license(ctx, id)
 }
 
 // RevokeLicense and SuspendLicense add a person's decision to a license's
@@ -137,50 +130,41 @@ func (db *DB) Reasons(ctx context.Context, licenseID string) (sources []string, 
 // license has the policy of the old one and no machines. ErrStale: it was
 // replaced before; ErrRevoked and ErrSuspended: it is, and so would the new one
 // have to be; ErrCodeTaken: draw another code.
-func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor string) (l License, err error) {
-	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor string) (License, error) {
+	err := db.act(ctx, actor, "license.replace", id, func(ctx context.Context, t *tx) error {
 		old, err := t.LicenseByID(ctx, id)
 		if err != nil {
 			return err
 		}
-		o, err := loadOrder(ctx, t.Queries, old.OrderID)
-		if err != nil {
+		if err := t.touchSale(ctx, old.OrderID); err != nil { // a refund finds the new code, or this finds the refund
 			return err
 		}
+		if err := t.lockLicense(ctx, id); err != nil {
+			return err
+		}
+		old, err = t.LicenseByID(ctx, id)
 		switch {
+		case err != nil:
+			return err
 		case old.Replaced:
+			return ErrStale
 		case old.Status == Revoked:
 			return ErrRevoked // a new code must not wash that off
 		case old.Status == Suspended:
 			return ErrSuspended
 		}
-		rows, err := t.MarkReplaced(ctx, queries.MarkReplacedParams{UpdatedAt: t.now, ID: id})
-		if err != nil {
-			return err
-		}
-		if rows == 0 {
-			// Perhaps an earlier try of ours was applied though it failed.
-			r, err := t.LicenseByID(ctx, n.ID)
-			l = license(r)
-			if errors.Is(err, sql.ErrNoRows) {
-				return ErrStale
-			}
+		if err := t.MarkReplaced(ctx, queries.MarkReplacedParams{UpdatedAt: t.now, ID: id}); err != nil {
 			return err
 		}
 		if err := t.addReason(ctx, id, reason{"replaced", n.ID, Revoked}); err != nil {
 			return err
 		}
-		l = license(old)
+		l := license(old)
 		l.ID, l.Code, l.Generation = n.ID, n.Code, old.Generation+1
-		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
-			return err
-		}
-		if err := t.audit(ctx, actor, "license.replace", id, n.ID); err != nil {
-			return err
-		}
-		r, err := t.LicenseByID(ctx, n.ID)
-		l = license(r)
-		return err
+		return t.addLicense(ctx, l, false)
 	})
-	return l, err
+	if err != nil {
+		return License{}, err
+	}
+	return db.license(ctx, n.ID)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"strings"
 	"time"
 
@@ -38,32 +39,47 @@ type DB struct {
 	read           *queries.Queries
 	dialect        dialect
 	now            func() time.Time
+	afterCommit    func() error // a test's fault: the commit is done and fails
 }
 
 // Open opens the store that a URL names: "sqlite:PATH", PATH as the operating
-// system takes it. It fails with [ErrNoDatabase] where nothing was set up yet
+// system takes it, or "mysql://user:password@host:port/database". It fails with [ErrNoDatabase] where nothing was set up yet
 // and with [ErrSchema] where the schema is newer than the binary.
 func Open(ctx context.Context, source string, o Options) (*DB, error) {
 	scheme, where, _ := strings.Cut(source, ":")
 	d, ok := dialects[scheme]
 	if !ok || where == "" {
-		return nil, fmt.Errorf("database URL of kind %q: it must be sqlite:PATH", scheme)
+		return nil, errors.New("database: its URL must be sqlite:PATH or mysql://user:password@host:port/database")
 	}
+	name := Name(source)
 	db := &DB{dialect: d, now: o.Now}
 	if db.now == nil {
 		db.now = time.Now
 	}
 	var err error
 	if db.writer, db.reader, err = d.open(where, o.Create); err != nil {
-		return nil, fmt.Errorf("database %s: %w", where, err)
+		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
 	db.read = queries.New(db.reader)
 	// Several processes may open a new database at once.
 	if err := db.patiently(ctx, func() error { return db.migrate(ctx, o.Create) }); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("database %s: %w", where, err)
+		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
 	return db, nil
+}
+
+// Name is a database's URL without its password, for messages.
+func Name(source string) string {
+	path, ok := strings.CutPrefix(source, "sqlite:")
+	if ok {
+		return path
+	}
+	u, err := url.Parse(source)
+	if err != nil {
+		return "(its URL cannot be read)"
+	}
+	return u.Redacted()
 }
 
 // migrate sets up an empty database when create is true, and compares the
@@ -93,6 +109,11 @@ func (db *DB) migrate(ctx context.Context, create bool) error {
 		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d", ErrSchema, have, want)
 	case !create:
 		return ErrNoDatabase
+	}
+	if db.dialect.prepare != "" {
+		if _, err := db.writer.ExecContext(ctx, db.dialect.prepare); err != nil {
+			return fmt.Errorf("set up the database: %w", err)
+		}
 	}
 	if _, err := p.Up(ctx); err != nil {
 		// Another process may have set it up at the same time.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
 func TestOpenSetsUpOnlyWhenTold(t *testing.T) {
@@ -54,7 +57,10 @@ func TestOpenRefusesOtherSchemas(t *testing.T) {
 }
 
 func TestOpenRefusesOtherURLs(t *testing.T) {
-	for _, source := range []string{"", "sqlite:", "postgres://u:secret@h/db", "keypost.db"} {
+	for _, source := range []string{
+		"", "sqlite:", "postgres://u:secret@h/db", "keypost.db", "mysql:", "mysql://u:secret@/db", "mysql://u:secret@h", "mysql://h/db",
+		"mysql://u:secret@127.0.0.1:1/db", "mysql://u:secret@h/db/x", "mysql://u:secret@h:port/db",
+	} {
 		_, err := Open(t.Context(), source, Options{Create: true})
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("Open(%q): %v", source, err)
@@ -65,17 +71,54 @@ func TestOpenRefusesOtherURLs(t *testing.T) {
 // Several processes may start at once on a new database.
 func TestOpenRace(t *testing.T) {
 	source := "sqlite:" + filepath.Join(t.TempDir(), "k.db")
-	parallel(24, func(int) {
-		db, err := Open(context.Background(), source, Options{Create: true})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer db.Close()
-		if err := db.Ping(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	for _, source := range []string{source, storetest.MariaDB(t)} {
+		parallel(16, func(int) {
+			db, err := Open(context.Background(), source, Options{Create: true})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			if err := db.Check(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A server that may forget what it has committed is found out.
+func TestCheckFindsLossOnMariaDB(t *testing.T) {
+	server, err := storetest.Start()
+	if errors.Is(err, exec.ErrNotFound) {
+		storetest.LeaveOut(t, "MariaDB is missing: make test installs it")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	source, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := mustOpen(t, source, Options{Create: true})
+	if err := server.Exec(t.Context(), "SET GLOBAL innodb_flush_log_at_trx_commit = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "innodb_flush_log_at_trx_commit = 1") {
+		t.Errorf("check: %v", err)
+	}
+	// A server that was killed and came back is used on.
+	mustAdd(t, db, newOrder("T", "k", "CODE"))
+	server.Kill()
+	if _, err := db.FindLicense(t.Context(), "demo", "CODE"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("without the server: %v", err)
+	}
+	if err := server.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.FindLicense(t.Context(), "demo", "CODE"); err != nil {
+		t.Errorf("the server is back: %v", err)
+	}
 }
 
 func TestUnavailable(t *testing.T) {

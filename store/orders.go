@@ -41,7 +41,7 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 			return err
 		}
 		if n.Actor != "" {
-			if err := t.audit(ctx, n.Actor, "license.issue", n.Order.ID, n.Order.Product); err != nil {
+			if err := t.audit(ctx, NewID(), n.Actor, "license.issue", n.Order.ID); err != nil {
 				return err
 			}
 		}
@@ -151,16 +151,17 @@ func (t *tx) addMessage(ctx context.Context, m Message) error {
 
 // AddMessage keeps a message that made no order.
 func (db *DB) AddMessage(ctx context.Context, m Message) error {
-	return db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMessage(ctx, m) })
+	err := db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMessage(ctx, m) })
+	if errors.Is(err, errDuplicate) {
+		return nil // an earlier try of ours was applied though it failed
+	}
+	return err
 }
 
 // AddNotice puts a notice about an order into the outbox.
 func (db *DB) AddNotice(ctx context.Context, orderID string, n Notice, actor string) error {
-	return db.write(ctx, func(ctx context.Context, t *tx) error {
-		if err := t.addNotice(ctx, n, orderID); err != nil {
-			return err
-		}
-		return t.audit(ctx, actor, "order.resend", orderID, n.Kind+" to "+n.Audience)
+	return db.act(ctx, actor, "order.resend", orderID, func(ctx context.Context, t *tx) error {
+		return t.addNotice(ctx, n, orderID)
 	})
 }
 
@@ -225,24 +226,31 @@ func seedText(seeds []string) string {
 // one that is held or rejected (an approval, with its actor), or one whose
 // reservation has run out. Its product and limit are fixed by it. ErrState:
 // the order is issued, or reserved by somebody else.
-func (db *DB) ReserveOrder(ctx context.Context, id, product string, limit int, r Reservation, actor string) (o Order, err error) {
-	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+func (db *DB) ReserveOrder(ctx context.Context, id, product string, limit int, r Reservation, actor string) (Order, error) {
+	reserve := func(ctx context.Context, t *tx) error {
 		n, err := t.ReserveOrder(ctx, queries.ReserveOrderParams{
 			Product: product, SeatMax: limit, ReserveToken: r.Token, ReservedUntil: micros(r.Until), UpdatedAt: t.now,
 			ID: id, ReservedUntil_2: t.now,
 		})
-		if err := one(n, err, ErrState); err != nil {
+		if err != nil || n > 0 {
 			return err
 		}
-		if actor != "" {
-			if err := t.audit(ctx, actor, "order.approve", id, product); err != nil {
-				return err
-			}
+		row, err := t.OrderByID(ctx, id)
+		if err == nil && row.Order.ReserveToken != r.Token {
+			err = ErrState // else an earlier try of ours was applied though it failed
 		}
-		o, err = loadOrder(ctx, t.Queries, id)
 		return err
-	})
-	return o, err
+	}
+	err := error(nil)
+	if actor == "" {
+		err = db.write(ctx, reserve)
+	} else {
+		err = db.act(ctx, actor, "order.approve", id, reserve)
+	}
+	if err != nil {
+		return Order{}, err
+	}
+	return db.Order(ctx, id)
 }
 
 // FinishOrder settles a reserved order. ErrStale: the reservation is not the
@@ -261,14 +269,13 @@ func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o
 			if o, err = loadOrder(ctx, t.Queries, id); err != nil {
 				return err
 			}
-			if len(out.Codes) > 0 && len(o.Licenses) > 0 && o.Licenses[0].ID == out.Codes[0].ID {
+			issued := len(out.Codes) > 0 && len(o.Licenses) > 0 && o.Licenses[0].ID == out.Codes[0].ID
+			if held := out.Held != "" && o.Status == Held && o.Reason == out.Held; issued || held {
 				return nil
 			}
 			return ErrStale
 		}
-		if sale, err := t.OrderByID(ctx, id); err != nil {
-			return err
-		} else if _, err := t.TouchSale(ctx, queries.TouchSaleParams{UpdatedAt: t.now, ID: sale.Order.SaleID}); err != nil {
+		if err := t.touchSale(ctx, id); err != nil {
 			return err
 		}
 		o, err = t.settle(ctx, id, out)
@@ -295,37 +302,48 @@ func (db *DB) StaleOrders(ctx context.Context, limit int) ([]string, error) {
 	return ids, db.explain(err)
 }
 
+// CountLines counts a sale's lines with a status.
+func (db *DB) CountLines(ctx context.Context, storeName, fold, status string) (int, error) {
+	n, err := db.read.CountLines(ctx, queries.CountLinesParams{Store: storeName, TransactionFold: fold, Status: status})
+	return int(n), db.explain(err)
+}
+
 // RejectOrder closes a held order without codes. ErrState: it is not held.
 func (db *DB) RejectOrder(ctx context.Context, id, actor string) error {
-	return db.write(ctx, func(ctx context.Context, t *tx) error {
+	return db.act(ctx, actor, "order.reject", id, func(ctx context.Context, t *tx) error {
 		n, err := t.RejectOrder(ctx, queries.RejectOrderParams{UpdatedAt: t.now, ID: id})
-		if err := one(n, err, ErrState); err != nil {
-			return err
-		}
-		return t.audit(ctx, actor, "order.reject", id, "")
+		return one(n, err, ErrState)
 	})
 }
 
+// touchSale writes to an order's sale before anything of it is read: what
+// changes an order and what changes its money cannot pass each other.
+func (t *tx) touchSale(ctx context.Context, orderID string) error {
+	n, err := t.TouchSaleOfOrder(ctx, queries.TouchSaleOfOrderParams{UpdatedAt: t.now, ID: orderID})
+	return one(n, err, ErrNotFound)
+}
+
+// errNothing undoes an action that would change nothing.
+var errNothing = errors.New("nothing to do")
+
 // RefundOrder notes that all of an order's money went back, and revokes its
 // licenses. A second call changes nothing.
-func (db *DB) RefundOrder(ctx context.Context, id, actor string) (o Order, err error) {
-	eventID := NewID()
-	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+func (db *DB) RefundOrder(ctx context.Context, id, actor string) (Order, error) {
+	err := db.act(ctx, actor, "order.refund", id, func(ctx context.Context, t *tx) error {
+		if err := t.touchSale(ctx, id); err != nil {
+			return err
+		}
 		row, err := t.OrderByID(ctx, id)
 		if err != nil {
 			return err
 		}
-		if _, err := t.TouchSale(ctx, queries.TouchSaleParams{UpdatedAt: t.now, ID: row.Order.SaleID}); err != nil {
-			return err
-		}
 		err = t.InsertMoneyEvent(ctx, queries.InsertMoneyEventParams{
-			ID: eventID, SaleID: row.Order.SaleID, Line: row.Order.Line, Kind: "refund", Reference: "manual", CreatedAt: t.now,
+			ID: NewID(), SaleID: row.Order.SaleID, Line: row.Order.Line, Kind: "refund", Reference: "manual", CreatedAt: t.now,
 		})
-		if err != nil && !db.dialect.duplicate(err) {
-			return err
-		}
 		if db.dialect.duplicate(err) {
-			o, err = loadOrder(ctx, t.Queries, id)
+			return errNothing
+		}
+		if err != nil {
 			return err
 		}
 		licenses, err := t.LicensesOfOrder(ctx, id)
@@ -337,19 +355,12 @@ func (db *DB) RefundOrder(ctx context.Context, id, actor string) (o Order, err e
 				return err
 			}
 		}
-		if err := t.audit(ctx, actor, "order.refund", id, ""); err != nil {
-			return err
-		}
-		o, err = loadOrder(ctx, t.Queries, id)
-		return err
+		return nil
 	})
-	return o, err
-}
-
-func (t *tx) audit(ctx context.Context, actor, action, subject, detail string) error {
-	return t.InsertAudit(ctx, queries.InsertAuditParams{
-		ID: NewID(), Actor: actor, Action: action, Subject: subject, Detail: detail, CreatedAt: t.now,
-	})
+	if err != nil && !errors.Is(err, errNothing) {
+		return Order{}, err
+	}
+	return db.Order(ctx, id)
 }
 
 // Notices are those about an order, oldest first.

@@ -90,7 +90,7 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 }
 
 // FindActivation finds a machine's seat on a license and checks that the
-// license may be used; ErrNotFound where the machine has none, with the license.
+// license may be used; ErrNotFound where the machine has none.
 func (db *DB) FindActivation(ctx context.Context, l License, fpmac []byte) (Activation, error) {
 	if err := l.usable(db.now()); err != nil {
 		return Activation{}, err

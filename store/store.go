@@ -45,7 +45,7 @@ const (
 type Order struct {
 	ID, Channel, Store string
 	Transaction        string // as first received
-	Fold               string // Transaction as the store folds it; unique per store
+	Fold               string // Transaction folded; unique per store
 	Line               int    // within the sale, from 1 in order of arrival
 	StoreProduct       string // what the store calls the product
 	Product            string // "" while unknown

@@ -5,25 +5,31 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
-// A backend opens an empty database; the suite runs on each.
+// A backend makes an empty database; the suite runs on each.
 type backend struct {
 	name string
-	open func(t *testing.T) (first, second *DB) // two openings of one database
+	new  func(t testing.TB) (source string)
 }
 
-var backends = []backend{{"sqlite", func(t *testing.T) (*DB, *DB) {
-	source := "sqlite:" + filepath.Join(t.TempDir(), "a b?%20.db")
-	return mustOpen(t, source, Options{Create: true}), mustOpen(t, source, Options{})
-}}}
+var backends = []backend{
+	{"sqlite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "a b?%20.db") }},
+	{"mariadb", storetest.MariaDB},
+}
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 func mustOpen(t *testing.T, source string, o Options) *DB {
 	t.Helper()
@@ -39,8 +45,8 @@ func mustOpen(t *testing.T, source string, o Options) *DB {
 func each(t *testing.T, test func(t *testing.T, db, other *DB)) {
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
-			db, other := b.open(t)
-			test(t, db, other)
+			source := b.new(t)
+			test(t, mustOpen(t, source, Options{Create: true}), mustOpen(t, source, Options{}))
 		})
 	}
 }
@@ -271,6 +277,78 @@ func audited(t *testing.T, db *DB) (actions []string) {
 	return actions
 }
 
+// A try that was applied and came back as an error all the same is not done
+// again: each method is run with every commit failing once after it is done.
+func TestAppliedThoughItFailed(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		ctx := t.Context()
+		fail := false
+		db.afterCommit = func() error {
+			if fail = !fail; fail {
+				return errAgain
+			}
+			return nil
+		}
+		held := newOrder("T", "k")
+		held.Order.Quantity = 1
+		held.Outcome = Outcome{Held: "quantity"}
+		o := mustAdd(t, db, held)
+		if err := db.RejectOrder(ctx, o.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		r := Reservation{NewID(), time.Now().Add(time.Hour)}
+		if o, err := db.ReserveOrder(ctx, o.ID, "demo", 1, r, "test"); err != nil || o.Tries != 1 {
+			t.Fatalf("reserve = %+v, %v", o, err)
+		}
+		o, err := db.FinishOrder(ctx, o.ID, r.Token, Outcome{Codes: []NewLicense{{NewID(), "A"}}})
+		if err != nil || len(o.Licenses) != 1 {
+			t.Fatalf("finish = %+v, %v", o, err)
+		}
+		l := o.Licenses[0]
+		if _, l, err := db.Activate(ctx, machine(l, "m")); err != nil || l.Used != 1 {
+			t.Fatalf("activate = %+v, %v", l, err)
+		}
+		if l, err := db.Deactivate(ctx, l.ID, []byte("m")); err != nil || l.Used != 0 {
+			t.Fatalf("deactivate = %+v, %v", l, err)
+		}
+		if _, err := db.SuspendLicense(ctx, l.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := db.RestoreLicense(ctx, l.ID, "test"); err != nil || l.Status != Active {
+			t.Fatalf("restore = %+v, %v", l, err)
+		}
+		if l, err := db.ReplaceLicense(ctx, l.ID, NewLicense{NewID(), "B"}, "test"); err != nil || l.Code != "B" {
+			t.Fatalf("replace = %+v, %v", l, err)
+		}
+		if err := db.AddMessage(ctx, Message{ID: NewID()}); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.AddNotice(ctx, o.ID, Notice{ID: NewID(), Kind: NoticeCodes, Audience: ToBuyer}, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if o, err := db.RefundOrder(ctx, o.ID, "test"); err != nil || !o.Refunded {
+			t.Fatalf("refund = %+v, %v", o, err)
+		}
+		key := func(id string) SigningKey { return SigningKey{ID: id, Public: []byte(id), Sealed: []byte("s")} }
+		if err := db.FirstSigningKeys(ctx, key("a"), key("b")); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.RotateSigningKeys(ctx, "a", "b", key("c"), "test"); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"order.reject", "order.approve", "license.suspend", "license.restore", "license.replace", "order.resend", "order.refund", "keys.rotate",
+		}
+		if diff := cmp.Diff(want, audited(t, other)); diff != "" {
+			t.Error(diff)
+		}
+		keys, err := other.SigningKeys(ctx)
+		if err != nil || len(keys) != 3 {
+			t.Errorf("%d keys, %v", len(keys), err)
+		}
+	})
+}
+
 func TestStatusIsTheWorstReason(t *testing.T) {
 	each(t, func(t *testing.T, db, _ *DB) {
 		ctx := t.Context()
@@ -322,6 +400,63 @@ func TestCodesAfterARefundAreBornRevoked(t *testing.T) {
 	})
 }
 
+// A refund and new codes of its order cannot pass each other.
+func TestRefundRaces(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		revoked := func(o Order) {
+			t.Helper()
+			o, err := db.Order(t.Context(), o.ID)
+			if err != nil || !o.Refunded || len(o.Licenses) != 1 || o.Licenses[0].Status != Revoked {
+				t.Errorf("refunded, and its code is good: %+v, %v", o, err)
+			}
+		}
+		for i := range 30 {
+			n := newOrder(fmt.Sprint("F", i), fmt.Sprint("f", i))
+			n.Order.Quantity = 1
+			n.Outcome = Outcome{Reserve: &Reservation{NewID(), time.Now().Add(time.Hour)}}
+			o := mustAdd(t, db, n)
+			parallel(2, func(who int) {
+				var err error
+				if who == 0 {
+					_, err = other.RefundOrder(context.Background(), o.ID, "test")
+				} else {
+					_, err = db.FinishOrder(context.Background(), o.ID, n.Outcome.Reserve.Token, Outcome{Codes: []NewLicense{{NewID(), NewID()}}})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			revoked(o)
+
+			o = mustAdd(t, db, newOrder(fmt.Sprint("R", i), fmt.Sprint("r", i), NewID()))
+			parallel(2, func(who int) {
+				var err error
+				if who == 0 {
+					_, err = other.RefundOrder(context.Background(), o.ID, "test")
+				} else {
+					_, err = db.ReplaceLicense(context.Background(), o.Licenses[0].ID, NewLicense{NewID(), NewID()}, "test")
+				}
+				if err != nil && !errors.Is(err, ErrRevoked) {
+					t.Error(err)
+				}
+			})
+			revoked(o)
+		}
+	})
+}
+
+// Many new sales at once: none stands in another's way for good.
+func TestManySalesAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		parallel(64, func(i int) {
+			use := []*DB{db, other}[i%2]
+			if _, added, err := use.AddOrder(context.Background(), newOrder(fmt.Sprint("S", i), fmt.Sprint("s", i), NewID())); err != nil || !added {
+				t.Errorf("sale %d: added %v, %v", i, added, err)
+			}
+		})
+	})
+}
+
 func TestReplaceLicense(t *testing.T) {
 	each(t, func(t *testing.T, db, _ *DB) {
 		ctx := t.Context()
@@ -330,17 +465,14 @@ func TestReplaceLicense(t *testing.T) {
 		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "other"}, "test"); !errors.Is(err, ErrCodeTaken) {
 			t.Fatalf("replace by a taken code: %v", err)
 		}
-		next := NewLicense{NewID(), "NEW"}
-		for range 2 { // again, as after an error that was none
-			l, err := db.ReplaceLicense(ctx, old.ID, next, "test")
-			if err != nil || l.Code != "NEW" || l.Status != Active || l.Ordinal != 1 || l.Limit != 3 {
-				t.Fatalf("replace = %+v, %v", l, err)
-			}
+		l, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "NEW"}, "test")
+		if err != nil || l.Code != "NEW" || l.Status != Active || l.Ordinal != 1 || l.Limit != 3 {
+			t.Fatalf("replace = %+v, %v", l, err)
 		}
 		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "NEWER"}, "test"); !errors.Is(err, ErrStale) {
 			t.Errorf("replaced twice: %v", err)
 		}
-		o, err := db.Order(ctx, o.ID)
+		o, err = db.Order(ctx, o.ID)
 		if err != nil || !slices.Equal(codesOf(o), []string{"NEW", "OTHER"}) {
 			t.Errorf("the order's codes = %v, %v", codesOf(o), err)
 		}
@@ -367,6 +499,29 @@ func TestReplaceOnlyWhatIsActive(t *testing.T) {
 			if _, err := db.ReplaceLicense(t.Context(), id, NewLicense{NewID(), "NEW"}, "test"); !errors.Is(err, s.want) {
 				t.Errorf("replace: %v, want %v", err, s.want)
 			}
+		}
+	})
+}
+
+// Case, accents and spaces at the end count where they must, in every database.
+func TestTextsAreExact(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		n := newOrder("T", "k", "CODE")
+		n.Order.Name, n.Order.Product = "Bjørn 漢字 😀 ", "demo"
+		o := mustAdd(t, db, n)
+		if o.Name != n.Order.Name {
+			t.Errorf("name = %q", o.Name)
+		}
+		for _, product := range []string{"Demo", "DEMO", "démo"} {
+			if _, err := db.FindLicense(t.Context(), product, "CODE"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("product %s is taken for demo: %v", product, err)
+			}
+		}
+		// What does not fit is an error, never cut in silence.
+		n = newOrder("T2", "k2", "CODE-2")
+		n.Order.Price = strings.Repeat("9", 33)
+		if _, _, err := db.AddOrder(t.Context(), n); db.dialect.goose == "mysql" && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("a price that does not fit: %v", err)
 		}
 	})
 }

@@ -21,7 +21,7 @@ type tx struct {
 // facts are what an error may mean to a caller; everything else is
 // ErrUnavailable.
 var facts = []error{
-	ErrNotFound, ErrCodeTaken, ErrStale, ErrLimit, ErrRevoked, ErrSuspended, ErrExpired, ErrState, errDuplicate,
+	ErrNotFound, ErrCodeTaken, ErrStale, ErrLimit, ErrRevoked, ErrSuspended, ErrExpired, ErrState, errDuplicate, errNothing,
 	context.Canceled, context.DeadlineExceeded,
 }
 
@@ -83,7 +83,7 @@ func (db *DB) patiently(ctx context.Context, fn func() error) error {
 }
 
 func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *tx) error) error {
-	sqlTx, err := db.writer.BeginTx(ctx, nil)
+	sqlTx, err := db.writer.BeginTx(ctx, &sql.TxOptions{Isolation: db.dialect.isolation})
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,10 @@ func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *tx) error
 	if err := fn(ctx, &tx{queries.New(sqlTx), db, micros(db.now())}); err != nil {
 		return err
 	}
-	return sqlTx.Commit()
+	if err := sqlTx.Commit(); err != nil || db.afterCommit == nil {
+		return err
+	}
+	return db.afterCommit()
 }
 
 // one turns the number of rows that an UPDATE found into missing when it is none.

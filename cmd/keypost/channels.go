@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/keypost/keypost/ingest"
@@ -34,28 +36,37 @@ type channelConfig struct {
 type kind struct {
 	store   string // the default store
 	check   func(c *config, key func(string) string, ch *channelConfig) error
+	finding func(ch channelConfig) finding // for keypost check
 	handler func(ch channelConfig, desk *ingest.Desk) http.Handler
 }
 
 // kinds is the one table of them; a new store is a package and a line here.
 var kinds = map[string]kind{
-	"krps": {"kagi", checkKRPS, func(ch channelConfig, desk *ingest.Desk) http.Handler { return krps.Handler(ch.krps(), desk) }},
+	"krps": {
+		store: "kagi", check: checkKRPS, finding: krpsFinding,
+		handler: func(ch channelConfig, desk *ingest.Desk) http.Handler { return krps.Handler(ch.krps(), desk) },
+	},
+}
+
+// names lists a table's kinds for people.
+func names[V any](table map[string]V) string {
+	return strings.Join(slices.Sorted(maps.Keys(table)), ", ")
 }
 
 const defaultMaxQuantity = 250
 
-func (c *config) completeChannel(i int, names map[string]bool) error {
+func (c *config) completeChannel(i int, taken map[string]bool) error {
 	ch := &c.Channels[i]
 	key := func(name string) string { return fmt.Sprintf("channel[%d].%s", i, name) }
 	switch k, ok := kinds[ch.Kind]; {
 	case !idShape.MatchString(ch.Name):
 		return c.errorf(key("name"), "%q: %s", ch.Name, idHint)
-	case names[ch.Name]:
+	case taken[ch.Name]:
 		return c.errorf(key("name"), "%q is taken: give this channel another name", ch.Name)
 	case !ok:
-		return c.errorf(key("kind"), "unknown kind %q: it must be krps", ch.Kind)
+		return c.errorf(key("kind"), "unknown kind %q: it must be one of %s", ch.Kind, names(kinds))
 	default:
-		names[ch.Name] = true
+		taken[ch.Name] = true
 		if ch.Store == "" {
 			ch.Store = k.store
 		}
@@ -66,8 +77,8 @@ func (c *config) completeChannel(i int, names map[string]bool) error {
 			ch.MaxQuantity = new(int)
 			*ch.MaxQuantity = defaultMaxQuantity
 		}
-		if *ch.MaxQuantity < 1 || *ch.MaxQuantity > 250 {
-			return c.errorf(key("max_quantity"), "it must be from 1 to 250")
+		if *ch.MaxQuantity < 1 || *ch.MaxQuantity > defaultMaxQuantity {
+			return c.errorf(key("max_quantity"), "it must be from 1 to %d", defaultMaxQuantity)
 		}
 		return k.check(c, key, ch)
 	}
@@ -132,7 +143,7 @@ func (c *config) exposure(key func(string) string, ch *channelConfig) error {
 			}
 		}
 	}
-	guarded := ch.BasicAuth != "" || krps.SecretPath(ch.Name)
+	guarded := ch.BasicAuth != "" || ch.krps().SecretPath()
 	ch.httpsOnly = krps.Digest(ch.Digest).Weak()
 	if ch.httpsOnly && !guarded {
 		ch.localOnly = "This channel's cipher is safe only with HTTPS and Basic authentication: agree on HMAC_SHA-1 or SHA-512."
@@ -159,4 +170,16 @@ func (c *config) channel(name string) (channelConfig, bool) {
 		}
 	}
 	return channelConfig{}, false
+}
+
+func krpsFinding(ch channelConfig) finding {
+	k := ch.krps()
+	f := finding{"channel " + k.Label(), "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, k.Digest)}
+	switch {
+	case k.LocalOnly != "":
+		f.Result, f.Detail = "warning", f.Detail+": answers this machine alone. "+k.LocalOnly
+	case k.Digest.Weak():
+		f.Result, f.Detail = "warning", f.Detail+": whoever sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512."
+	}
+	return f
 }

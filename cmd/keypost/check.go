@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/keypost/keypost/keygen"
-	"github.com/keypost/keypost/krps"
 	"github.com/keypost/keypost/store"
 )
 
@@ -66,13 +66,10 @@ func (c *config) findings(ctx context.Context) []finding {
 	list := []finding{{"config", "ok", fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))}}
 	list = append(list, c.checkDatabase(ctx)...)
 	for _, p := range c.Products {
-		list = append(list, p.check(ctx))
-		if *p.Limit == 0 {
-			list = append(list, finding{"product " + p.ID, "warning", "no limit: a code works on any number of machines"})
-		}
+		list = append(list, p.finding(), p.check(ctx))
 	}
 	for _, ch := range c.Channels {
-		list = append(list, ch.check())
+		list = append(list, kinds[ch.Kind].finding(ch))
 	}
 	return list
 }
@@ -80,13 +77,13 @@ func (c *config) findings(ctx context.Context) []finding {
 func (c *config) checkDatabase(ctx context.Context) []finding {
 	db, err := store.Open(ctx, c.Database.URL, store.Options{})
 	if errors.Is(err, store.ErrNoDatabase) {
-		return []finding{{"database", "ok", c.Database.URL + " is not there yet: keypost serve sets it up at its first start"}}
+		return []finding{{"database", "ok", store.Name(c.Database.URL) + " is not there yet: keypost serve sets it up at its first start"}}
 	}
 	if err != nil {
 		return []finding{{"database", "failed", err.Error()}}
 	}
 	defer db.Close()
-	list := []finding{{"database", "ok", c.Database.URL + ": whole, and what is committed survives a loss of power"}}
+	list := []finding{{"database", "ok", store.Name(c.Database.URL) + ": whole, and what is committed survives a loss of power"}}
 	if err := db.Check(ctx); err != nil {
 		list[0] = finding{"database", "failed", err.Error()}
 	}
@@ -94,6 +91,14 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 		return append(list, finding{"keys", "failed", err.Error()})
 	}
 	return append(list, finding{"keys", "ok", c.Keys.MasterFile + " opens the signing keys"})
+}
+
+func (p productConfig) finding() finding {
+	f := finding{"product " + p.ID, "ok", fmt.Sprintf("%s, machines a code: %d, leases: %s", p.Name, *p.Limit, time.Duration(*p.Lease))}
+	if *p.Limit == 0 {
+		f.Result, f.Detail = "warning", p.Name+", no limit: a code works on any number of machines"
+	}
+	return f
 }
 
 // check has the generator make a code that is thrown away.
@@ -112,19 +117,4 @@ func (p productConfig) check(ctx context.Context) finding {
 		detail += fmt.Sprintf(", %.0f random bits", g.Bits())
 	}
 	return finding{subject, "ok", detail}
-}
-
-func (ch channelConfig) check() finding {
-	name := ch.Name
-	if krps.SecretPath(name) {
-		name = name[:4] + "…" // it may be a secret, and this is logged, too
-	}
-	f := finding{"channel " + name, "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, ch.Digest)}
-	switch {
-	case ch.localOnly != "":
-		f.Result, f.Detail = "warning", f.Detail+": answers this machine alone. "+ch.localOnly
-	case krps.Digest(ch.Digest).Weak():
-		f.Result, f.Detail = "warning", f.Detail+": whoever sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512."
-	}
-	return f
 }

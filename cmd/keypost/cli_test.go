@@ -12,11 +12,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/store/storetest"
 )
 
 // A site is a folder with a config, as one vendor has it.
@@ -24,6 +28,7 @@ type site struct {
 	t      *testing.T
 	config string
 	url    string // once serve runs
+	log    watched
 }
 
 const siteConfig = `
@@ -52,6 +57,17 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+// eachDatabase runs a test on a site with each database.
+func eachDatabase(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newSite(t)) })
+	t.Run("mariadb", func(t *testing.T) {
+		database := storetest.MariaDB(t)
+		s := newSite(t)
+		s.write(siteConfig + fmt.Sprintf("[database]\nurl = %q\n[keys]\nmaster_file = \"master.key\"\n", database))
+		test(t, s)
+	})
+}
+
 func (s *site) write(text string) {
 	s.t.Helper()
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
@@ -66,7 +82,7 @@ func (s *site) serve() (stop func() error) {
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, []string{"serve", "--config", s.config}, nil, w, io.Discard)
+		err := run(ctx, []string{"serve", "--config", s.config}, nil, w, &s.log)
 		w.CloseWithError(errors.Join(err, io.EOF))
 		ended <- err
 	}()
@@ -134,8 +150,9 @@ func (s *site) activate(code, machine string) (status int, answer string) {
 }
 
 // A day at the desk, while the daemon runs.
-func TestOrdersByHand(t *testing.T) {
-	s := newSite(t)
+func TestOrdersByHand(t *testing.T) { eachDatabase(t, testOrdersByHand) }
+
+func testOrdersByHand(t *testing.T, s *site) {
 	s.must(1, "order", "list") // no database yet
 	s.serve()
 	if got := s.must(0, "order", "list"); got != "No orders.\n" {
@@ -226,8 +243,9 @@ func TestOrdersByHand(t *testing.T) {
 	s.must(2, "order", "list", "--status", "lost")
 }
 
-func TestLicensesByHand(t *testing.T) {
-	s := newSite(t)
+func TestLicensesByHand(t *testing.T) { eachDatabase(t, testLicensesByHand) }
+
+func testLicensesByHand(t *testing.T, s *site) {
 	s.serve()
 	code := s.post()[0]
 	if status, answer := s.activate(code, "machine-1"); status != 200 {
@@ -414,7 +432,7 @@ func TestParse(t *testing.T) {
 func TestCheck(t *testing.T) {
 	s := newSite(t)
 	out := s.must(0, "check")
-	for _, want := range []string{"ok      config", "is not there yet", "ok      generator of demo: random", "109 random bits", "warning product other: no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
+	for _, want := range []string{"ok      config", "is not there yet", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check lacks %q:\n%s", want, out)
 		}
@@ -595,21 +613,31 @@ func TestPrintJSON(t *testing.T) {
 	}
 }
 
-// Every command has help with an example.
+// Every command has help with an example, which begins as the command does.
 func TestHelpHasExamples(t *testing.T) {
-	for _, command := range []string{
-		"init", "serve", "check", "post krps", "parse krps", "order list", "order show", "order approve", "order reject", "order resend",
-		"order refund", "license list", "license show", "license issue", "license replace", "license revoke", "license suspend",
-		"license restore", "license reset", "keys list", "keys rotate", "version",
-		"", "post", "parse", "order", "license", "keys",
-	} {
+	var c commands
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	var walk func(n *kong.Node, path []string)
+	walk = func(n *kong.Node, path []string) {
+		seen++
 		var out bytes.Buffer
-		if err := run(t.Context(), append(strings.Fields(command), "--help"), nil, &out, &out); err != nil {
-			t.Errorf("%s: %v", command, err)
+		if err := run(t.Context(), append(path, "--help"), nil, &out, &out); err != nil {
+			t.Errorf("%v: %v", path, err)
 		}
 		text := strings.Join(strings.Fields(out.String()), " ")
-		if !strings.Contains(text, "Example: keypost "+command) {
-			t.Errorf("%s has no example:\n%s", command, out.String())
+		if !strings.Contains(text, strings.TrimSpace("Example: keypost "+strings.Join(path, " "))) {
+			t.Errorf("%v has no example:\n%s", path, out.String())
 		}
+		for _, child := range n.Children {
+			walk(child, append(slices.Clone(path), child.Name))
+		}
+	}
+	walk(parser.Model.Node, nil)
+	if seen < 25 {
+		t.Errorf("only %d commands", seen)
 	}
 }

@@ -205,9 +205,9 @@ func (c *config) complete() error {
 	for i := range c.Products {
 		fault(c.completeProduct(i, seen))
 	}
-	names := map[string]bool{ingest.Manual: true}
+	taken := map[string]bool{ingest.Manual: true}
 	for i := range c.Channels {
-		fault(c.completeChannel(i, names))
+		fault(c.completeChannel(i, taken))
 	}
 	return errors.Join(all...)
 }
@@ -267,9 +267,18 @@ func (c *config) completeDatabase() error {
 	if source == "" {
 		source = defaultDB
 	}
+	if c.Keys.MasterFile != "" {
+		c.Keys.MasterFile = c.path(c.Keys.MasterFile)
+	}
 	path, ok := strings.CutPrefix(source, "sqlite:")
-	if !ok {
-		return c.errorf("database.url", "it must be sqlite:PATH")
+	switch {
+	case strings.HasPrefix(source, "mysql:") && c.Keys.MasterFile == "":
+		return c.errorf("keys.master_file", "a MySQL database needs one: a path on this machine, the same key for each daemon (the first start makes it)")
+	case strings.HasPrefix(source, "mysql:"):
+		d.URL = source
+		return nil
+	case !ok:
+		return c.errorf("database.url", "it must be sqlite:PATH or mysql://user:password@host:port/database")
 	}
 	if path == "" || path == ":memory:" {
 		return c.errorf("database.url", "it needs a path: sqlite:data/keypost.db")
@@ -277,8 +286,6 @@ func (c *config) completeDatabase() error {
 	d.URL = "sqlite:" + c.path(path)
 	if c.Keys.MasterFile == "" {
 		c.Keys.MasterFile = strings.TrimSuffix(c.path(path), filepath.Ext(path)) + ".key"
-	} else {
-		c.Keys.MasterFile = c.path(c.Keys.MasterFile)
 	}
 	return nil
 }
@@ -329,7 +336,7 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 		if n == 0 {
 			at = key("id")
 		}
-		fold := strings.ToLower(strings.TrimSpace(alias))
+		fold := ingest.FoldAlias(alias)
 		switch other, taken := aliases[fold]; {
 		case fold == "":
 			return c.errorf(at, "an alias is empty")
@@ -368,7 +375,7 @@ var generators = map[string]func(generatorConfig) (ingest.Codes, error){
 func (g generatorConfig) codes() (ingest.Codes, error) {
 	build, ok := generators[g.Kind]
 	if !ok {
-		return ingest.Codes{}, fmt.Errorf("unknown generator %q: it must be random", g.Kind)
+		return ingest.Codes{}, fmt.Errorf("unknown generator %q: it must be one of %s", g.Kind, names(generators))
 	}
 	return build(g)
 }

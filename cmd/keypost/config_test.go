@@ -136,6 +136,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad("[server]\ntrusted_proxies = [\"proxy\"]\n"+goodProduct, "keypost.toml:2: server.trusted_proxies")
 	bad("[server]\nmisses = 0\n"+goodProduct, "keypost.toml:2: server.misses")
 	bad("[database]\nurl = \"postgres://u:s3cret@h/d\"\n"+goodProduct, "keypost.toml:2: database.url")
+	bad("[database]\nurl = \"mysql://u:s3cret@h/d\"\n"+goodProduct, "keypost.toml", "keys.master_file: a MySQL database needs one")
 	bad("[database]\nurl_file = \"missing\"\n"+goodProduct, "keypost.toml:2: database.url_file")
 	bad(goodProduct+goodChannel+goodChannel, "keypost.toml:12: channel[1].name: \"kagi\" is taken")
 	bad(goodProduct+"[[channel]]\nname = \"manual\"\nkind = \"krps\"\nsecret = \"s3cret\"\ndigest = \"md5\"", "is taken")

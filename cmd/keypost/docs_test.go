@@ -11,6 +11,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
 // pages are the README and all of docs.
@@ -107,10 +109,13 @@ func TestDocsProblemCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := regexp.MustCompile(`"([a-z]+_[a-z_]+|unavailable)"`)
+	code := regexp.MustCompile(`(?:newProblem\(http\.\w+, |\{store\.\w+, )"([a-z_]+)"`)
 	built := map[string]bool{}
 	for _, m := range code.FindAllStringSubmatch(string(source), -1) {
 		built[m[1]] = true
+	}
+	if len(built) < 12 {
+		t.Fatalf("only %d codes found: %v", len(built), built)
 	}
 	page := pages(t)["../../docs/activation.md"]
 	page = page[strings.Index(page, "## Problems"):strings.Index(page, "## Leases")]
@@ -126,5 +131,12 @@ func TestDocsProblemCodes(t *testing.T) {
 	}
 	if len(built) > 0 {
 		t.Errorf("docs/activation.md lacks %v", built)
+	}
+}
+
+// The rights that the tests have are those that the page names.
+func TestDocsRights(t *testing.T) {
+	if page := pages(t)["../../docs/mysql.md"]; !strings.Contains(page, "GRANT "+storetest.Rights+" ON ") {
+		t.Errorf("docs/mysql.md does not grant %s", storetest.Rights)
 	}
 }

@@ -36,16 +36,24 @@ func main() {
 type commands struct {
 	Config string `help:"The config file (default: ./keypost.toml if there is one)." placeholder:"FILE"`
 
-	Init       initCommand               `cmd:"" help:"Write a commented keypost.toml with secrets made for it."`
-	Serve      serveCommand              `cmd:"" help:"Run the daemon."`
-	Check      checkCommand              `cmd:"" help:"Test the config, the database and each generator: a line each."`
-	Post       postCommands              `cmd:"" help:"Play the store: post an order."`
-	Parse      parseCommands             `cmd:"" help:"Show what would be taken of an order, touching nothing."`
-	Order      orderCommands             `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
-	License    licenseCommands           `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
-	Keys       keysCommands              `cmd:"" help:"Lease-signing keys: list, rotate."`
-	Version    versionCommand            `cmd:"" help:"Print the version."`
-	Completion kongcompletion.Completion `cmd:"" help:"Completion for bash, zsh and fish: keypost completion -c bash prints the script."`
+	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml with secrets made for it."`
+	Serve      serveCommand      `cmd:"" help:"Run the daemon."`
+	Check      checkCommand      `cmd:"" help:"Test the config, the database and each generator: a line each."`
+	Post       postCommands      `cmd:"" help:"Play the store: post an order."`
+	Parse      parseCommands     `cmd:"" help:"Show what would be taken of an order, touching nothing."`
+	Order      orderCommands     `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
+	License    licenseCommands   `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
+	Keys       keysCommands      `cmd:"" help:"Lease-signing keys: list, rotate."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Completion completionCommand `cmd:"" help:"Completion for bash, zsh and fish."`
+}
+
+type completionCommand struct {
+	kongcompletion.Completion
+}
+
+func (completionCommand) Help() string {
+	return "Says what to put into the shell's start file; with -c it prints the script itself.\n\nExample: keypost completion bash"
 }
 
 // An app is what a subcommand works with.

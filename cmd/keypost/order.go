@@ -117,7 +117,35 @@ type orderShow struct {
 func (orderShow) Help() string { return "Example: keypost order show kagi CH0123456789" }
 
 func (c orderShow) Run(a *app) error {
-	return withOrder(a, c.orderName, func(_ *config, _ *store.DB, o store.Order) error { return showOrder(a, o, c.JSON) })
+	return withOrder(a, c.orderName, func(_ *config, db *store.DB, o store.Order) error {
+		if err := showOrder(a, o, c.JSON); err != nil || c.JSON {
+			return err
+		}
+		return showHistory(a, db, o)
+	})
+}
+
+// showHistory tells how an order came and whom it is told to by mail.
+func showHistory(a *app, db *store.DB, o store.Order) error {
+	messages, err := db.Messages(a, o.ID)
+	if err != nil {
+		return err
+	}
+	repeats := 0
+	for _, m := range messages {
+		if m.Verdict == store.VerdictDuplicate {
+			repeats++
+		}
+	}
+	notices, err := db.Notices(a, o.ID)
+	if err != nil {
+		return err
+	}
+	var mail []string
+	for _, n := range notices {
+		mail = append(mail, fmt.Sprintf("%s to %s (%s)", n.Kind, n.Audience, n.Status))
+	}
+	return fields(a.out, "came again", fmt.Sprintf("%d times", repeats), "mail", strings.Join(mail, ", "))
 }
 
 // withOrder opens the store and finds the order first.

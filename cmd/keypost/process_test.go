@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
 // Tests with real processes: signals, the printed commands, completion.
@@ -34,7 +36,7 @@ var buildOnce = sync.OnceValues(func() (binary string, err error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := storetest.Main(m)
 	if built != "" {
 		os.RemoveAll(built)
 	}
@@ -124,11 +126,11 @@ func (w *watched) expect(want string) <-chan bool {
 func TestPrintedCommands(t *testing.T) {
 	binary := program(t)
 	if err := exec.Command("curl", "--version").Run(); err != nil {
-		leaveOut(t, "curl does not run: make test installs it")
+		storetest.LeaveOut(t, "curl does not run: make test installs it")
 	}
 	l, err := net.Listen("tcp", defaultListen)
 	if err != nil {
-		leaveOut(t, defaultListen+" is in use on this machine")
+		storetest.LeaveOut(t, defaultListen+" is in use on this machine")
 	}
 	l.Close()
 	folder := t.TempDir()
@@ -158,15 +160,6 @@ func TestPrintedCommands(t *testing.T) {
 			t.Errorf("%s: %v\n%s\nwant %q", command, err, out, want[i])
 		}
 	}
-}
-
-// leaveOut skips the rest of a test, or fails it where nothing may be left out.
-func leaveOut(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("KEYPOST_TEST_REQUIRE") == "all" {
-		t.Fatal(why)
-	}
-	t.Skip("left out: " + why)
 }
 
 // SIGTERM: an order whose post is half here gets its answer; then the daemon
@@ -274,14 +267,15 @@ func TestCompletion(t *testing.T) {
 // The direction of imports is the design's; nothing else holds it.
 func TestImports(t *testing.T) {
 	allowed := map[string][]string{
-		"keygen":        {},
-		"store":         {"store/queries"},
-		"store/queries": {},
-		"ingest":        {"keygen", "store"},
-		"krps":          {"ingest", "store"},
-		"activation":    {"store"},
-		"cmd/keypost":   {"activation", "ingest", "keygen", "krps", "store"},
-		"cmd/torture":   {"krps"},
+		"keygen":          {},
+		"store":           {"store/queries"},
+		"store/queries":   {},
+		"store/storetest": {}, // for tests
+		"ingest":          {"keygen", "store"},
+		"krps":            {"ingest", "store"},
+		"activation":      {"store"},
+		"cmd/keypost":     {"activation", "ingest", "keygen", "krps", "store"},
+		"cmd/torture":     {"krps"},
 	}
 	const module = "github.com/keypost/keypost/"
 	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")

@@ -58,7 +58,7 @@ func routes(c *config, db *store.DB, desk *ingest.Desk, seats *activation.Server
 	call(http.MethodGet, "/", text(func(*http.Request) (int, string) {
 		return http.StatusOK, "A Keypost license server. Software activates at /v1/activate; orders come in at /in/.\n"
 	}))
-	r.NotFoundHandler = http.HandlerFunc(activation.NotFound)
+	r.NotFoundHandler = logged(http.HandlerFunc(activation.NotFound))
 	r.Use(logged)
 	return recovered(realAddress(c.Server.proxies, r))
 }
@@ -113,7 +113,10 @@ func logged(next http.Handler) http.Handler {
 		begin := time.Now()
 		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(s, r)
-		route, _ := mux.CurrentRoute(r).GetPathTemplate()
+		route := "none"
+		if known := mux.CurrentRoute(r); known != nil {
+			route, _ = known.GetPathTemplate()
+		}
 		slog.Info("request", "method", knownMethod(r.Method), "route", route, "status", s.status, "took", time.Since(begin).Round(time.Microsecond))
 	})
 }

@@ -63,6 +63,20 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s %s: no Allow header", c.method, c.path)
 		}
 	}
+	// One line a request, and nothing in it that is somebody's.
+	code := s.post()[0]
+	s.activate(code, "the-fingerprint")
+	log := s.log.String()
+	for _, want := range []string{"route=/in/{channel} status=200", "route=/v1/activate status=200", "route=none status=404", "method=DELETE", "status=issued"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+	for _, secret := range []string{code, "Fragola", "email@domain.com", "geheim", "the-fingerprint", "script", "nothing"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log tells %q:\n%s", secret, log)
+		}
+	}
 	// The two published keys are the database's.
 	_, _, body := call("GET", "/.well-known/jwks.json", "")
 	var set struct{ Keys []struct{ Kid string } }

@@ -87,7 +87,7 @@ func (d *daemon) configure(c *config) {
 		c.Server.PublicURL = "http://" + d.address
 	}
 	for _, ch := range c.Channels {
-		if f := ch.check(); c.file != "" && f.Result == "warning" {
+		if f := kinds[ch.Kind].finding(ch); c.file != "" && f.Result == "warning" {
 			slog.Warn(f.Subject + ": " + f.Detail)
 		}
 	}

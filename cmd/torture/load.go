@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -69,10 +70,15 @@ func (t *torture) round(ctx context.Context, round, answers int, seed uint64) er
 			}
 		})
 	}
-	wg.Go(func() { t.approve(ctx) })
+	gone := make(chan bool) // closed when no worker is left: the daemon died by itself
+	go func() { wg.Wait(); close(gone) }()
+	var approving sync.WaitGroup
+	approving.Go(func() { t.approve(ctx) })
 	for range answers {
 		select {
 		case <-answered:
+		case <-gone:
+			err = errors.New("the daemon died by itself")
 		case err = <-failed:
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -83,7 +89,8 @@ func (t *torture) round(ctx context.Context, round, answers int, seed uint64) er
 	}
 	d.kill()
 	cancel()
-	wg.Wait()
+	<-gone
+	approving.Wait()
 	t.kills++
 	if err == nil && len(failed) > 0 {
 		err = <-failed

@@ -33,6 +33,10 @@ func main() {
 // config has a free port, and orders of three copies are held.
 const config = `[server]
 listen = "127.0.0.1:0"
+[database]
+url = %q
+[keys]
+master_file = "master.key"
 [[product]]
 id = "demo"
 aliases = ["Product_Name"]
@@ -49,6 +53,7 @@ max_quantity = 2
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	binary := flags.String("keypost", "bin/keypost", "the keypost to torture")
+	database := flags.String("database", "sqlite:keypost.db", "its database, which must be empty")
 	rounds := flags.Int("rounds", 20, "how often it is killed")
 	seed := flags.Uint64("seed", rand.Uint64(), "of the random choices")
 	if err := flags.Parse(args); err != nil {
@@ -64,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	t := &torture{binary: path, config: filepath.Join(folder, "keypost.toml"), log: filepath.Join(folder, "log"), acks: map[string][]string{}, seats: map[seat]string{}}
-	if err := os.WriteFile(t.config, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(t.config, fmt.Appendf(nil, config, *database), 0o600); err != nil {
 		return err
 	}
 	random := rand.New(rand.NewPCG(*seed, 0))

@@ -3,10 +3,13 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
 var rounds = flag.Int("rounds", 6, "how often the daemon is killed")
@@ -21,10 +24,23 @@ func TestKills(t *testing.T) {
 	if b, err := exec.Command("go", "build", "-o", binary, "../keypost").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, b)
 	}
-	var out strings.Builder
-	err := run(t.Context(), []string{"-keypost", binary, "-rounds", fmt.Sprint(*rounds)}, &out)
-	t.Log(out.String())
-	if err != nil {
-		t.Fatal(err)
+	for _, kind := range []string{"sqlite", "mariadb"} {
+		t.Run(kind, func(t *testing.T) {
+			database := "sqlite:keypost.db"
+			if kind == "mariadb" {
+				database = storetest.MariaDB(t)
+			}
+			var out strings.Builder
+			err := run(t.Context(), []string{"-keypost", binary, "-rounds", fmt.Sprint(*rounds), "-database", database}, &out)
+			t.Log(out.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(storetest.Main(m))
 }

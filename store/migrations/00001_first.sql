@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS sale (
   id               CHAR(26)     NOT NULL PRIMARY KEY,
   store            VARCHAR(64)  NOT NULL,
   transaction_id   VARCHAR(255) NOT NULL, -- as first received
-  transaction_fold VARCHAR(255) NOT NULL, -- as the store folds it
+  transaction_fold VARCHAR(255) NOT NULL, -- trimmed, in lower case
   payment_ref      VARCHAR(255) NOT NULL DEFAULT '',
   subscription_ref VARCHAR(255) NOT NULL DEFAULT '',
   line_count       INT          NOT NULL DEFAULT 0,
@@ -180,7 +180,6 @@ CREATE TABLE IF NOT EXISTS audit (
   actor      VARCHAR(64)  NOT NULL,
   action     VARCHAR(64)  NOT NULL,
   subject    VARCHAR(64)  NOT NULL,
-  detail     VARCHAR(255) NOT NULL,
   seal_id    CHAR(26)     NOT NULL DEFAULT '',
   created_at BIGINT       NOT NULL
 );

@@ -11,8 +11,8 @@ SELECT * FROM license WHERE product = ? AND code_hash = ?;
 -- name: TouchLicense :execrows
 UPDATE license SET updated_at = ? WHERE id = ?;
 
--- name: MarkReplaced :execrows
-UPDATE license SET replaced = TRUE, updated_at = ? WHERE id = ? AND replaced = FALSE;
+-- name: MarkReplaced :exec
+UPDATE license SET replaced = TRUE, updated_at = ? WHERE id = ?;
 
 -- name: SetLicenseStatus :exec
 UPDATE license SET status = ?, updated_at = ? WHERE id = ?;
@@ -38,9 +38,6 @@ SELECT * FROM activation WHERE id = ?;
 
 -- name: ActivationsOfLicense :many
 SELECT * FROM activation WHERE license_id = ? ORDER BY id;
-
--- name: CountActivations :one
-SELECT COUNT(*) FROM activation WHERE license_id = ?;
 
 -- name: RenewLease :execrows
 UPDATE activation SET lease_id = ?, lease_issued_at = ?, lease_expires_at = ? WHERE id = ? AND lease_id = ?;

@@ -103,17 +103,6 @@ func (q *Queries) ActivationsOfLicense(ctx context.Context, licenseID string) ([
 	return items, nil
 }
 
-const countActivations = `-- name: CountActivations :one
-SELECT COUNT(*) FROM activation WHERE license_id = ?
-`
-
-func (q *Queries) CountActivations(ctx context.Context, licenseID string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countActivations, licenseID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const deleteActivation = `-- name: DeleteActivation :execrows
 DELETE FROM activation WHERE license_id = ? AND fp_mac = ?
 `
@@ -326,8 +315,8 @@ func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
 	return i, err
 }
 
-const markReplaced = `-- name: MarkReplaced :execrows
-UPDATE license SET replaced = TRUE, updated_at = ? WHERE id = ? AND replaced = FALSE
+const markReplaced = `-- name: MarkReplaced :exec
+UPDATE license SET replaced = TRUE, updated_at = ? WHERE id = ?
 `
 
 type MarkReplacedParams struct {
@@ -335,12 +324,9 @@ type MarkReplacedParams struct {
 	ID        string
 }
 
-func (q *Queries) MarkReplaced(ctx context.Context, arg MarkReplacedParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, markReplaced, arg.UpdatedAt, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) MarkReplaced(ctx context.Context, arg MarkReplacedParams) error {
+	_, err := q.db.ExecContext(ctx, markReplaced, arg.UpdatedAt, arg.ID)
+	return err
 }
 
 const reasonsOfLicense = `-- name: ReasonsOfLicense :many

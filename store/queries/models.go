@@ -28,7 +28,6 @@ type Audit struct {
 	Actor     string
 	Action    string
 	Subject   string
-	Detail    string
 	SealID    string
 	CreatedAt int64
 }

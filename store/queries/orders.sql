@@ -11,8 +11,8 @@ SELECT * FROM sale WHERE store = ? AND transaction_fold = ?;
 INSERT INTO sale (id, store, transaction_id, transaction_fold, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?);
 
--- name: TouchSale :execrows
-UPDATE sale SET updated_at = ? WHERE id = ?;
+-- name: TouchSaleOfOrder :execrows
+UPDATE sale SET updated_at = ? WHERE id = (SELECT sale_id FROM orders WHERE orders.id = ?);
 
 -- name: AddSaleLine :execrows
 UPDATE sale SET line_count = line_count + 1, updated_at = ? WHERE store = ? AND transaction_fold = ?;
@@ -45,6 +45,10 @@ UPDATE orders SET reserved_until = ?, updated_at = ? WHERE id = ? AND status = '
 -- name: RejectOrder :execrows
 UPDATE orders SET status = 'rejected', updated_at = ? WHERE id = ? AND status = 'held';
 
+-- name: CountLines :one
+SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
+WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?;
+
 -- name: StaleOrders :many
 SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY reserved_until LIMIT ?;
 
@@ -70,4 +74,4 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 SELECT * FROM message WHERE order_id = ? ORDER BY id;
 
 -- name: InsertAudit :exec
-INSERT INTO audit (id, actor, action, subject, detail, created_at) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO audit (id, actor, action, subject, created_at) VALUES (?, ?, ?, ?, ?);

@@ -28,8 +28,26 @@ func (q *Queries) AddSaleLine(ctx context.Context, arg AddSaleLineParams) (int64
 	return result.RowsAffected()
 }
 
+const countLines = `-- name: CountLines :one
+SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
+WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?
+`
+
+type CountLinesParams struct {
+	Store           string
+	TransactionFold string
+	Status          string
+}
+
+func (q *Queries) CountLines(ctx context.Context, arg CountLinesParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countLines, arg.Store, arg.TransactionFold, arg.Status)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const insertAudit = `-- name: InsertAudit :exec
-INSERT INTO audit (id, actor, action, subject, detail, created_at) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO audit (id, actor, action, subject, created_at) VALUES (?, ?, ?, ?, ?)
 `
 
 type InsertAuditParams struct {
@@ -37,7 +55,6 @@ type InsertAuditParams struct {
 	Actor     string
 	Action    string
 	Subject   string
-	Detail    string
 	CreatedAt int64
 }
 
@@ -47,7 +64,6 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 		arg.Actor,
 		arg.Action,
 		arg.Subject,
-		arg.Detail,
 		arg.CreatedAt,
 	)
 	return err
@@ -626,17 +642,17 @@ func (q *Queries) StaleOrders(ctx context.Context, arg StaleOrdersParams) ([]str
 	return items, nil
 }
 
-const touchSale = `-- name: TouchSale :execrows
-UPDATE sale SET updated_at = ? WHERE id = ?
+const touchSaleOfOrder = `-- name: TouchSaleOfOrder :execrows
+UPDATE sale SET updated_at = ? WHERE id = (SELECT sale_id FROM orders WHERE orders.id = ?)
 `
 
-type TouchSaleParams struct {
+type TouchSaleOfOrderParams struct {
 	UpdatedAt int64
 	ID        string
 }
 
-func (q *Queries) TouchSale(ctx context.Context, arg TouchSaleParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, touchSale, arg.UpdatedAt, arg.ID)
+func (q *Queries) TouchSaleOfOrder(ctx context.Context, arg TouchSaleOfOrderParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, touchSaleOfOrder, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}

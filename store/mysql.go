@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+var mysqlDialect = dialect{
+	open:     openMySQL,
+	goose:    "mysql",
+	prepare:  "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+	versions: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
+	// Each statement sees what is committed: an UPDATE that decides is followed
+	// by reads that must not look into the past.
+	isolation: sql.LevelReadCommitted,
+	duplicate: func(err error) bool { return mysqlCode(err) == 1062 },
+	transient: func(err error) bool {
+		switch mysqlCode(err) {
+		case 1213, // deadlock, or a conflict with another node's commit
+			1205, // lock wait timeout
+			1020, // the record has changed since it was read
+			1047, // the node is not ready
+			1053, // server shutdown in progress
+			2006, // the server has gone away
+			2013: // lost connection during query
+			return true
+		}
+		_, network := errors.AsType[net.Error](err)
+		return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn)
+	},
+	check: checkMySQL,
+}
+
+func mysqlCode(err error) uint16 {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return e.Number
+	}
+	return 0
+}
+
+// mysqlConnections is how many a daemon opens at the most.
+const mysqlConnections = 32
+
+func openMySQL(where string, _ bool) (writer, reader *sql.DB, err error) {
+	c, err := mysqlConfig(where)
+	if err != nil {
+		return nil, nil, err
+	}
+	connector, err := mysql.NewConnector(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(mysqlConnections)
+	pool.SetMaxIdleConns(mysqlConnections)
+	pool.SetConnMaxIdleTime(time.Minute)
+	return pool, pool, nil
+}
+
+// mysqlConfig reads //user:password@host:port/database.
+func mysqlConfig(where string) (*mysql.Config, error) {
+	u, err := url.Parse("mysql:" + where)
+	if err != nil || u.Host == "" || u.User == nil || len(u.Path) < 2 || strings.Contains(u.Path[1:], "/") {
+		return nil, errors.New("it must be mysql://user:password@host:port/database")
+	}
+	c := mysql.NewConfig()
+	c.User = u.User.Username()
+	c.Passwd, _ = u.User.Password()
+	c.Net, c.Addr, c.DBName = "tcp", u.Host, u.Path[1:]
+	if u.Port() == "" {
+		c.Addr = net.JoinHostPort(u.Hostname(), "3306")
+	}
+	c.Collation = "utf8mb4_bin"
+	c.ClientFoundRows = true   // an UPDATE that changes nothing found its row all the same
+	c.InterpolateParams = true // saves a round trip
+	c.Timeout, c.ReadTimeout, c.WriteTimeout = 10*time.Second, 30*time.Second, 30*time.Second
+	c.Params = map[string]string{
+		"sql_mode":                 "'TRADITIONAL'", // refuse what does not fit
+		"innodb_lock_wait_timeout": "5",             // seconds; then the whole transaction again
+	}
+	return c, nil
+}
+
+// checkMySQL reads the settings that decide whether a commit survives a loss of power.
+func checkMySQL(ctx context.Context, db *sql.DB) error {
+	for _, want := range []struct{ name, value, mend string }{
+		{"innodb_flush_log_at_trx_commit", "1", "commits would not survive a loss of power: SET GLOBAL innodb_flush_log_at_trx_commit = 1, and in the server's config"},
+		{"innodb_doublewrite", "ON", "a page torn by a loss of power would be lost: set it in the server's config"},
+	} {
+		var name, got string
+		if err := db.QueryRowContext(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name = ?", want.name).Scan(&name, &got); err != nil {
+			return err
+		}
+		if got != want.value {
+			return fmt.Errorf("%s is %s, not %s: %s", want.name, got, want.value, want.mend)
+		}
+	}
+	return nil
+}
