@@ -241,6 +241,15 @@ func testOrdersByHand(t *testing.T, s *site) {
 		t.Errorf("%d orders with --limit 1", len(list))
 	}
 	s.must(2, "order", "list", "--status", "lost")
+	for range 100 {
+		s.must(0, "license", "issue", "demo")
+	}
+	if got, out, _ := s.run("order", "list"); got != 0 || strings.Count(out, "\n") != 101 {
+		t.Errorf("a person gets %d lines", strings.Count(out, "\n"))
+	}
+	if s.read(0, &list, "order", "list"); len(list) != 103 {
+		t.Errorf("a program gets %d orders", len(list))
+	}
 }
 
 func TestLicensesByHand(t *testing.T) { eachDatabase(t, testLicensesByHand) }

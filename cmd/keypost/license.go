@@ -75,7 +75,7 @@ type licenseList struct {
 	jsonFlag
 	Product string `help:"Only of this product."`
 	Status  string `help:"Only with this status: active, suspended, revoked." enum:",active,suspended,revoked" default:""`
-	Limit   int    `help:"At most so many; 0: all." default:"100"`
+	listLimit
 }
 
 func (licenseList) Help() string { return "Example: keypost license list --product demo" }
@@ -86,11 +86,11 @@ func (c licenseList) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
-	list, err := db.Licenses(a, store.LicenseFilter{Product: c.Product, Status: c.Status, Limit: more(c.Limit)})
+	list, err := db.Licenses(a, store.LicenseFilter{Product: c.Product, Status: c.Status, Limit: c.more(c.JSON)})
 	if err != nil {
 		return err
 	}
-	list = cutTo(a, list, c.Limit)
+	list = cutTo(a, list, c.limit(c.JSON))
 	if c.JSON {
 		out := []licenseJSON{}
 		for _, l := range list {

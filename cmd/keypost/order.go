@@ -63,7 +63,7 @@ type orderList struct {
 	Store   string `help:"Only of this store."`
 	Status  string `help:"Only with this status: reserved, issued, held, rejected." enum:",reserved,issued,held,rejected" default:""`
 	Product string `help:"Only of this product."`
-	Limit   int    `help:"At most so many; 0: all." default:"100"`
+	listLimit
 }
 
 func (orderList) Help() string { return "Example: keypost order list --status held" }
@@ -74,11 +74,11 @@ func (c orderList) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
-	list, err := db.Orders(a, store.OrderFilter{Store: c.Store, Status: c.Status, Product: c.Product, Limit: more(c.Limit)})
+	list, err := db.Orders(a, store.OrderFilter{Store: c.Store, Status: c.Status, Product: c.Product, Limit: c.more(c.JSON)})
 	if err != nil {
 		return err
 	}
-	list = cutTo(a, list, c.Limit)
+	list = cutTo(a, list, c.limit(c.JSON))
 	if c.JSON {
 		out := []orderJSON{}
 		for _, o := range list {
@@ -93,12 +93,28 @@ func (c orderList) Run(a *app) error {
 	return orderTable(a.out, list)
 }
 
-// more asks for one above the limit, so that cutTo knows whether there is more.
-func more(limit int) int {
-	if limit <= 0 {
+// listLimit is the --limit of lists: a person gets a screenful or two, a
+// program everything.
+type listLimit struct {
+	Limit *int `help:"At most so many; 0: all (default: 100, with --json all)."`
+}
+
+func (l listLimit) limit(asJSON bool) int {
+	switch {
+	case l.Limit != nil:
+		return max(0, *l.Limit)
+	case asJSON:
 		return 0
 	}
-	return limit + 1
+	return 100
+}
+
+// more is one above the limit, so that cutTo knows whether there is more.
+func (l listLimit) more(asJSON bool) int {
+	if n := l.limit(asJSON); n > 0 {
+		return n + 1
+	}
+	return 0
 }
 
 func cutTo[T any](a *app, list []T, limit int) []T {

@@ -92,7 +92,7 @@ type license struct {
 }
 
 func (t *torture) licenses(ctx context.Context) (list []license, err error) {
-	return list, t.command(ctx, &list, "license", "list", "--json", "--limit", "0")
+	return list, t.command(ctx, &list, "license", "list", "--json")
 }
 
 // license counts the rows of one license's machines.
