@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strings"
@@ -83,12 +84,18 @@ func mysqlConfig(where string) (*mysql.Config, error) {
 	c.ClientFoundRows = true   // an UPDATE that changes nothing found its row all the same
 	c.InterpolateParams = true // saves a round trip
 	c.Timeout, c.ReadTimeout, c.WriteTimeout = 10*time.Second, 30*time.Second, 30*time.Second
+	c.Logger = driverLog{}
 	c.Params = map[string]string{
 		"sql_mode":                 "'TRADITIONAL'", // refuse what does not fit
 		"innodb_lock_wait_timeout": "5",             // seconds; then the whole transaction again
 	}
 	return c, nil
 }
+
+// driverLog: what the driver complains of comes back as an error, too.
+type driverLog struct{}
+
+func (driverLog) Print(v ...any) { slog.Debug("mysql", "driver", fmt.Sprint(v...)) }
 
 // checkMySQL reads the settings that decide whether a commit survives a loss of power.
 func checkMySQL(ctx context.Context, db *sql.DB) error {

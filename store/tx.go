@@ -31,6 +31,11 @@ var errDuplicate = errors.New("duplicate")
 // errAgain: another transaction came in between; the next try sees its work.
 var errAgain = errors.New("try again")
 
+// again is an error after which the same may be tried again.
+type again struct{ error }
+
+func (again) Is(target error) bool { return target == errAgain }
+
 // explain makes err one of facts, or ErrUnavailable with err as its cause.
 func (db *DB) explain(err error) error {
 	switch {

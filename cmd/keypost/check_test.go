@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/keypost/keypost/store"
+)
+
+func TestCheck(t *testing.T) {
+	s := newSite(t)
+	out := s.must(0, "check")
+	for _, want := range []string{"ok      config", "is not there yet", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("check lacks %q:\n%s", want, out)
+		}
+	}
+	stop := s.serve()
+	if out := s.must(0, "check"); !strings.Contains(out, "ok      keys") || !strings.Contains(out, "whole") {
+		t.Errorf("check beside the daemon:\n%s", out)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	// Without its master key the daemon does not make up another.
+	key := filepath.Join(filepath.Dir(s.config), "data", "keypost.key")
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(1, "check"); !strings.Contains(out, "failed  keys") {
+		t.Errorf("check without the master key:\n%s", out)
+	}
+	if out := s.must(1, "serve"); !strings.Contains(out, "put it back from your backup") {
+		t.Errorf("serve without the master key:\n%s", out)
+	}
+	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(1, "keys", "rotate"); !strings.Contains(out, "is not a master key") {
+		t.Errorf("rotate with nonsense:\n%s", out)
+	}
+	s.write("listen = 1")
+	var list []finding
+	s.read(1, &list, "check")
+	if len(list) != 1 || list[0].Result != "failed" || !strings.Contains(list[0].Detail, "keypost.toml:1") {
+		t.Errorf("a wrong config: %+v", list)
+	}
+}
+
+// check changes nothing, not even what a killed first start left undone.
+func TestCheckChangesNothing(t *testing.T) {
+	s := newSite(t)
+	c, err := loadConfig(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), c.Database.URL, store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := makeMaster(c.Keys.MasterFile); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(1, "check"); !strings.Contains(out, "keypost serve makes it") {
+		t.Errorf("check: %s", out)
+	}
+	if keys, err := db.SigningKeys(t.Context()); err != nil || len(keys) != 0 {
+		t.Errorf("check made keys: %v, %v", keys, err)
+	}
+	s.serve()
+	s.must(0, "check")
+}
+
+func TestKeys(t *testing.T) {
+	s := newSite(t)
+	s.serve()
+	code := s.post()[0]
+	_, before := s.activate(code, "machine-1")
+	var first, second []keyJSON
+	s.read(0, &first, "keys", "list")
+	s.read(0, &second, "keys", "rotate")
+	if len(first) != 2 || len(second) != 3 || second[0].ID == second[1].ID {
+		t.Fatalf("%+v, then %+v", first, second)
+	}
+	slots := func(list []keyJSON) map[string]string {
+		m := map[string]string{}
+		for _, k := range list {
+			m[k.Slot] = k.ID
+		}
+		return m
+	}
+	if a, b := slots(first), slots(second); b["current"] != a["next"] || b["retired"] != a["current"] {
+		t.Errorf("%v, then %v", a, b)
+	}
+	// The running daemon signs with the new key at once.
+	if _, after := s.activate(code, "machine-1"); after == before {
+		t.Error("the daemon goes on with the old key")
+	}
+}
+
+func TestInit(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "new")
+	var out bytes.Buffer
+	call := func() error { return run(t.Context(), []string{"init", folder}, nil, &out, io.Discard) }
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "keypost.toml")
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	before, _ := os.ReadFile(file)
+	if err := call(); err == nil {
+		t.Error("init overwrites")
+	}
+	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
+		t.Error("init changed the file")
+	}
+	c, err := loadConfig(file)
+	if err != nil || strings.Contains(string(before), "MADE-BY-INIT") || len(c.Channels[0].Secrets[0]) != 26 {
+		t.Errorf("the new config: %v", err)
+	}
+	// What is commented out is right, too.
+	uncommented := regexp.MustCompile(`(?m)^# ([a-z_]+ = [^…\n]*)$`).ReplaceAllString(string(before), "$1")
+	uncommented = strings.Replace(uncommented, "# [keys]", "[keys]", 1)
+	if uncommented == string(before) {
+		t.Fatal("nothing is commented out")
+	}
+	if err := os.WriteFile(file, []byte(uncommented), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadConfig(file); err != nil {
+		t.Errorf("uncommented:\n%s\n%v", uncommented, err)
+	}
+}
+
+// --config names the file to write, too.
+func TestInitConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "new", "my.toml")
+	if err := run(t.Context(), []string{"init", "--config", file}, nil, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadConfig(file); err != nil {
+		t.Error(err)
+	}
+	if err := run(t.Context(), []string{"init", "x", "--config", file}, nil, io.Discard, io.Discard); exitCode(err) != 2 {
+		t.Errorf("both: %v", err)
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLicensesByHand(t *testing.T) { eachDatabase(t, testLicensesByHand) }
+
+func testLicensesByHand(t *testing.T, s *site) {
+	s.serve()
+	code := s.post()[0]
+	if status, answer := s.activate(code, "machine-1"); status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	var l shownLicenseJSON
+	s.read(0, &l, "license", "show", strings.ToLower(strings.ReplaceAll(code, "-", " ")))
+	if l.Code != code || l.Product != "demo" || l.Status != "active" || l.Type != "single" || l.Test || l.Limit != 2 || l.Used != 1 ||
+		l.Order != (orderRefJSON{"kagi", "CH0123456789", 1}) || len(l.Activations) != 1 {
+		t.Errorf("license = %+v", l)
+	}
+	for _, step := range []struct {
+		verb, want, problem string
+	}{{"suspend", "suspended", "code_suspended"}, {"revoke", "revoked", "code_revoked"}, {"restore", "active", ""}} {
+		s.read(0, &l, "license", step.verb, code)
+		if l.Status != step.want {
+			t.Errorf("%s: %+v", step.verb, l)
+		}
+		if _, answer := s.activate(code, "machine-1"); !strings.Contains(answer, step.problem) {
+			t.Errorf("%s: %s", step.verb, answer)
+		}
+	}
+	s.read(0, &l, "license", "suspend", code)
+	if out := s.must(1, "license", "replace", code); !strings.Contains(out, "keypost license restore") {
+		t.Errorf("replace a suspended code: %s", out)
+	}
+	s.must(0, "license", "restore", code)
+	s.read(0, &l, "license", "reset", code)
+	if l.Used != 0 {
+		t.Errorf("reset = %+v", l)
+	}
+	old := code
+	s.read(0, &l, "license", "replace", code)
+	if l.Code == old || l.Status != "active" || l.Order.Transaction != "CH0123456789" {
+		t.Errorf("replaced = %+v", l)
+	}
+	if again := s.post(); again[0] != l.Code {
+		t.Errorf("the duplicate gets %v, want %s", again, l.Code)
+	}
+	s.must(1, "license", "replace", old)
+	s.must(3, "license", "show", "NOTHING")
+	s.must(2, "license", "show", "--", "--")
+
+	// By hand: exactly once by a name of one's own.
+	var o, again orderJSON
+	issue := []string{"license", "issue", "demo", "--name", "Ada", "--quantity", "2", "--transaction", "gift-1"}
+	s.read(0, &o, issue...)
+	s.read(0, &again, issue...)
+	if o.Store != "manual" || len(o.Licenses) != 2 || o.Licenses[0] != again.Licenses[0] || o.Name != "Ada" {
+		t.Errorf("issued = %+v, %+v", o, again)
+	}
+	s.must(2, "license", "issue") // two products
+	s.must(3, "license", "issue", "nothing")
+	s.must(2, "license", "issue", "demo", "--quantity", "0")
+	s.must(2, "license", "issue", "demo", "--quantity", "251")
+	s.must(2, "license", "issue", "demo", "--expires", "soon")
+	s.must(2, "license", "issue", "demo", "--transaction", " ")
+	s.must(2, "license", "issue", "demo", "--type", "")
+	if out := s.must(0, "license", "issue", "demo", "--name", "Bob", "--quantity", "2", "--transaction", "GIFT-1"); !strings.Contains(out, "was there before") || strings.Contains(out, "Bob") {
+		t.Errorf("another name for an order: %s", out)
+	}
+	s.must(2, "license", "issue", "demo", "--expires", "9999-12-31") // JSON has no year 10000
+	_, expired, warning := s.run("license", "issue", "demo", "--expires", "2020-01-01", "--codes")
+	if expired = strings.TrimSpace(expired); !strings.Contains(warning, "will not activate") {
+		t.Errorf("a date that is past: %q", warning)
+	}
+	if status, answer := s.activate(expired, "machine-1"); status != 403 || !strings.Contains(answer, "code_expired") {
+		t.Errorf("expired: %d %s", status, answer)
+	}
+	s.read(0, &l, "license", "show", expired)
+	if l.Status != "active" || l.ExpiresAt == nil || !l.ExpiresAt.Equal(time.Date(2020, 1, 2, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("expired = %+v", l)
+	}
+	test := strings.TrimSpace(s.must(0, "license", "issue", "--product", "demo", "--test", "--codes"))
+	if status, answer := s.activate(test, "machine-1"); status != 403 || !strings.Contains(answer, "code_test") {
+		t.Errorf("test: %d %s", status, answer)
+	}
+	var list []licenseJSON
+	s.read(0, &list, "license", "list", "--product", "demo", "--status", "active")
+	if len(list) != 5 {
+		t.Errorf("%d active licenses", len(list))
+	}
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+// ReserveOrder keeps an order for the caller while a generator runs for it:
+// one that is held or rejected (an approval, with its actor), or one whose
+// reservation has run out. Its product and limit are fixed by it. ErrState:
+// the order is issued, or reserved by somebody else.
+func (db *DB) ReserveOrder(ctx context.Context, id, product string, limit int, r Reservation, actor string) (Order, error) {
+	reserve := func(ctx context.Context, t *tx) error {
+		n, err := t.ReserveOrder(ctx, queries.ReserveOrderParams{
+			Product: product, SeatMax: limit, ReserveToken: r.Token, ReservedUntil: micros(r.Until), UpdatedAt: t.now,
+			ID: id, ReservedUntil_2: t.now,
+		})
+		if err != nil || n > 0 {
+			return err
+		}
+		row, err := t.OrderByID(ctx, id)
+		if err == nil && row.Order.ReserveToken != r.Token {
+			err = ErrState // else an earlier try of ours was applied though it failed
+		}
+		return err
+	}
+	err := error(nil)
+	if actor == "" {
+		err = db.write(ctx, reserve)
+	} else {
+		err = db.act(ctx, actor, "order.approve", id, reserve)
+	}
+	if err != nil {
+		return Order{}, err
+	}
+	return db.Order(ctx, id)
+}
+
+// FinishOrder settles a reserved order. ErrStale: the reservation is not the
+// caller's any more; ErrCodeTaken: draw other codes and call again.
+func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o Order, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		status, reason := out.status()
+		n, err := t.SettleOrder(ctx, queries.SettleOrderParams{
+			Status: status, Reason: reason, Prose: out.Prose, UpdatedAt: t.now, ID: id, ReserveToken: token,
+		})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			// Perhaps an earlier try of ours was applied though it failed.
+			if o, err = loadOrder(ctx, t.Queries, id); err != nil {
+				return err
+			}
+			issued := len(out.Codes) > 0 && len(o.Licenses) > 0 && o.Licenses[0].ID == out.Codes[0].ID
+			if held := out.Held != "" && o.Status == Held && o.Reason == out.Held; issued || held {
+				return nil
+			}
+			return ErrStale
+		}
+		if err := t.touchSale(ctx, id); err != nil {
+			return err
+		}
+		o, err = t.settle(ctx, id, out)
+		return err
+	})
+	return o, err
+}
+
+// ReleaseOrder gives a reservation back after a failure; the order can be
+// reserved again from then on.
+func (db *DB) ReleaseOrder(ctx context.Context, id string, r Reservation) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.ReleaseOrder(ctx, queries.ReleaseOrderParams{
+			ReservedUntil: micros(r.Until), UpdatedAt: t.now, ID: id, ReserveToken: r.Token,
+		})
+		return one(n, err, ErrStale)
+	})
+}
+
+// StaleOrders are the reserved orders that nobody works on any more, oldest
+// first, at most limit.
+func (db *DB) StaleOrders(ctx context.Context, limit int) ([]string, error) {
+	ids, err := db.read.StaleOrders(ctx, queries.StaleOrdersParams{ReservedUntil: micros(db.now()), Limit: int32(limit)})
+	return ids, db.explain(err)
+}
+
+// CountLines counts a sale's lines with a status.
+func (db *DB) CountLines(ctx context.Context, storeName, fold, status string) (int, error) {
+	n, err := db.read.CountLines(ctx, queries.CountLinesParams{Store: storeName, TransactionFold: fold, Status: status})
+	return int(n), db.explain(err)
+}
+
+// RejectOrder closes a held order without codes. ErrState: it is not held.
+func (db *DB) RejectOrder(ctx context.Context, id, actor string) error {
+	return db.act(ctx, actor, "order.reject", id, func(ctx context.Context, t *tx) error {
+		n, err := t.RejectOrder(ctx, queries.RejectOrderParams{UpdatedAt: t.now, ID: id})
+		return one(n, err, ErrState)
+	})
+}
