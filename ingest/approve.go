@@ -41,13 +41,13 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 		if !ok {
 			return o, fmt.Errorf("%q: %w", productID, ErrNoProduct)
 		}
-		product, limit = p.ID, p.Limit
+		product, limit = p.ID, p.limit(o.LicenseType)
 	case product == "":
 		p, ok := c.Product(o.StoreProduct)
 		if !ok {
 			return o, fmt.Errorf("%q: %w", o.StoreProduct, ErrNoProduct)
 		}
-		product, limit = p.ID, p.Limit
+		product, limit = p.ID, p.limit(o.LicenseType)
 	}
 	o, err = d.reserveAndFinish(ctx, c, orderID, product, limit, actor)
 	if errors.Is(err, store.ErrState) || errors.Is(err, store.ErrStale) {

@@ -106,6 +106,23 @@ func TestAcceptIssuesOnce(t *testing.T) {
 	}
 }
 
+func TestLimitsByLicenseType(t *testing.T) {
+	c := config()
+	c.Products[0].Limits = map[string]int{"site": 0, "special=education": 9}
+	d := newDesk(t, c)
+	for licenseType, want := range map[string]int{"single": 3, "site": 0, " SITE ": 0, "Special=Education": 9, "special=": 3} {
+		o := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.LicenseType = "T-"+licenseType, licenseType }))
+		if o.Limit != want || o.Licenses[0].Limit != want {
+			t.Errorf("%q: limit %d, license's %d, want %d", licenseType, o.Limit, o.Licenses[0].Limit, want)
+		}
+	}
+	// A held order of an unknown product gets its limit when it is approved.
+	held := mustAccept(t, d, claim(func(o *Order) { o.StoreProduct, o.LicenseType = "Unknown", "site" }))
+	if o, err := d.Approve(t.Context(), held.ID, "demo", "test"); err != nil || o.Limit != 0 {
+		t.Errorf("approved = %+v, %v", o, err)
+	}
+}
+
 func TestWhatMakesAnotherOrder(t *testing.T) {
 	for _, c := range []struct {
 		name   string

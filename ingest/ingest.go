@@ -43,9 +43,18 @@ type Order struct {
 // A Product is what the desk needs to know of one.
 type Product struct {
 	ID      string
-	Aliases []string // what stores call it; the id is one too
-	Limit   int      // machines a code; 0: no limit
+	Aliases []string       // what stores call it; the id is one too
+	Limit   int            // machines a code; 0: no limit
+	Limits  map[string]int // the same by license type, folded; a type that is not here has Limit
 	Codes   Codes
+}
+
+// limit is how many machines a code of a license type is for.
+func (p Product) limit(licenseType string) int {
+	if n, ok := p.Limits[Fold(licenseType)]; ok {
+		return n
+	}
+	return p.Limit
 }
 
 // A Channel is what the desk needs to know of one.

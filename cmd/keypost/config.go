@@ -61,6 +61,7 @@ type productConfig struct {
 	Name       string          `toml:"name"`
 	Aliases    []string        `toml:"aliases"`
 	Limit      *int            `toml:"limit"`
+	Limits     map[string]int  `toml:"limits"`
 	Generator  generatorConfig `toml:"generator"`
 	AcceptTest bool            `toml:"accept_test"`
 	Lease      *duration       `toml:"lease"`
@@ -351,6 +352,15 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 	if *p.Limit < 0 {
 		return c.errorf(key("limit"), "it must be 0 (no limit) or more")
 	}
+	folded := map[string]int{}
+	for licenseType, n := range p.Limits {
+		_, twice := folded[ingest.Fold(licenseType)]
+		if n < 0 || twice || ingest.Fold(licenseType) == "" {
+			return c.errorf(key("limits"), "%q: each license type once, with 0 (no limit) or more", licenseType)
+		}
+		folded[ingest.Fold(licenseType)] = n
+	}
+	p.Limits = folded
 	if p.Lease == nil {
 		lease := duration(defaultLease)
 		p.Lease = &lease
@@ -385,7 +395,7 @@ func (c *config) desk() ingest.Config {
 	out := ingest.Config{Channels: map[string]ingest.Channel{}}
 	for _, p := range c.Products {
 		codes, _ := p.Generator.codes() // checked by completeProduct
-		out.Products = append(out.Products, ingest.Product{ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Codes: codes})
+		out.Products = append(out.Products, ingest.Product{ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Codes: codes})
 	}
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{

@@ -72,6 +72,7 @@ id = "demo"
 name = "Demo"
 aliases = ["Product_Name"]
 limit = 3
+limits = { Single = 3, site = 0 }
 generator = { kind = "random" }
 accept_test = true
 lease = "0s"
@@ -97,6 +98,9 @@ held_message = "Wait, please."
 	k := c.Channels[0].krps()
 	if k.Digest != "HMAC_SHA-1" || k.UserName != "Harvey" || len(k.Secrets) != 2 || k.Basic != "user:password" || k.LocalOnly != "" {
 		t.Errorf("channel = %+v", k)
+	}
+	if l := c.desk().Products[0].Limits; len(l) != 2 || l["single"] != 3 {
+		t.Errorf("limits = %v", l)
 	}
 	if ch := c.desk().Channels["kagi"]; ch.MaxQuantity != 10 || ch.HeldMessage != "Wait, please." {
 		t.Errorf("channel = %+v", ch)
@@ -125,6 +129,8 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"aliases = \"x\"\n", "it must be a list of texts")
 	bad(goodProduct+"limit = \n", "keypost.toml:4:")
 	bad(goodProduct+"limit = -1\n", "keypost.toml:4: product[0].limit: ")
+	bad(goodProduct+"limits = { single = -1 }\n", "keypost.toml:4: product[0].limits")
+	bad(goodProduct+"limits = { single = 1, Single = 2 }\n", "each license type once")
 	bad(goodProduct+"lease = \"soon\"\n", "keypost.toml:4:", "168h")
 	bad(goodProduct+"lease = \"1s\"\n", "keypost.toml:4: product[0].lease")
 	bad(goodProduct+"generator = { kind = \"dice\" }\n", "keypost.toml:4: product[0].generator.kind: unknown generator \"dice\"")
