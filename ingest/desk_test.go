@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,6 +121,36 @@ func TestLimitsByLicenseType(t *testing.T) {
 	held := mustAccept(t, d, claim(func(o *Order) { o.StoreProduct, o.LicenseType = "Unknown", "site" }))
 	if o, err := d.Approve(t.Context(), held.ID, "demo", "test"); err != nil || o.Limit != 0 {
 		t.Errorf("approved = %+v, %v", o, err)
+	}
+}
+
+func TestPriceFloor(t *testing.T) {
+	c := config()
+	c.Products[0].Floor = Floor{big.NewRat(10, 1), "USD"}
+	d := newDesk(t, c)
+	for i, o := range []struct {
+		price, currency, want string
+		test                  bool
+	}{
+		{"10.000", "USD", "", false},
+		{"149.000", "USD", "", false},
+		{"9.999", "USD", HeldPrice, false},
+		{"0.000", "USD", HeldPrice, false},
+		{"0.000", "USD", "", true}, // a test order's codes are worth nothing
+		{"100.000", "JPY", HeldCurrency, false},
+		{"", "", "", false}, // the channel does not know
+	} {
+		got := mustAccept(t, d, claim(func(c *Order) {
+			c.Transaction, c.Price, c.Currency, c.Test = fmt.Sprint("T", i), o.price, o.currency, o.test
+		}))
+		if got.Reason != o.want {
+			t.Errorf("%+v: %q", o, got.Reason)
+		}
+		if got.Reason == HeldPrice {
+			if approved, err := d.Approve(t.Context(), got.ID, "", "test"); err != nil || len(approved.Licenses) != 1 {
+				t.Errorf("approved = %+v, %v", approved, err)
+			}
+		}
 	}
 }
 
@@ -362,7 +393,7 @@ func TestUnavailable(t *testing.T) {
 }
 
 func TestEveryReasonIsExplained(t *testing.T) {
-	for _, reason := range []string{HeldUnknownProduct, HeldQuantity, HeldConflict, HeldLateLine, HeldGenerator} {
+	for _, reason := range []string{HeldUnknownProduct, HeldQuantity, HeldPrice, HeldCurrency, HeldConflict, HeldLateLine, HeldGenerator} {
 		if Explain(reason) == "" {
 			t.Errorf("%s is not explained", reason)
 		}

@@ -46,6 +46,7 @@ type Product struct {
 	Aliases []string       // what stores call it; the id is one too
 	Limit   int            // machines a code; 0: no limit
 	Limits  map[string]int // the same by license type, folded; a type that is not here has Limit
+	Floor   Floor
 	Codes   Codes
 }
 

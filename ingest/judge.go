@@ -1,9 +1,35 @@
 package ingest
 
+import "math/big"
+
+// A Floor is the least that one copy may cost: buyers could alter an order form.
+type Floor struct {
+	Amount   *big.Rat // nil: no floor
+	Currency string   // as the store writes it: "USD"
+}
+
+// judge holds an order's price against the floor. What a channel does not know
+// is not judged.
+func (f Floor) judge(price, currency string) (reason string) {
+	if f.Amount == nil || price == "" {
+		return ""
+	}
+	paid, ok := new(big.Rat).SetString(price)
+	switch {
+	case currency != f.Currency:
+		return HeldCurrency
+	case !ok || paid.Cmp(f.Amount) < 0:
+		return HeldPrice
+	}
+	return ""
+}
+
 // Why an order is held: stable words, which scripts may rely on.
 const (
 	HeldUnknownProduct = "unknown_product" // no product has this alias
 	HeldQuantity       = "quantity"        // more than the channel's max_quantity
+	HeldPrice          = "price"           // one copy cost less than the product's price_floor
+	HeldCurrency       = "currency"        // it was paid in another currency than the price_floor's
 	HeldConflict       = "conflict"        // a known order with another quantity, license type or price
 	HeldLateLine       = "late_line"       // a known order with other seeds
 	HeldGenerator      = "generator"       // no code could be made
@@ -16,6 +42,10 @@ func Explain(reason string) string {
 		return "No product has this name: add it to a product's aliases, or approve with --product."
 	case HeldQuantity:
 		return "More copies than the channel's max_quantity: approve it if it is real."
+	case HeldPrice:
+		return "One copy cost less than the product's price_floor: compare it with the store, then approve or reject."
+	case HeldCurrency:
+		return "It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject."
 	case HeldConflict:
 		return "The same sale and product came before with another quantity, license type or price: compare the sale's lines with the store."
 	case HeldLateLine:
@@ -35,6 +65,8 @@ func (c Config) Judge(o Order) (p Product, reason string) {
 		return Product{}, HeldUnknownProduct
 	case limit > 0 && o.Quantity > limit:
 		return p, HeldQuantity
+	case o.Test: // its codes are worth nothing
+		return p, ""
 	}
-	return p, ""
+	return p, p.Floor.judge(o.Price, o.Currency)
 }

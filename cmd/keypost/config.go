@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"net"
 	"net/netip"
 	"net/url"
@@ -62,6 +63,7 @@ type productConfig struct {
 	Aliases    []string        `toml:"aliases"`
 	Limit      *int            `toml:"limit"`
 	Limits     map[string]int  `toml:"limits"`
+	PriceFloor string          `toml:"price_floor"`
 	Generator  generatorConfig `toml:"generator"`
 	AcceptTest bool            `toml:"accept_test"`
 	Lease      *duration       `toml:"lease"`
@@ -361,6 +363,9 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 		folded[ingest.Fold(licenseType)] = n
 	}
 	p.Limits = folded
+	if _, err := parseFloor(p.PriceFloor); err != nil {
+		return c.errorf(key("price_floor"), "%v", err)
+	}
 	if p.Lease == nil {
 		lease := duration(defaultLease)
 		p.Lease = &lease
@@ -375,6 +380,22 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 		return c.errorf(key("generator.kind"), "%v", err)
 	}
 	return nil
+}
+
+var floorShape = regexp.MustCompile(`^(\d{1,9}(?:\.\d{1,3})?) ([A-Z]{3})$`)
+
+// parseFloor reads "10.00 USD"; "" is no floor.
+func parseFloor(s string) (f ingest.Floor, err error) {
+	if s == "" {
+		return f, nil
+	}
+	m := floorShape.FindStringSubmatch(s)
+	if m == nil {
+		return f, fmt.Errorf(`%q is not an amount with its currency, like "10.00 USD"`, s)
+	}
+	f.Amount, _ = new(big.Rat).SetString(m[1])
+	f.Currency = m[2]
+	return f, nil
 }
 
 // generators are the kinds; a new one is a line here.
@@ -394,8 +415,11 @@ func (g generatorConfig) codes() (ingest.Codes, error) {
 func (c *config) desk() ingest.Config {
 	out := ingest.Config{Channels: map[string]ingest.Channel{}}
 	for _, p := range c.Products {
-		codes, _ := p.Generator.codes() // checked by completeProduct
-		out.Products = append(out.Products, ingest.Product{ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Codes: codes})
+		codes, _ := p.Generator.codes()      // checked by completeProduct
+		floor, _ := parseFloor(p.PriceFloor) // likewise
+		out.Products = append(out.Products, ingest.Product{
+			ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Codes: codes,
+		})
 	}
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{

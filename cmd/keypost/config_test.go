@@ -73,6 +73,7 @@ name = "Demo"
 aliases = ["Product_Name"]
 limit = 3
 limits = { Single = 3, site = 0 }
+price_floor = "10.00 USD"
 generator = { kind = "random" }
 accept_test = true
 lease = "0s"
@@ -98,6 +99,9 @@ held_message = "Wait, please."
 	k := c.Channels[0].krps()
 	if k.Digest != "HMAC_SHA-1" || k.UserName != "Harvey" || len(k.Secrets) != 2 || k.Basic != "user:password" || k.LocalOnly != "" {
 		t.Errorf("channel = %+v", k)
+	}
+	if f := c.desk().Products[0].Floor; f.Amount == nil || f.Amount.RatString() != "10" || f.Currency != "USD" {
+		t.Errorf("floor = %+v", f)
 	}
 	if l := c.desk().Products[0].Limits; len(l) != 2 || l["single"] != 3 {
 		t.Errorf("limits = %v", l)
@@ -131,6 +135,9 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"limit = -1\n", "keypost.toml:4: product[0].limit: ")
 	bad(goodProduct+"limits = { single = -1 }\n", "keypost.toml:4: product[0].limits")
 	bad(goodProduct+"limits = { single = 1, Single = 2 }\n", "each license type once")
+	for _, floor := range []string{"10", "10.00USD", "-1 USD", "1e9 USD", "10.0000 USD", "1/2 USD"} {
+		bad(goodProduct+"price_floor = \""+floor+"\"\n", "keypost.toml:4: product[0].price_floor", "10.00 USD")
+	}
 	bad(goodProduct+"lease = \"soon\"\n", "keypost.toml:4:", "168h")
 	bad(goodProduct+"lease = \"1s\"\n", "keypost.toml:4: product[0].lease")
 	bad(goodProduct+"generator = { kind = \"dice\" }\n", "keypost.toml:4: product[0].generator.kind: unknown generator \"dice\"")
