@@ -11,6 +11,7 @@ import (
 // What [Desk.Approve] may answer.
 var (
 	ErrNoProduct = errors.New("no product of the config has this name")
+	ErrIssued    = errors.New("the order is issued already")
 	ErrRefunded  = errors.New("the order was refunded")
 	ErrReserved  = errors.New("the order is being worked on")
 	ErrGenerator = errors.New("the generator made no code")
@@ -21,6 +22,9 @@ var (
 // is issued stays as it is. With ErrGenerator the order is held again.
 func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (store.Order, error) {
 	o, err := d.db.Order(ctx, orderID)
+	if err == nil && o.Status == store.Issued && productID != "" && productID != o.Product {
+		err = fmt.Errorf("%w, for %s", ErrIssued, o.Product)
+	}
 	if err != nil || o.Status == store.Issued {
 		return o, err
 	}
@@ -48,6 +52,10 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 			return o, fmt.Errorf("%q: %w", o.StoreProduct, ErrNoProduct)
 		}
 		product, limit = p.ID, p.limit(o.LicenseType)
+	default:
+		if _, ok := c.byID(product); !ok {
+			return o, fmt.Errorf("%q: %w", product, ErrNoProduct)
+		}
 	}
 	o, err = d.reserveAndFinish(ctx, c, orderID, product, limit, actor)
 	if errors.Is(err, store.ErrState) || errors.Is(err, store.ErrStale) {

@@ -38,6 +38,16 @@ func TestHeldOrders(t *testing.T) {
 	if _, err := d.Approve(t.Context(), store.NewID(), "", "test"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("approve nothing: %v", err)
 	}
+	if _, err := d.Approve(t.Context(), many.ID, "nonsense", "test"); !errors.Is(err, ErrIssued) {
+		t.Errorf("approve again for another product: %v", err)
+	}
+	// A product that has left the config is no reason to change the order.
+	gone := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.Quantity = "GONE", 251 }))
+	d.Configure(Config{})
+	if o, err := d.Approve(t.Context(), gone.ID, "", "test"); !errors.Is(err, ErrNoProduct) || o.Reason != HeldQuantity {
+		t.Errorf("approve without the product: %+v, %v", o, err)
+	}
+	d.Configure(config())
 	// An alias that was added meanwhile is enough.
 	other := mustAccept(t, d, claim(func(o *Order) { o.StoreProduct = "Third_Name" }))
 	c := config()

@@ -213,8 +213,17 @@ func TestDifferencesAreHeld(t *testing.T) {
 			}
 		})
 	}
-	// What a channel does not know is not compared.
+	// Two conflicts that differ in the seeds alone are two lines.
 	d := newDesk(t, config())
+	mustAccept(t, d, claim())
+	for line, seeds := range []string{"b", "c", "b"} {
+		got := mustAccept(t, d, claim(func(o *Order) { o.Quantity, o.Seeds = 2, []string{seeds} }))
+		if want := 2 + line%2; got.Line != want || got.Reason != HeldConflict {
+			t.Errorf("conflict with seeds %s = %+v, want line %d", seeds, got, want)
+		}
+	}
+	// What a channel does not know is not compared.
+	d = newDesk(t, config())
 	first := mustAccept(t, d, claim())
 	again := mustAccept(t, d, claim(func(o *Order) { o.Price, o.LicenseType, o.Seeds = "", "", nil }))
 	if first.ID != again.ID {

@@ -82,11 +82,9 @@ func difference(have store.Order, o Order) (reason string) {
 }
 
 // differenceKey is the key of a delivery that differs from the order whose
-// sale key it has: its own repeats are its duplicates.
+// sale key it has: its own repeats are its duplicates, and one that differs
+// again, in the seeds alone too, is not.
 func differenceKey(o Order, reason string) store.Key {
-	fields := append(identity(o), reason)
-	if reason == HeldLateLine {
-		return key(append(fields, o.Seeds...)...)
-	}
-	return key(append(fields, strconv.Itoa(o.Quantity), Fold(o.LicenseType), o.Price)...)
+	fields := append(identity(o), reason, strconv.Itoa(o.Quantity), Fold(o.LicenseType), o.Price)
+	return key(append(fields, o.Seeds...)...)
 }

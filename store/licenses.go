@@ -116,11 +116,16 @@ func (db *DB) RestoreLicense(ctx context.Context, id, actor string) (License, er
 	})
 }
 
-// Reasons tells why a license is suspended or revoked: "refund", "manual", "replaced", …
+// Reasons tells why a license is suspended or revoked: "refund", "replaced",
+// "manual revoke", "manual suspend", …
 func (db *DB) Reasons(ctx context.Context, licenseID string) (sources []string, err error) {
 	rows, err := db.read.ReasonsOfLicense(ctx, licenseID)
 	for _, r := range rows {
-		sources = append(sources, r.Source)
+		source := r.Source
+		if source == "manual" {
+			source += " " + r.Reference
+		}
+		sources = append(sources, source)
 	}
 	return sources, db.explain(err)
 }

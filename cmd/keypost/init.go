@@ -55,7 +55,7 @@ func (c initCommand) Run(a *app) error {
   edit it: your product, and the secret and the cipher as agreed on with the store
   keypost check%s
   keypost serve%s
-`, file, flag, flag)
+`, safe(file), safe(flag), safe(flag))
 	return nil
 }
 

@@ -176,7 +176,7 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 
 type licenseIssue struct {
 	jsonFlag
-	ProductID   string  `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
+	ProductID   *string `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
 	Product     string  `help:"The same as a flag."`
 	Name        string  `help:"The licensee's name."`
 	Email       string  `help:"The licensee's e-mail address."`
@@ -201,6 +201,12 @@ func (c licenseIssue) Run(a *app) error {
 	}
 	if strings.TrimSpace(c.Type) == "" {
 		return usageError{errors.New("--type is empty")}
+	}
+	if len(c.Name) > 256 || len(c.Email) > 256 {
+		return usageError{errors.New("--name and --email must have at most 256 bytes each")}
+	}
+	if c.Codes && c.JSON {
+		return usageError{errors.New("--codes or --json, not both")}
 	}
 	expires, err := parseExpiry(c.Expires)
 	if err != nil {
@@ -250,12 +256,12 @@ func (c licenseIssue) Run(a *app) error {
 
 // product is the one that was named, or the only one there is.
 func (c licenseIssue) product(conf *config) (string, error) {
-	id := c.ProductID
-	switch {
-	case id != "" && c.Product != "" && id != c.Product:
-		return "", usageError{errors.New("two products are named")}
-	case id == "":
-		id = c.Product
+	id := c.Product
+	if c.ProductID != nil {
+		if *c.ProductID == "" || id != "" && id != *c.ProductID {
+			return "", usageError{errors.New("name one product")}
+		}
+		id = *c.ProductID
 	}
 	if id == "" && len(conf.Products) == 1 {
 		return conf.Products[0].ID, nil
@@ -316,7 +322,12 @@ func (c licenseReplace) Run(a *app) error {
 	case errors.Is(err, store.ErrStale):
 		return errors.New("the code was replaced before: see the order's codes with keypost order show")
 	case errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrSuspended):
-		return fmt.Errorf("%w, and a new code would not be: keypost license restore takes a person's decision back", err)
+		reasons, _ := db.Reasons(a, old.ID)
+		err = fmt.Errorf("%w (%s), and a new code would not be", err, strings.Join(reasons, ", "))
+		if len(reasons) > 0 && strings.HasPrefix(reasons[0], "manual") {
+			err = fmt.Errorf("%w: keypost license restore takes a person's decision back", err)
+		}
+		return err
 	}
 	if err != nil {
 		return err

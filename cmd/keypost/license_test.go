@@ -62,6 +62,9 @@ func testLicensesByHand(t *testing.T, s *site) {
 	}
 	s.must(2, "license", "issue") // two products
 	s.must(3, "license", "issue", "nothing")
+	s.must(2, "license", "issue", "")
+	s.must(2, "license", "issue", "demo", "--codes", "--json")
+	s.must(2, "license", "issue", "demo", "--name", strings.Repeat("n", 257))
 	s.must(2, "license", "issue", "demo", "--quantity", "0")
 	s.must(2, "license", "issue", "demo", "--quantity", "251")
 	s.must(2, "license", "issue", "demo", "--expires", "soon")

@@ -34,6 +34,9 @@ func (n orderName) find(a *app, db *store.DB) (store.Order, error) {
 	if n.Line != nil && *n.Line < 1 {
 		return store.Order{}, usageError{fmt.Errorf("a line is a number from 1, not %d", *n.Line)}
 	}
+	if n.Store == "" {
+		return store.Order{}, usageError{errors.New("the store is empty")}
+	}
 	filter := store.OrderFilter{Store: n.Store, Fold: ingest.Fold(n.Transaction)}
 	if filter.Fold == "" {
 		return store.Order{}, usageError{errors.New("the transaction id is empty")}
@@ -43,7 +46,11 @@ func (n orderName) find(a *app, db *store.DB) (store.Order, error) {
 		filter.Line = *n.Line
 		name += " " + strconv.Itoa(*n.Line)
 	}
-	list, err := db.Orders(a, filter)
+	var list []store.Order
+	var err error
+	if idShape.MatchString(n.Store) { // else there is none, though a collation may be lenient
+		list, err = db.Orders(a, filter)
+	}
 	switch {
 	case err != nil:
 		return store.Order{}, err
@@ -268,6 +275,9 @@ func (c orderReject) Run(a *app) error {
 		}
 		err := db.RejectOrder(a, o.ID, actor)
 		if errors.Is(err, store.ErrState) {
+			if now, err := db.Order(a, o.ID); err == nil {
+				o = now
+			}
 			return fmt.Errorf("the order is %s, only a held one can be rejected (a refund: keypost order refund; a code: keypost license revoke)", o.Status)
 		}
 		if err != nil {

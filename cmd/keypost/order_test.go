@@ -38,6 +38,8 @@ func testOrdersByHand(t *testing.T, s *site) {
 	s.must(2, "order", "show", "kagi", "CH0123456789", "0")
 	s.must(2, "order", "show", "kagi", "CH0123456789", "x")
 	s.must(2, "order", "show", "kagi", "")
+	s.must(2, "order", "refund", "", "CH0123456789")
+	s.must(3, "order", "show", "kagi ", "CH0123456789")
 	s.must(3, "order", "show", "kagi", "nothing")
 	s.must(3, "order", "show", "fastspring", "CH0123456789")
 	s.read(0, &o, "order", "show", "kagi", "CH0123456789", "2")
@@ -71,6 +73,7 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if o.Status != "issued" || *o.Product != "other" {
 		t.Errorf("approved after all = %+v", o)
 	}
+	s.must(1, "order", "approve", "kagi", "T2", "--product", "demo")
 	s.must(0, "order", "resend", "kagi", "T2")
 	s.read(0, &o, "order", "resend", "kagi", "T2")
 

@@ -28,20 +28,20 @@ type postCommands struct {
 type postKRPS struct {
 	jsonFlag
 	URL         string            `arg:"" help:"Where to: http://127.0.0.1:8080/in/kagi."`
-	File        string            `help:"Post this file's body as it is; - is standard input." placeholder:"FILE"`
-	Transaction string            `help:"The transaction id." placeholder:"ID"`
-	Product     string            `help:"The product's name at the store."`
-	Quantity    string            `help:"How many copies."`
-	Type        string            `help:"The license type."`
-	Price       string            `help:"What one copy cost: 149.000."`
-	Date        string            `help:"When it was processed: 2000-12-31."`
-	Name        string            `help:"The purchaser's name."`
-	Email       string            `help:"The purchaser's e-mail address."`
-	Seed        string            `help:"The customer seed."`
+	File        *string           `help:"Post this file's body as it is; - is standard input." placeholder:"FILE"`
+	Transaction *string           `help:"The transaction id." placeholder:"ID"`
+	Product     *string           `help:"The product's name at the store."`
+	Quantity    *string           `help:"How many copies."`
+	Type        *string           `help:"The license type."`
+	Price       *string           `help:"What one copy cost: 149.000."`
+	Date        *string           `help:"When it was processed: 2000-12-31."`
+	Name        *string           `help:"The purchaser's name."`
+	Email       *string           `help:"The purchaser's e-mail address."`
+	Seed        *string           `help:"The customer seed."`
 	Test        bool              `help:"A test order."`
 	Set         map[string]string `help:"Any parameter of the specification's Table 4: --set ACG:Request=Information. May be repeated." placeholder:"NAME=VALUE" mapsep:"none"`
-	Secret      string            `help:"The shared secret (default: that of the config's channel of this name, else the specification's)."`
-	Digest      string            `help:"The cipher (default: that of the channel, else md5)."`
+	Secret      *string           `help:"The shared secret (default: that of the config's channel of this name, else the specification's)."`
+	Digest      *string           `help:"The cipher (default: that of the channel, else md5)."`
 	Basic       string            `help:"The realm's user:password." placeholder:"USER:PASSWORD"`
 	Codes       bool              `help:"Print the codes alone, one a line."`
 }
@@ -83,11 +83,17 @@ func (c postKRPS) Run(a *app) error {
 
 // body is the form to post, signed as the channel of the URL's last part is.
 func (c postKRPS) body(a *app, channelName string) (body, basic string, err error) {
-	if c.File != "" {
+	if c.Codes && c.JSON {
+		return "", "", usageError{errors.New("--codes or --json, not both")}
+	}
+	if user, password, _ := strings.Cut(c.Basic, ":"); c.Basic != "" && (user == "" || password == "") {
+		return "", "", usageError{errors.New("--basic must be user:password")}
+	}
+	if c.File != nil {
 		if c.changes() {
 			return "", "", usageError{errors.New("--file posts the file as it is: it takes no other field, secret or digest")}
 		}
-		b, err := readInput(a, c.File)
+		b, err := readInput(a, *c.File)
 		return string(b), c.Basic, err
 	}
 	conf, err := a.load()
@@ -105,11 +111,11 @@ func (c postKRPS) body(a *app, channelName string) (body, basic string, err erro
 			fields["ACG:UserName"] = ch.UserName
 		}
 	}
-	if c.Secret != "" {
-		secret = c.Secret
+	if c.Secret != nil {
+		secret = *c.Secret
 	}
-	if c.Digest != "" {
-		cipher = c.Digest
+	if c.Digest != nil {
+		cipher = *c.Digest
 	}
 	digest, err := krps.ParseDigest(cipher)
 	if err != nil {
@@ -126,18 +132,26 @@ func (c postKRPS) body(a *app, channelName string) (body, basic string, err erro
 
 // changes tells whether a field of the example order was given.
 func (c postKRPS) changes() bool {
-	return c.Test || len(c.Set) > 0 ||
-		c.Transaction+c.Product+c.Quantity+c.Type+c.Price+c.Date+c.Name+c.Email+c.Seed+c.Secret+c.Digest != ""
+	for _, v := range c.fields() {
+		if v != nil {
+			return true
+		}
+	}
+	return c.Test || len(c.Set) > 0 || c.Secret != nil || c.Digest != nil
 }
 
-func (c postKRPS) apply(fields map[string]string) error {
-	for name, v := range map[string]string{
+func (c postKRPS) fields() map[string]*string {
+	return map[string]*string{
 		"ACG:TransactionID": c.Transaction, "ACG:ProductName": c.Product, "ACG:QuantityOrdered": c.Quantity, "ACG:LicenseType": c.Type,
 		"ACG:UnitPayment": c.Price, "ACG:DateProcessed": c.Date, "ACG:PurchaserName": c.Name, "ACG:PurchaserEmail": c.Email,
 		"ACG:CustomerSeed": c.Seed,
-	} {
-		if v != "" {
-			fields[name] = v
+	}
+}
+
+func (c postKRPS) apply(fields map[string]string) error {
+	for name, v := range c.fields() {
+		if v != nil {
+			fields[name] = *v
 		}
 	}
 	if c.Test {

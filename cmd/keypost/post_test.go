@@ -16,6 +16,10 @@ func TestPost(t *testing.T) {
 	s.must(2, "post", "krps", url, "--digest", "crc")
 	s.must(2, "post", "krps", "127.0.0.1/in/kagi")
 	s.must(2, "post", "krps", url, "--set", "Name=x")
+	s.must(2, "post", "krps", url, "--basic", "nocolon")
+	s.must(2, "post", "krps", url, "--codes", "--json")
+	s.must(1, "post", "krps", url, "--file", "")
+	s.must(1, "post", "krps", url, "--transaction", "") // posted as it is: BAD
 	s.must(1, "post", "krps", s.url+"/in/nothing")
 	s.must(1, "post", "krps", "http://127.0.0.1:1/in/kagi")
 	s.must(0, "post", "krps", url, "--set", "ACG:Request=Information")
@@ -75,19 +79,19 @@ func TestParse(t *testing.T) {
 	if p.Verdict != "issued" || *p.Product != "demo" || p.Name != "Fred Fragola" || len(p.Seeds) != 3 || p.Fields["ACG:Password"] != "***" {
 		t.Errorf("good = %+v", p)
 	}
-	if p := parse(0, body(postKRPS{Product: "Other_Thing"})); p.Verdict != "held" || *p.Reason != "unknown_product" || p.Product != nil {
+	if p := parse(0, body(postKRPS{Product: new("Other_Thing")})); p.Verdict != "held" || *p.Reason != "unknown_product" || p.Product != nil {
 		t.Errorf("held = %+v", p)
 	}
 	if p := parse(0, body(postKRPS{Set: map[string]string{"ACG:Request": "Information"}})); p.Verdict != "information" {
 		t.Errorf("information = %+v", p)
 	}
-	if p := parse(1, body(postKRPS{Secret: "wrong"})); p.Verdict != "bad" || !strings.Contains(*p.Reason, "does not match") {
+	if p := parse(1, body(postKRPS{Secret: new("wrong")})); p.Verdict != "bad" || !strings.Contains(*p.Reason, "does not match") {
 		t.Errorf("bad = %+v", p)
 	}
 	if p := parse(1, "%"); p.Verdict != "bad" {
 		t.Errorf("no form = %+v", p)
 	}
-	if err := os.WriteFile(file, []byte(body(postKRPS{Name: "\x1b[31mRed\r\n\r\nName"})), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(body(postKRPS{Name: new("\x1b[31mRed\r\n\r\nName")})), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out := s.must(0, "parse", "krps", file)
