@@ -112,21 +112,22 @@ func (d *Desk) reserveAndFinish(ctx context.Context, c *Config, id, product stri
 	return d.finish(ctx, c, o, r.Token)
 }
 
-// Sweep finishes what dead processes reserved.
+// Sweep finishes what dead processes reserved. One order's failure leaves the
+// others their turn.
 func (d *Desk) Sweep(ctx context.Context) error {
 	ids, err := d.db.StaleOrders(ctx, 100)
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, id := range ids {
 		o, err := d.db.Order(ctx, id)
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = d.resume(ctx, o)
 		}
-		_, err = d.resume(ctx, o)
 		if err != nil && !errors.Is(err, store.ErrState) && !errors.Is(err, store.ErrStale) && !errors.Is(err, ErrGenerator) {
-			return fmt.Errorf("order %s: %w", id, err)
+			failed = append(failed, fmt.Errorf("order %s: %w", id, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }

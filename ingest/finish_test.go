@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strings"
@@ -211,5 +212,31 @@ func TestSecondDeliveryWaits(t *testing.T) {
 	wg.Wait()
 	if err != nil || !slices.Equal(codes(first), []string{"SLOW"}) || !slices.Equal(codes(second), []string{"SLOW"}) {
 		t.Errorf("first = %+v, second = %+v, %v", first, second, err)
+	}
+}
+
+// One order that cannot even be read does not keep the others waiting.
+func TestSweepGoesOn(t *testing.T) {
+	now := time.Now()
+	source := newSource(t)
+	d := laterDesk(t, source, with(Codes{Outside: fake(func(keygen.Request) ([]string, error) { return nil, errors.New("down") })}), &now)
+	broken := mustAccept(t, d, claim())
+	now = now.Add(time.Second) // the broken one is the older, and the first to be swept
+	behind := mustAccept(t, d, claim(func(o *Order) { o.Transaction = "T2" }))
+	raw, err := sql.Open("sqlite", strings.TrimPrefix(source, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.Exec("UPDATE orders SET seeds = '{' WHERE id = ?", broken.ID); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	d.Configure(with(Codes{Outside: fake(func(keygen.Request) ([]string, error) { return []string{"FOUND"}, nil })}))
+	if err := d.Sweep(t.Context()); err == nil || !strings.Contains(err.Error(), broken.ID) {
+		t.Errorf("the broken order is not told of: %v", err)
+	}
+	if o, err := d.db.Order(t.Context(), behind.ID); err != nil || !slices.Equal(codes(o), []string{"FOUND"}) {
+		t.Errorf("the order behind it = %+v, %v", o, err)
 	}
 }

@@ -99,20 +99,18 @@ func (h handler) post(w http.ResponseWriter, r *http.Request) ([]byte, store.Ord
 	// The body is read to its end or the limit before anything is done, and
 	// what was begun is finished though the caller hangs up: it will come
 	// again for the answer.
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, store.Order{}, badf("The post is longer than %d bytes.", MaxBody)
-	}
-	if err != nil {
-		return nil, store.Order{}, Bad("The post broke off.")
-	}
+	body, readErr := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), acceptTimeout)
 	defer cancel()
 	p, err := Decode(body)
 	if err == nil {
 		err = h.channel.Authenticate(p)
 	}
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+	if _, long := errors.AsType[*http.MaxBytesError](readErr); long {
+		err = badf("The post is longer than %d bytes.", MaxBody)
+	} else if readErr != nil {
+		err = Bad("The post broke off.")
+	} else if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
 		err = Bad("The post must be application/x-www-form-urlencoded, as Kagi's are.")
 	}
 	if err != nil {

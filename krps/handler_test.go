@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/keygen"
@@ -197,6 +199,15 @@ func TestSecretIsNotKept(t *testing.T) {
 		if raw := string(kept.refused.Raw); raw == "" || strings.Contains(raw, "top secret") || strings.Contains(raw, "top+secret") {
 			t.Errorf("%q is kept as %q", body, raw)
 		}
+	}
+	// What is too long, or broke off, is data too.
+	call(h, "POST", "/in/x", "ACG%3APassword=top+secret&x="+strings.Repeat("x", MaxBody))
+	if m := kept.refused; !strings.Contains(m.Reason, "longer than") || len(m.Raw) == 0 || strings.Contains(string(m.Raw), "top+secret") {
+		t.Errorf("a long post is kept as %q: %.60q", m.Reason, m.Raw)
+	}
+	w := call(h, "POST", "/in/x", "", func(r *http.Request) { r.Body = io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)) })
+	if !strings.Contains(kept.refused.Reason, "broke off") || !strings.Contains(w.Body.String(), "BAD") {
+		t.Errorf("a post that broke off: %q, %q", kept.refused.Reason, w.Body)
 	}
 	if c.Label() != "kagi…" {
 		t.Errorf("a secret path is logged as %s", c.Label())

@@ -3,13 +3,13 @@
 // to send, signing keys and the audit log.
 //
 // An exported method is one unit of work and owns its transaction. What is
-// unique is decided by inserting, never by looking first; every id is made
-// before the transaction, so that a retry can tell its own work from
-// another's. Facts come back as the sentinels below; whatever else goes wrong
+// unique is decided by inserting, never by looking first; the ids that work is
+// known by are made before the transaction, so that a retry can tell its own
+// from another's. Facts come back as the sentinels below; whatever else goes wrong
 // is [ErrUnavailable], and the same call may be made again.
 //
 // The SQL is written once, for SQLite and MySQL alike (queries/*.sql); what
-// differs between the two sits in dialect.go.
+// differs between the two is behind the dialect, in sqlite.go and mysql.go.
 package store
 
 import (
