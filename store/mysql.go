@@ -19,11 +19,14 @@ var mysqlDialect = dialect{
 	open:     openMySQL,
 	goose:    "mysql",
 	prepare:  "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+	table:    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+	snapshot: sql.LevelRepeatableRead,
 	versions: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
 	// Each statement sees what is committed: an UPDATE that decides is followed
 	// by reads that must not look into the past.
-	isolation: sql.LevelReadCommitted,
-	duplicate: func(err error) bool { return mysqlCode(err) == 1062 },
+	isolation:    sql.LevelReadCommitted,
+	duplicate:    func(err error) bool { return mysqlCode(err) == 1062 },
+	columnExists: func(err error) bool { return mysqlCode(err) == 1060 },
 	transient: func(err error) bool {
 		switch mysqlCode(err) {
 		case 1213, // deadlock, or a conflict with another node's commit

@@ -3,21 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/pressly/goose/v3"
-
 	"github.com/keypost/keypost/store/queries"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // ErrNoDatabase is what [Open] answers for a database that nobody has set up
 // yet; [Options.Create] sets it up.
@@ -25,6 +18,10 @@ var ErrNoDatabase = errors.New("it is not set up yet")
 
 // ErrSchema is what [Open] answers for a schema that this binary cannot use.
 var ErrSchema = errors.New("schema mismatch")
+
+// ErrUnfinished is what [Open] answers for a database into which a copy was
+// begun and not finished.
+var ErrUnfinished = errors.New("a copy into it was not finished: empty it, and copy again")
 
 // Options for [Open].
 type Options struct {
@@ -43,30 +40,75 @@ type DB struct {
 }
 
 // Open opens the store that a URL names: "sqlite:PATH", PATH as the operating
-// system takes it, or "mysql://user:password@host:port/database". It fails with [ErrNoDatabase] where nothing was set up yet
-// and with [ErrSchema] where the schema is newer than the binary.
+// system takes it, or "mysql://user:password@host:port/database". It fails with
+// [ErrNoDatabase] where nothing was set up yet, with [ErrSchema] where the
+// schema is newer than the binary, or older (see [Migrate]), and with
+// [ErrUnfinished].
 func Open(ctx context.Context, source string, o Options) (*DB, error) {
+	db, err := connect(source, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.prepare(ctx, o.Create); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("database %s: %w", Name(source), err)
+	}
+	return db, nil
+}
+
+// connect is Open without a look at the schema.
+func connect(source string, o Options) (*DB, error) {
 	scheme, where, _ := strings.Cut(source, ":")
 	d, ok := dialects[scheme]
 	if !ok || where == "" {
 		return nil, errors.New("database: its URL must be sqlite:PATH or mysql://user:password@host:port/database")
 	}
-	name := Name(source)
 	db := &DB{dialect: d, now: o.Now}
 	if db.now == nil {
 		db.now = time.Now
 	}
 	var err error
 	if db.writer, db.reader, err = d.open(where, o.Create); err != nil {
-		return nil, fmt.Errorf("database %s: %w", name, err)
+		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
 	db.read = queries.New(db.reader)
-	// Several processes may open a new database at once.
-	if err := db.patiently(ctx, func() error { return db.migrate(ctx, o.Create) }); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("database %s: %w", name, err)
-	}
 	return db, nil
+}
+
+// prepare sees to it that the schema is the binary's.
+func (db *DB) prepare(ctx context.Context, create bool) error {
+	have, err := db.schemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	want := newest()
+	switch {
+	case have > want:
+		return fmt.Errorf("%w: the database has schema %d, this keypost knows %d: run a newer keypost", ErrSchema, have, want)
+	case have == 0 && !create:
+		return ErrNoDatabase
+	case have == 0:
+		err = db.migrate(ctx)
+	case have < want && create && db.settingUp(ctx):
+		err = db.migrate(ctx) // another process is at it, or died at it
+	case have < want:
+		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d: run keypost db migrate", ErrSchema, have, want)
+	}
+	if err != nil {
+		return fmt.Errorf("set up the database: %w", err)
+	}
+	return db.finished(ctx)
+}
+
+// finished tells whether no copy into the database was begun and not finished.
+func (db *DB) finished(ctx context.Context) error {
+	pauses, err := db.Pauses(ctx)
+	for _, p := range pauses {
+		if p.Name == PauseCopy {
+			return ErrUnfinished
+		}
+	}
+	return err
 }
 
 // Name is a database's URL without its password, for messages.
@@ -80,58 +122,6 @@ func Name(source string) string {
 		return "(its URL cannot be read)"
 	}
 	return u.Redacted()
-}
-
-// migrate sets up an empty database when create is true, and compares the
-// schema's version with the newest one that this binary knows.
-func (db *DB) migrate(ctx context.Context, create bool) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.Dialect(db.dialect.goose), db.writer, files,
-		goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	have, err := db.schemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	sources := p.ListSources()
-	want := sources[len(sources)-1].Version
-	switch {
-	case have == want:
-		return nil
-	case have > want:
-		return fmt.Errorf("%w: the database has schema %d, this keypost knows %d: run a newer keypost", ErrSchema, have, want)
-	case have > 0:
-		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d", ErrSchema, have, want)
-	case !create:
-		return ErrNoDatabase
-	}
-	if db.dialect.prepare != "" {
-		if _, err := db.writer.ExecContext(ctx, db.dialect.prepare); err != nil {
-			return fmt.Errorf("set up the database: %w", err)
-		}
-	}
-	if _, err := p.Up(ctx); err != nil {
-		// Another process may be setting it up at the same time: each statement
-		// can run twice, but goose's own table is met half-made.
-		return again{fmt.Errorf("set up the database: %w", err)}
-	}
-	return nil
-}
-
-// schemaVersion is 0 for an empty database. It reads without goose, which
-// would make its table.
-func (db *DB) schemaVersion(ctx context.Context) (v int64, err error) {
-	var tables int
-	if err := db.reader.QueryRowContext(ctx, db.dialect.versions).Scan(&tables); err != nil || tables == 0 {
-		return 0, err
-	}
-	err = db.reader.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied = TRUE").Scan(&v)
-	return v, err
 }
 
 // Close closes the store; what was answered is on disk.

@@ -18,11 +18,13 @@ import (
 var sqliteDialect = dialect{
 	open:     openSQLite,
 	goose:    "sqlite3",
+	table:    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
 	versions: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'",
 	duplicate: func(err error) bool {
 		code := sqliteCode(err)
 		return code == sqlite3.SQLITE_CONSTRAINT_UNIQUE || code == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
 	},
+	columnExists: func(error) bool { return false }, // a migration is one transaction with its version
 	transient: func(err error) bool {
 		switch sqliteCode(err) & 0xff { // the primary result code
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

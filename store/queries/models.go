@@ -114,6 +114,8 @@ type Order struct {
 	Tries         int
 	CreatedAt     int64
 	UpdatedAt     int64
+	ReplyCodes    bool
+	Forgotten     bool
 }
 
 type OrderKey struct {
@@ -133,6 +135,14 @@ type Outbox struct {
 	Error     string
 	CreatedAt int64
 	UpdatedAt int64
+	LicenseID string
+	Endpoint  string
+}
+
+type Pause struct {
+	Name      string
+	Reason    string
+	CreatedAt int64
 }
 
 type PoolCode struct {
@@ -170,5 +180,11 @@ type StatusReason struct {
 	Source    string
 	Reference string
 	Effect    string
+	CreatedAt int64
+}
+
+type Upgrade struct {
+	LicenseID string
+	OrderID   string
 	CreatedAt int64
 }

@@ -72,6 +72,3 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: MessagesOfOrder :many
 SELECT * FROM message WHERE order_id = ? ORDER BY id;
-
--- name: InsertAudit :exec
-INSERT INTO audit (id, actor, action, subject, created_at) VALUES (?, ?, ?, ?, ?);

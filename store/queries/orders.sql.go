@@ -46,29 +46,6 @@ func (q *Queries) CountLines(ctx context.Context, arg CountLinesParams) (int64, 
 	return count, err
 }
 
-const insertAudit = `-- name: InsertAudit :exec
-INSERT INTO audit (id, actor, action, subject, created_at) VALUES (?, ?, ?, ?, ?)
-`
-
-type InsertAuditParams struct {
-	ID        string
-	Actor     string
-	Action    string
-	Subject   string
-	CreatedAt int64
-}
-
-func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error {
-	_, err := q.db.ExecContext(ctx, insertAudit,
-		arg.ID,
-		arg.Actor,
-		arg.Action,
-		arg.Subject,
-		arg.CreatedAt,
-	)
-	return err
-}
-
 const insertMessage = `-- name: InsertMessage :exec
 INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -384,7 +361,7 @@ func (q *Queries) MoneyEventsOfLine(ctx context.Context, arg MoneyEventsOfLinePa
 }
 
 const noticesOfOrder = `-- name: NoticesOfOrder :many
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at FROM outbox WHERE order_id = ? ORDER BY id
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE order_id = ? ORDER BY id
 `
 
 func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox, error) {
@@ -407,6 +384,8 @@ func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox,
 			&i.Error,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.LicenseID,
+			&i.Endpoint,
 		); err != nil {
 			return nil, err
 		}
@@ -422,7 +401,7 @@ func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox,
 }
 
 const orderByID = `-- name: OrderByID :one
-SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, sale.store, sale.transaction_id, sale.transaction_fold
+SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.reply_codes, orders.forgotten, sale.store, sale.transaction_id, sale.transaction_fold
 FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?
 `
 
@@ -463,6 +442,8 @@ func (q *Queries) OrderByID(ctx context.Context, id string) (OrderByIDRow, error
 		&i.Order.Tries,
 		&i.Order.CreatedAt,
 		&i.Order.UpdatedAt,
+		&i.Order.ReplyCodes,
+		&i.Order.Forgotten,
 		&i.Store,
 		&i.TransactionID,
 		&i.TransactionFold,

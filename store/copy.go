@@ -1,0 +1,413 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// copied are the tables that a copy takes along, each after those that it
+// points to; the first column is the key. Claims belong to the processes that
+// run, and pauses to the database that they are in.
+var copied = []string{
+	"sale", "orders", "order_key", "money_event", "license", "status_reason", "activation", "upgrade", "pool_code", "outbox", "message",
+	"audit", "audit_seal", "signing_key",
+}
+
+// ErrNotEmpty is what [Copy] answers for a target that has rows.
+var ErrNotEmpty = errors.New("it is not empty: copy into a new database")
+
+// CopyOptions for [Copy].
+type CopyOptions struct {
+	Pause    string                               // why outbox and pools rest in the target until confirmed; "": they do not
+	Progress func(table string, done, rows int64) // may be nil
+	Now      func() time.Time                     // the clock; nil: time.Now
+}
+
+// A Copied tells of one table that was copied: rows, and SHA-256 over all of
+// them, which was found to be the same in both databases.
+type Copied struct {
+	Table string
+	Rows  int64
+	Sum   [32]byte
+}
+
+// Copy copies a database into an empty one of either kind, as it is at one
+// moment, while daemons may go on writing to the source. The target has the
+// source's schema first and is brought to this binary's at the end. Until all
+// is there and compared it cannot be opened ([ErrUnfinished]).
+func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, error) {
+	from, err := connect(source, Options{Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
+	version, err := from.schemaVersion(ctx)
+	if err == nil && version == 0 {
+		err = ErrNoDatabase
+	}
+	if err == nil && version > newest() {
+		err = fmt.Errorf("%w: it has schema %d, this keypost knows %d: take a newer keypost", ErrSchema, version, newest())
+	}
+	if err == nil && version >= pausesSince {
+		err = from.finished(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", Name(source), err)
+	}
+	to, err := connect(target, Options{Create: true, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	defer to.Close()
+	list, err := copyInto(ctx, from, to, version, o)
+	if err != nil {
+		err = fmt.Errorf("copy to %s: %w", Name(target), err)
+	}
+	return list, err
+}
+
+func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) ([]Copied, error) {
+	if err := to.ready(ctx, version); err != nil {
+		return nil, err
+	}
+	if err := to.mark(ctx, PauseCopy, "being written since"); err != nil {
+		return nil, err
+	}
+	// All tables as they are at one moment: SQLite and InnoDB both take a
+	// snapshot at a transaction's first read.
+	snapshot, err := from.reader.BeginTx(ctx, &sql.TxOptions{Isolation: from.dialect.snapshot, ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer snapshot.Rollback()
+	var list []Copied
+	for _, table := range copied {
+		if there, err := from.hasTable(ctx, snapshot, table); err != nil || !there {
+			if err != nil {
+				return nil, err
+			}
+			continue // the source's schema is older
+		}
+		c, err := copyTable(ctx, snapshot, to, table, o.Progress)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", table, err)
+		}
+		got, err := sumTable(ctx, to.writer, table, c.columns)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", table, err)
+		}
+		if got != c.Copied {
+			return nil, fmt.Errorf("table %s: %d rows with sum %x were read, %d with %x are there", table, c.Rows, c.Sum[:4], got.Rows, got.Sum[:4])
+		}
+		list = append(list, got)
+	}
+	if err := to.migrate(ctx); err != nil {
+		return nil, err
+	}
+	pauses, err := from.pausesIn(ctx, snapshot)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []string{PauseOutbox, PausePools} {
+		reason := pauses[p]
+		if reason == "" {
+			reason = o.Pause
+		}
+		if reason != "" {
+			if err := to.mark(ctx, p, reason); err != nil {
+				return nil, err
+			}
+		}
+	}
+	_, err = to.writer.ExecContext(ctx, "DELETE FROM pause WHERE name = ?", PauseCopy)
+	return list, err
+}
+
+// pausesSince is the schema that brought the table of pauses.
+const pausesSince = 2
+
+// ready sets the target up with a schema, and refuses one that is in use.
+func (db *DB) ready(ctx context.Context, version int64) error {
+	have, err := db.schemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if have >= pausesSince {
+		if err := db.finished(ctx); err != nil {
+			return err
+		}
+	}
+	if have > version {
+		return fmt.Errorf("it was set up with schema %d and the source has %d: %w", have, version, ErrNotEmpty)
+	}
+	if err := db.migrateTo(ctx, max(version, pausesSince)); err != nil {
+		return err
+	}
+	for _, table := range copied {
+		if there, err := db.hasTable(ctx, db.writer, table); err != nil || !there {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		var rows int64
+		if err := db.writer.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table).Scan(&rows); err != nil {
+			return err
+		}
+		if rows > 0 {
+			return ErrNotEmpty
+		}
+	}
+	return nil
+}
+
+// mark pauses something.
+func (db *DB) mark(ctx context.Context, name, reason string) error {
+	_, err := db.writer.ExecContext(ctx, "INSERT INTO pause (name, reason, created_at) VALUES (?, ?, ?)", name, reason, micros(db.now()))
+	return err
+}
+
+func (db *DB) pausesIn(ctx context.Context, q querier) (map[string]string, error) {
+	pauses := map[string]string{}
+	if there, err := db.hasTable(ctx, q, "pause"); err != nil || !there {
+		return pauses, err
+	}
+	rows, err := q.QueryContext(ctx, "SELECT name, reason FROM pause")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, reason string
+		if err := rows.Scan(&name, &reason); err != nil {
+			return nil, err
+		}
+		pauses[name] = reason
+	}
+	return pauses, rows.Err()
+}
+
+type querier interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}
+
+func (db *DB) hasTable(ctx context.Context, q querier, table string) (bool, error) {
+	rows, err := q.QueryContext(ctx, db.dialect.table, table)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	there := rows.Next()
+	return there, rows.Err()
+}
+
+// A batch is inserted by one statement.
+const (
+	batchRows  = 500
+	batchBytes = 1 << 20
+)
+
+type tableCopy struct {
+	Copied
+	columns []string
+}
+
+// copyTable reads a table in the order of its key and writes it in batches.
+func copyTable(ctx context.Context, from querier, to *DB, table string, progress func(string, int64, int64)) (c tableCopy, err error) {
+	total, err := count(ctx, from, table)
+	if err != nil {
+		return c, err
+	}
+	if progress == nil {
+		progress = func(string, int64, int64) {}
+	}
+	progress(table, 0, total)
+	rows, err := readTable(ctx, from, table, nil)
+	if err != nil {
+		return c, err
+	}
+	defer rows.Close()
+	b := batch{db: to.writer, table: table, columns: rows.columns}
+	for rows.Next() {
+		if err := rows.scan(); err != nil {
+			return c, err
+		}
+		if err := b.add(ctx, rows.values); err != nil {
+			return c, err
+		}
+		if rows.n%batchRows == 0 {
+			progress(table, rows.n, total)
+		}
+	}
+	if err := errors.Join(rows.Err(), b.flush(ctx)); err != nil {
+		return c, err
+	}
+	progress(table, rows.n, rows.n)
+	return tableCopy{rows.copied(table), rows.columns}, nil
+}
+
+// sumTable is what copyTable tells of a table, without the copying.
+func sumTable(ctx context.Context, from querier, table string, columns []string) (Copied, error) {
+	rows, err := readTable(ctx, from, table, columns)
+	if err != nil {
+		return Copied{}, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.scan(); err != nil {
+			return Copied{}, err
+		}
+	}
+	return rows.copied(table), rows.Err()
+}
+
+func count(ctx context.Context, from querier, table string) (n int64, err error) {
+	rows, err := from.QueryContext(ctx, "SELECT COUNT(*) FROM "+table)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		err = rows.Scan(&n)
+	}
+	return n, errors.Join(err, rows.Err())
+}
+
+// tableRows reads rows whatever the database, and sums them up.
+type tableRows struct {
+	*sql.Rows
+	columns []string
+	binary  []bool
+	values  []any // of the row that was scanned: nil, int64, string or []byte
+	n       int64
+	sum     hash.Hash
+}
+
+// readTable reads all rows in the order of the key, which is the first column;
+// columns nil: all.
+func readTable(ctx context.Context, from querier, table string, columns []string) (*tableRows, error) {
+	list := "*"
+	if columns != nil {
+		list = strings.Join(columns, ", ")
+	}
+	rows, err := from.QueryContext(ctx, "SELECT "+list+" FROM "+table+" ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		rows.Close()
+		return nil, err
+	}
+	r := &tableRows{Rows: rows, sum: sha256.New(), values: make([]any, len(types))}
+	for _, t := range types {
+		r.columns = append(r.columns, t.Name())
+		name := strings.ToUpper(t.DatabaseTypeName())
+		r.binary = append(r.binary, strings.Contains(name, "BINARY") || strings.Contains(name, "BLOB"))
+	}
+	return r, nil
+}
+
+func (r *tableRows) scan() error {
+	pointers := make([]any, len(r.values))
+	for i := range r.values {
+		r.values[i] = nil
+		pointers[i] = &r.values[i]
+	}
+	if err := r.Scan(pointers...); err != nil {
+		return err
+	}
+	for i, v := range r.values {
+		switch v := v.(type) {
+		case nil, int64:
+		case bool:
+			r.values[i] = int64(0)
+			if v {
+				r.values[i] = int64(1)
+			}
+		case string:
+			if r.binary[i] {
+				r.values[i] = []byte(v)
+			}
+		case []byte:
+			if r.values[i] = append([]byte{}, v...); !r.binary[i] { // an empty one comes as nil, which is not NULL
+				r.values[i] = string(v)
+			}
+		default:
+			return fmt.Errorf("column %s: a value of type %T", r.columns[i], v)
+		}
+		r.add(r.values[i])
+	}
+	r.n++
+	return nil
+}
+
+// add sums one value up, behind its length.
+func (r *tableRows) add(v any) {
+	var text []byte
+	kind := byte('s')
+	switch v := v.(type) {
+	case nil:
+		kind = 'n'
+	case int64:
+		kind, text = 'i', strconv.AppendInt(nil, v, 10)
+	case string:
+		text = []byte(v)
+	case []byte:
+		text = v
+	}
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(text)))
+	r.sum.Write(append(head, text...))
+}
+
+func (r *tableRows) copied(table string) Copied {
+	return Copied{table, r.n, [32]byte(r.sum.Sum(nil))}
+}
+
+// A batch gathers rows for one INSERT.
+type batch struct {
+	db      *sql.DB
+	table   string
+	columns []string
+	args    []any
+	rows    int
+	bytes   int
+}
+
+func (b *batch) add(ctx context.Context, row []any) error {
+	b.args = append(b.args, slices.Clone(row)...)
+	b.rows++
+	for _, v := range row {
+		switch v := v.(type) {
+		case string:
+			b.bytes += len(v)
+		case []byte:
+			b.bytes += len(v)
+		}
+	}
+	if b.rows == batchRows || b.bytes >= batchBytes {
+		return b.flush(ctx)
+	}
+	return nil
+}
+
+func (b *batch) flush(ctx context.Context) error {
+	if b.rows == 0 {
+		return nil
+	}
+	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(b.columns)), ", ") + ")"
+	query := "INSERT INTO " + b.table + " (" + strings.Join(b.columns, ", ") + ") VALUES " +
+		strings.TrimSuffix(strings.Repeat(row+", ", b.rows), ", ")
+	_, err := b.db.ExecContext(ctx, query, b.args...)
+	b.args, b.rows, b.bytes = b.args[:0], 0, 0
+	return err
+}
