@@ -96,6 +96,9 @@ func (db *DB) CountLines(ctx context.Context, storeName, fold, status string) (i
 func (db *DB) RejectOrder(ctx context.Context, id, actor string) error {
 	return db.act(ctx, actor, "order.reject", id, func(ctx context.Context, t *tx) error {
 		n, err := t.RejectOrder(ctx, queries.RejectOrderParams{UpdatedAt: t.now, ID: id})
-		return one(n, err, ErrState)
+		if err := one(n, err, ErrState); err != nil {
+			return err
+		}
+		return t.event(ctx, EventOrderRejected, id, "")
 	})
 }

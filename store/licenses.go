@@ -78,12 +78,15 @@ func (db *DB) FindLicense(ctx context.Context, product, code string) (License, e
 }
 
 // change runs fn on a license in a transaction and returns what it became.
-func (db *DB) change(ctx context.Context, id, actor, action string, fn func(context.Context, *tx) error) (License, error) {
-	err := db.act(ctx, actor, action, id, func(ctx context.Context, t *tx) error {
+func (db *DB) change(ctx context.Context, id, actor string, event Event, fn func(context.Context, *tx) error) (License, error) {
+	err := db.act(ctx, actor, actions[event], id, func(ctx context.Context, t *tx) error {
 		if err := t.lockLicense(ctx, id); err != nil {
 			return err
 		}
-		return fn(ctx, t)
+		if err := fn(ctx, t); err != nil {
+			return err
+		}
+		return t.licenseEvent(ctx, event, id)
 	})
 	if err != nil {
 		return License{}, err
@@ -94,21 +97,21 @@ func (db *DB) change(ctx context.Context, id, actor, action string, fn func(cont
 // RevokeLicense and SuspendLicense add a person's decision to a license's
 // reasons; RestoreLicense takes these back, and leaves all others.
 func (db *DB) RevokeLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, "license.revoke", func(ctx context.Context, t *tx) error {
+	return db.change(ctx, id, actor, EventLicenseRevoked, func(ctx context.Context, t *tx) error {
 		return t.addReason(ctx, id, reason{"manual", "revoke", Revoked})
 	})
 }
 
 // SuspendLicense: see [DB.RevokeLicense].
 func (db *DB) SuspendLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, "license.suspend", func(ctx context.Context, t *tx) error {
+	return db.change(ctx, id, actor, EventLicenseSuspended, func(ctx context.Context, t *tx) error {
 		return t.addReason(ctx, id, reason{"manual", "suspend", Suspended})
 	})
 }
 
 // RestoreLicense: see [DB.RevokeLicense].
 func (db *DB) RestoreLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, "license.restore", func(ctx context.Context, t *tx) error {
+	return db.change(ctx, id, actor, EventLicenseRestored, func(ctx context.Context, t *tx) error {
 		if _, err := t.DeleteReasons(ctx, queries.DeleteReasonsParams{LicenseID: id, Source: "manual"}); err != nil {
 			return err
 		}
@@ -166,7 +169,10 @@ func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor
 		}
 		l := license(old)
 		l.ID, l.Code, l.Generation = n.ID, n.Code, old.Generation+1
-		return t.addLicense(ctx, l, false)
+		if err := t.addLicense(ctx, l, false); err != nil {
+			return err
+		}
+		return t.event(ctx, EventLicenseReplaced, old.OrderID, n.ID)
 	})
 	if err != nil {
 		return License{}, err

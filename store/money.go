@@ -46,7 +46,7 @@ func (db *DB) RefundOrder(ctx context.Context, id, actor string) (Order, error) 
 				return err
 			}
 		}
-		return nil
+		return t.event(ctx, EventOrderRefunded, id, "")
 	})
 	if err != nil && !errors.Is(err, errNothing) {
 		return Order{}, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -36,6 +37,7 @@ type DB struct {
 	read           *queries.Queries
 	dialect        dialect
 	now            func() time.Time
+	subscribers    atomic.Pointer[[]Subscriber]
 	afterCommit    func() error // a test's fault: the commit is done and fails
 }
 

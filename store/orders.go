@@ -127,7 +127,13 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		}
 	}
 	for _, n := range out.Notices {
-		if err := t.addNotice(ctx, n, orderID); err != nil {
+		n.OrderID = orderID
+		if err := t.addNotice(ctx, n); err != nil {
+			return Order{}, err
+		}
+	}
+	if event, ok := settledAs[o.Status]; ok {
+		if err := t.event(ctx, event, orderID, ""); err != nil {
 			return Order{}, err
 		}
 	}
@@ -135,12 +141,6 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		return o, nil
 	}
 	return loadOrder(ctx, t.Queries, orderID)
-}
-
-func (t *tx) addNotice(ctx context.Context, n Notice, orderID string) error {
-	return t.InsertNotice(ctx, queries.InsertNoticeParams{
-		ID: n.ID, Kind: n.Kind, Audience: n.Audience, OrderID: orderID, NextAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
-	})
 }
 
 func (t *tx) addMessage(ctx context.Context, m Message) error {
@@ -156,13 +156,6 @@ func (db *DB) AddMessage(ctx context.Context, m Message) error {
 		return nil // an earlier try of ours was applied though it failed
 	}
 	return err
-}
-
-// AddNotice puts a notice about an order into the outbox.
-func (db *DB) AddNotice(ctx context.Context, orderID string, n Notice, actor string) error {
-	return db.act(ctx, actor, "order.resend", orderID, func(ctx context.Context, t *tx) error {
-		return t.addNotice(ctx, n, orderID)
-	})
 }
 
 // OrderByKey reads the order that owns a key; ErrNotFound.
@@ -220,15 +213,6 @@ func seedText(seeds []string) string {
 	}
 	b, _ := json.Marshal(seeds) // strings always marshal
 	return string(b)
-}
-
-// Notices are those about an order, oldest first.
-func (db *DB) Notices(ctx context.Context, orderID string) (list []Notice, err error) {
-	rows, err := db.read.NoticesOfOrder(ctx, orderID)
-	for _, r := range rows {
-		list = append(list, Notice{r.ID, r.Kind, r.Audience, r.Status})
-	}
-	return list, db.explain(err)
 }
 
 // Messages are those that an order came by, oldest first.

@@ -135,7 +135,7 @@ func (db *DB) Deactivate(ctx context.Context, licenseID string, fpmac []byte) (l
 
 // ResetLicense takes all machines off a license.
 func (db *DB) ResetLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, "license.reset", func(ctx context.Context, t *tx) error {
+	return db.change(ctx, id, actor, EventLicenseReset, func(ctx context.Context, t *tx) error {
 		n, err := t.DeleteActivations(ctx, id)
 		if err != nil {
 			return err

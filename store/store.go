@@ -121,19 +121,6 @@ type Message struct {
 	Raw                          []byte
 }
 
-// Notice kinds and audiences. An audience becomes an address when the notice
-// is sent, so that a corrected address is used.
-const (
-	NoticeCodes = "codes"
-	NoticeHeld  = "held"
-	ToBuyer     = "buyer"
-	ToVendor    = "vendor"
-	ToTest      = "test" // the vendor's in-house address for test orders
-)
-
-// A Notice is an outbox row; it is rendered when it is sent.
-type Notice struct{ ID, Kind, Audience, Status string }
-
 // A NewLicense is a code that a generator made.
 type NewLicense struct{ ID, Code string }
 

@@ -55,6 +55,7 @@ type databaseConfig struct {
 
 type keysConfig struct {
 	MasterFile string `toml:"master_file"`
+	AuditFile  string `toml:"audit_file"`
 }
 
 type productConfig struct {
@@ -270,8 +271,10 @@ func (c *config) completeDatabase() error {
 	if source == "" {
 		source = defaultDB
 	}
-	if c.Keys.MasterFile != "" {
-		c.Keys.MasterFile = c.path(c.Keys.MasterFile)
+	for _, file := range []*string{&c.Keys.MasterFile, &c.Keys.AuditFile} {
+		if *file != "" {
+			*file = c.path(*file)
+		}
 	}
 	path, ok := strings.CutPrefix(source, "sqlite:")
 	switch {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -47,6 +50,30 @@ func (c *config) keyring(ctx context.Context, db *store.DB, create bool) (*activ
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return ring, nil
+}
+
+// auditKey signs the seals of the audit log: the key of audit_file, which is
+// made with create if there is none, or one that hangs on the master key.
+func (c *config) auditKey(create bool) (ed25519.PrivateKey, error) {
+	if file := c.Keys.AuditFile; file != "" {
+		seed, err := readMaster(file)
+		if errors.Is(err, fs.ErrNotExist) && create {
+			seed, err = makeMaster(file)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the audit log's key: %w", err)
+		}
+		return ed25519.NewKeyFromSeed(seed), nil
+	}
+	master, err := readMaster(c.Keys.MasterFile)
+	if err != nil {
+		return nil, fmt.Errorf("the master key: %w", err)
+	}
+	seed, err := hkdf.Key(sha256.New, master, nil, "keypost seal the audit log", ed25519.SeedSize)
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
 }
 
 // readMaster reads a master key: 32 bytes in base64, on one line.

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"crypto/ed25519"
 	"fmt"
 	"log/slog"
 	"net"
@@ -29,10 +29,7 @@ func (serveCommand) Help() string {
 		"SIGHUP reads the config again, SIGTERM ends after what is in hand.\n\nExample: keypost serve --config /etc/keypost/keypost.toml"
 }
 
-const (
-	sweepEvery = 10 * time.Second
-	endWithin  = 30 * time.Second
-)
+const endWithin = 30 * time.Second
 
 func (serveCommand) Run(a *app) error {
 	reload := make(chan os.Signal, 1) // before all else: an early SIGHUP must not end the daemon
@@ -60,17 +57,21 @@ func (serveCommand) Run(a *app) error {
 		return fmt.Errorf("%w (another address: [server] listen)", err)
 	}
 	d := newDaemon(c, db, ring, listener.Addr().String())
+	if d.auditKey, err = c.auditKey(true); err != nil {
+		return err
+	}
 	return d.serve(a, listener, reload)
 }
 
 // A daemon is what runs; its config can be replaced.
 type daemon struct {
-	address string // where it listens
-	db      *store.DB
-	desk    *ingest.Desk
-	seats   *activation.Server
-	config  *config
-	handler atomic.Pointer[http.Handler]
+	address  string // where it listens
+	db       *store.DB
+	desk     *ingest.Desk
+	seats    *activation.Server
+	config   *config
+	auditKey ed25519.PrivateKey
+	handler  atomic.Pointer[http.Handler]
 }
 
 func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
@@ -115,8 +116,8 @@ func (d *daemon) serve(a *app, listener net.Listener, reload <-chan os.Signal) e
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
-	sweeping := make(chan struct{})
-	go func() { defer close(sweeping); d.sweep(ctx) }()
+	working := make(chan struct{})
+	go func() { defer close(working); d.chores(ctx) }()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	fmt.Fprint(a.out, d.greeting())
@@ -131,7 +132,7 @@ func (d *daemon) serve(a *app, listener net.Listener, reload <-chan os.Signal) e
 			end, cancel := context.WithTimeout(context.Background(), endWithin)
 			defer cancel()
 			err := server.Shutdown(end)
-			<-sweeping
+			<-working
 			return err
 		}
 	}
@@ -151,22 +152,6 @@ func (d *daemon) reload() {
 	}
 	d.configure(c)
 	slog.Info("the config was read again")
-}
-
-// sweep finishes what dead processes left, now and then.
-func (d *daemon) sweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		if err := d.desk.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			slog.Error("sweep", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // greeting says where the daemon is and, for the demo, what to try.

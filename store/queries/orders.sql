@@ -59,13 +59,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 -- name: MoneyEventsOfLine :many
 SELECT * FROM money_event WHERE sale_id = ? AND line IN (0, ?) ORDER BY id;
 
--- name: InsertNotice :exec
-INSERT INTO outbox (id, kind, audience, order_id, status, next_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?);
-
--- name: NoticesOfOrder :many
-SELECT * FROM outbox WHERE order_id = ? ORDER BY id;
-
 -- name: InsertMessage :exec
 INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?);

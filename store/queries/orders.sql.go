@@ -104,34 +104,6 @@ func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventPara
 	return err
 }
 
-const insertNotice = `-- name: InsertNotice :exec
-INSERT INTO outbox (id, kind, audience, order_id, status, next_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?)
-`
-
-type InsertNoticeParams struct {
-	ID        string
-	Kind      string
-	Audience  string
-	OrderID   string
-	NextAt    int64
-	CreatedAt int64
-	UpdatedAt int64
-}
-
-func (q *Queries) InsertNotice(ctx context.Context, arg InsertNoticeParams) error {
-	_, err := q.db.ExecContext(ctx, insertNotice,
-		arg.ID,
-		arg.Kind,
-		arg.Audience,
-		arg.OrderID,
-		arg.NextAt,
-		arg.CreatedAt,
-		arg.UpdatedAt,
-	)
-	return err
-}
-
 const insertOrder = `-- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
   oem_seed, quantity, seat_max, expires_at, test, eight_bit, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
@@ -346,46 +318,6 @@ func (q *Queries) MoneyEventsOfLine(ctx context.Context, arg MoneyEventsOfLinePa
 			&i.Amount,
 			&i.Currency,
 			&i.CreatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const noticesOfOrder = `-- name: NoticesOfOrder :many
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE order_id = ? ORDER BY id
-`
-
-func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox, error) {
-	rows, err := q.db.QueryContext(ctx, noticesOfOrder, orderID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Outbox
-	for rows.Next() {
-		var i Outbox
-		if err := rows.Scan(
-			&i.ID,
-			&i.Kind,
-			&i.Audience,
-			&i.OrderID,
-			&i.Status,
-			&i.Tries,
-			&i.NextAt,
-			&i.Error,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.LicenseID,
-			&i.Endpoint,
 		); err != nil {
 			return nil, err
 		}

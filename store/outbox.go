@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/keypost/keypost/store/queries"
+)
+
+// Notice kinds, beside the events, and audiences. An audience becomes an
+// address when the notice is sent, so that a corrected address is used.
+const (
+	NoticeCodes = "codes"
+	NoticeHeld  = "held"
+	ToBuyer     = "buyer"
+	ToVendor    = "vendor"
+	ToTest      = "test"    // the vendor's in-house address for test orders
+	ToWebhook   = "webhook" // a vendor's own program: see Notice.Endpoint
+)
+
+// Statuses of a notice.
+const (
+	NoticeWaiting = "waiting"
+	NoticeSent    = "sent"
+	NoticeDead    = "dead" // given up, with its reason
+)
+
+// A Notice is an outbox row; it is rendered when it is sent.
+type Notice struct {
+	ID, Kind, Audience, Status string
+	OrderID                    string
+	LicenseID                  string // which of the order's; "": all
+	Endpoint                   string // the webhook's name; "": it is a mail
+	Tries                      int    // so far
+	NextAt                     time.Time
+	Error                      string // of the last try
+	CreatedAt                  time.Time
+}
+
+// An Event is what webhooks tell of.
+type Event string
+
+// The events.
+const (
+	EventOrderIssued      Event = "order.issued"
+	EventOrderHeld        Event = "order.held"
+	EventOrderRejected    Event = "order.rejected"
+	EventOrderRefunded    Event = "order.refunded"
+	EventLicenseRevoked   Event = "license.revoked"
+	EventLicenseSuspended Event = "license.suspended"
+	EventLicenseRestored  Event = "license.restored"
+	EventLicenseReplaced  Event = "license.replaced"
+	EventLicenseReset     Event = "license.reset"
+)
+
+// Events are all of them.
+var Events = []Event{
+	EventOrderIssued, EventOrderHeld, EventOrderRejected, EventOrderRefunded,
+	EventLicenseRevoked, EventLicenseSuspended, EventLicenseRestored, EventLicenseReplaced, EventLicenseReset,
+}
+
+// settledAs: the event of an order's outcome, by its status.
+var settledAs = map[string]Event{Issued: EventOrderIssued, Held: EventOrderHeld}
+
+// actions are what the audit log calls what a person does to a license.
+var actions = map[Event]string{
+	EventLicenseRevoked: "license.revoke", EventLicenseSuspended: "license.suspend", EventLicenseRestored: "license.restore",
+	EventLicenseReset: "license.reset",
+}
+
+// A Subscriber is a webhook that wants to know of events.
+type Subscriber struct {
+	Name   string
+	Events []Event // none: all
+}
+
+// Subscribe says who is told of events from now on. An event is an outbox row
+// a subscriber, written in the event's own transaction.
+func (db *DB) Subscribe(list []Subscriber) { db.subscribers.Store(&list) }
+
+func (t *tx) event(ctx context.Context, e Event, orderID, licenseID string) error {
+	list := t.db.subscribers.Load()
+	if list == nil {
+		return nil
+	}
+	for _, s := range *list {
+		if len(s.Events) > 0 && !slices.Contains(s.Events, e) {
+			continue
+		}
+		n := Notice{ID: NewID(), Kind: string(e), Audience: ToWebhook, OrderID: orderID, LicenseID: licenseID, Endpoint: s.Name}
+		if err := t.addNotice(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) licenseEvent(ctx context.Context, e Event, licenseID string) error {
+	l, err := t.LicenseByID(ctx, licenseID)
+	if err != nil {
+		return err
+	}
+	return t.event(ctx, e, l.OrderID, licenseID)
+}
+
+func (t *tx) addNotice(ctx context.Context, n Notice) error {
+	return t.InsertNotice(ctx, queries.InsertNoticeParams{
+		ID: n.ID, Kind: n.Kind, Audience: n.Audience, OrderID: n.OrderID, LicenseID: n.LicenseID, Endpoint: n.Endpoint,
+		NextAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
+	})
+}
+
+// AddNotice puts a notice about an order into the outbox.
+func (db *DB) AddNotice(ctx context.Context, orderID string, n Notice, actor string) error {
+	n.OrderID = orderID
+	return db.act(ctx, actor, "order.resend", orderID, func(ctx context.Context, t *tx) error {
+		return t.addNotice(ctx, n)
+	})
+}
+
+// Notices are those about an order, oldest first.
+func (db *DB) Notices(ctx context.Context, orderID string) ([]Notice, error) {
+	rows, err := db.read.NoticesOfOrder(ctx, orderID)
+	return notices(rows), db.explain(err)
+}
+
+// DueWebhooks are notices for webhooks that should be sent by now, the longest
+// due first; none while the outbox is paused.
+func (db *DB) DueWebhooks(ctx context.Context, limit int) ([]Notice, error) {
+	pauses, err := db.Pauses(ctx)
+	if err != nil || slices.ContainsFunc(pauses, func(p Pause) bool { return p.Name == PauseOutbox }) {
+		return nil, err
+	}
+	rows, err := db.read.DueWebhooks(ctx, queries.DueWebhooksParams{NextAt: micros(db.now()), Limit: int32(limit)})
+	return notices(rows), db.explain(err)
+}
+
+func notices(rows []queries.Outbox) (list []Notice) {
+	for _, r := range rows {
+		list = append(list, Notice{
+			r.ID, r.Kind, r.Audience, r.Status, r.OrderID, r.LicenseID, r.Endpoint, r.Tries, fromMicros(r.NextAt), r.Error, fromMicros(r.CreatedAt),
+		})
+	}
+	return list
+}
+
+// NoticeWasSent notes that a notice arrived. ErrStale: another process has
+// tried it meanwhile, and what it noted counts.
+func (db *DB) NoticeWasSent(ctx context.Context, n Notice) error {
+	return db.settleNotice(ctx, n, NoticeSent, n.NextAt, "")
+}
+
+// NoticeFailed notes why a notice did not arrive: it is tried again at next, or
+// never where that is zero. ErrStale: see [DB.NoticeWasSent].
+func (db *DB) NoticeFailed(ctx context.Context, n Notice, next time.Time, why string) error {
+	status := NoticeWaiting
+	if next.IsZero() {
+		status, next = NoticeDead, n.NextAt
+	}
+	return db.settleNotice(ctx, n, status, next, why)
+}
+
+func (db *DB) settleNotice(ctx context.Context, n Notice, status string, next time.Time, why string) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		found, err := t.SettleNotice(ctx, queries.SettleNoticeParams{
+			Status: status, NextAt: micros(next), Error: why, UpdatedAt: t.now, ID: n.ID, Tries: n.Tries,
+		})
+		if err != nil || found > 0 {
+			return err
+		}
+		r, err := t.NoticeByID(ctx, n.ID)
+		if err == nil && (r.Tries != n.Tries+1 || r.Status != status || r.Error != why) {
+			err = ErrStale // else an earlier try of ours was applied though it failed
+		}
+		return err
+	})
+}
+
+// RetryNotice has a dead notice tried again from now on. ErrNotFound: there is
+// none; ErrState: it is not dead.
+func (db *DB) RetryNotice(ctx context.Context, id, actor string) error {
+	return db.act(ctx, actor, "outbox.retry", id, func(ctx context.Context, t *tx) error {
+		n, err := t.RetryNotice(ctx, queries.RetryNoticeParams{NextAt: t.now, UpdatedAt: t.now, ID: id})
+		if err != nil || n > 0 {
+			return err
+		}
+		if _, err := t.NoticeByID(ctx, id); err != nil {
+			return err
+		}
+		return ErrState
+	})
+}
+
+// A NoticeFilter narrows a list of notices; zero values do not.
+type NoticeFilter struct {
+	Status, Endpoint string
+	Limit            int // at most so many; 0: all
+}
+
+// Outbox lists notices, newest first.
+func (db *DB) Outbox(ctx context.Context, f NoticeFilter) (list []Notice, err error) {
+	var w where
+	w.equal("status", f.Status)
+	w.equal("endpoint", f.Endpoint)
+	ids, err := db.ids(ctx, "SELECT id FROM outbox"+w.sql(f.Limit), w.args)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		r, err := db.read.NoticeByID(ctx, id)
+		if errors.Is(db.explain(err), ErrNotFound) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return nil, db.explain(err)
+		}
+		list = append(list, notices([]queries.Outbox{r})...)
+	}
+	return list, nil
+}

@@ -1,0 +1,24 @@
+-- name: InsertNotice :exec
+INSERT INTO outbox (id, kind, audience, order_id, license_id, endpoint, status, next_at, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?);
+
+-- name: NoticesOfOrder :many
+SELECT * FROM outbox WHERE order_id = ? ORDER BY id;
+
+-- name: NoticeByID :one
+SELECT * FROM outbox WHERE id = ?;
+
+-- name: DueWebhooks :many
+SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint <> '' ORDER BY next_at, id LIMIT ?;
+
+-- name: SettleNotice :execrows
+UPDATE outbox SET status = ?, tries = tries + 1, next_at = ?, error = ?, updated_at = ? WHERE id = ? AND status = 'waiting' AND tries = ?;
+
+-- name: RetryNotice :execrows
+UPDATE outbox SET status = 'waiting', tries = 0, next_at = ?, updated_at = ? WHERE id = ? AND status = 'dead';
+
+-- name: DeleteSentNotices :execrows
+DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?;
+
+-- name: DropNoticesTo :exec
+UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE order_id = ? AND audience = ? AND status = 'waiting';
