@@ -76,7 +76,7 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 	if err != nil {
 		return l, err
 	}
-	o.Quantity = 1
+	o.Product, o.Quantity = l.Product, 1 // of a bundle: the part
 	for range redraws {
 		made, err := generate(ctx, p.codes(l.Test).generator(), o)
 		if err != nil {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/keypost/keypost/keygen"
@@ -31,7 +32,51 @@ func (p Product) codes(test bool) Codes {
 	return p.Codes
 }
 
-// generate has an order's codes made and checks that the generator kept its word.
+// outside tells whether making the codes of a product leaves the process.
+func (c *Config) outside(p Product, test bool) bool {
+	return slices.ContainsFunc(c.parts(p), func(part Product) bool { return part.codes(test).Outside != nil })
+}
+
+// parts are the products that codes are made of: a bundle's, or p alone.
+func (c *Config) parts(p Product) []Product {
+	if len(p.Gives) == 0 {
+		return []Product{p}
+	}
+	var parts []Product
+	for _, id := range p.Gives {
+		if part, ok := c.byID(id); ok {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// generate has an order's codes made; a bundle's come copy by copy, in each
+// one of every part.
+func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
+	if len(p.Gives) == 0 {
+		return generate(ctx, p.codes(o.Test).generator(), o)
+	}
+	parts := c.parts(p)
+	if len(parts) != len(p.Gives) {
+		return nil, fmt.Errorf("the bundle %s gives products that are not in the config", p.ID)
+	}
+	list := make([]store.NewLicense, o.Quantity*len(parts))
+	for i, part := range parts {
+		o.Product = part.ID
+		made, err := generate(ctx, part.codes(o.Test).generator(), o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", part.ID, err)
+		}
+		for n, m := range made {
+			m.Part = &store.Part{Product: part.ID, Limit: part.limit(o.LicenseType)}
+			list[n*len(parts)+i] = m
+		}
+	}
+	return list, nil
+}
+
+// generate has codes made and checks that the generator kept its word.
 func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.NewLicense, error) {
 	codes, err := g.Generate(ctx, keygen.Request{
 		OrderID: o.ID, Product: o.Product, LicenseType: o.LicenseType, Name: o.Name, Email: o.Email,
@@ -54,24 +99,27 @@ func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.N
 }
 
 // notices says whom an outcome is told to by mail. A buyer gets only codes that
-// no reply carried: those of an order that was held before, for a reason that
-// it still has.
+// no reply carried: where replies carry none, and of an order that was held
+// before, for a reason that it still has.
 func notices(o store.Order, out store.Outcome) []store.Notice {
 	switch {
 	case out.Held != "":
 		return []store.Notice{{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}}
-	case len(out.Codes) > 0 && o.Email != "" && o.Reason != "":
+	case len(out.Codes) > 0 && (o.StatusOnly || o.Email != "" && o.Reason != ""):
 		return []store.Notice{CodesNotice(o)}
 	}
 	return nil
 }
 
 // CodesNotice tells an order's buyer its codes; a test order's go to the
-// vendor's own address.
+// vendor's own address, and those of a buyer without one to the vendor.
 func CodesNotice(o store.Order) store.Notice {
 	n := store.Notice{ID: store.NewID(), Kind: store.NoticeCodes, Audience: store.ToBuyer}
-	if o.Test {
+	switch {
+	case o.Test:
 		n.Audience = store.ToTest
+	case o.Email == "":
+		n.Audience = store.ToVendor
 	}
 	return n
 }

@@ -56,19 +56,27 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	c := d.config.Load()
 	product, reason := c.Judge(o)
 	draft := d.draft(c, o, product)
-	got, added, err := d.add(ctx, draft, product, reason)
+	got, added, err := d.add(ctx, c, draft, product, reason)
 	if err != nil {
 		return store.Order{}, err
 	}
 	if !added {
-		if reason := difference(got, o); reason != "" {
-			draft.Keys = []store.Key{differenceKey(o, reason)}
+		differs := difference(got, o)
+		switch {
+		case differs != "":
+			if got.Forgotten {
+				forget(draft)
+			}
+			draft.Keys = []store.Key{differenceKey(o, differs)}
 			if last, full, err := d.full(ctx, draft); err != nil || full {
 				return last, err
 			}
-			if got, added, err = d.add(ctx, draft, product, reason); err != nil {
-				return store.Order{}, err
-			}
+			got, added, err = d.add(ctx, c, draft, product, differs)
+		case d.copyByCopy(c, o, got):
+			draft, got, added, err = d.nextCopy(ctx, c, o, product, reason, got)
+		}
+		if err != nil {
+			return store.Order{}, err
 		}
 	}
 	switch {
@@ -82,6 +90,34 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 		return d.await(ctx, got.ID)
 	}
 	return got, nil
+}
+
+// copyByCopy tells whether a repeat of an order may be its next copy: where
+// orders come copy by copy, within the window from the first. One that is being
+// worked on was answered BAD, and this is the store's next try of it.
+func (d *Desk) copyByCopy(c *Config, o Order, first store.Order) bool {
+	u := c.Channels[o.Channel].Unit
+	return u.Max > 1 && o.Quantity == 1 && first.Status != store.Reserved && d.now().Before(first.CreatedAt.Add(u.Window))
+}
+
+// nextCopy adds the first copy of an order that is not there yet. When all are,
+// the post is a repeat, of the first.
+func (d *Desk) nextCopy(ctx context.Context, c *Config, o Order, p Product, reason string, first store.Order) (n *store.NewOrder, got store.Order, added bool, err error) {
+	for o.Copy = 1; o.Copy < c.Channels[o.Channel].Unit.Max; o.Copy++ {
+		n = d.draft(c, o, p)
+		got, added, err = d.add(ctx, c, n, p, reason)
+		if added || err != nil || got.Status == store.Reserved {
+			return n, got, added, err
+		}
+	}
+	return n, first, false, nil
+}
+
+// forget leaves the buyer out of an order: it repeats one whose buyer was
+// erased.
+func forget(n *store.NewOrder) {
+	n.Order.Name, n.Order.Email, n.Order.Seeds, n.Order.OEMSeed, n.Order.Forgotten = "", "", nil, "", true
+	n.Message.Raw = nil
 }
 
 // full tells whether a sale has so many held lines that one more tells a person
@@ -111,7 +147,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 			StoreProduct: text(o.StoreProduct, maxText), Product: p.ID, LicenseType: text(o.LicenseType, maxText),
 			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Price: o.Price, Currency: o.Currency,
 			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.limit(o.LicenseType), ExpiresAt: o.ExpiresAt,
-			Test: o.Test, EightBit: o.EightBit,
+			Test: o.Test, EightBit: o.EightBit, StatusOnly: c.Channels[o.Channel].StatusOnly,
 		},
 		Keys:    keys(o),
 		Message: o.Message,
@@ -126,21 +162,19 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 }
 
 // add has codes made for the draft, unless it is to be held, and stores it.
-func (d *Desk) add(ctx context.Context, n *store.NewOrder, p Product, held string) (o store.Order, added bool, err error) {
-	codes := p.codes(n.Order.Test)
-	if held == "" && codes.Outside != nil {
-		n.Outcome.Reserve = &store.Reservation{Token: store.NewID(), Until: d.now().Add(outsideTerm)}
-		n.Message.Verdict = store.VerdictAccepted
-		return d.db.AddOrder(ctx, *n)
+func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product, held string) (o store.Order, added bool, err error) {
+	if held == "" {
+		if n.Outcome.Upgrades, held, err = d.upgrades(ctx, p, n.Order.Seeds, n.Order.Quantity, n.Order.Test); err != nil {
+			return o, false, err
+		}
 	}
 	for try := 0; held == "" && try < redraws; try++ {
-		if n.Outcome.Codes, err = generate(ctx, codes.Compute, n.Order); err != nil {
-			slog.Warn("no code made: the order will be held", "product", p.ID, "err", err)
-			held = HeldGenerator // it would fail the next time too; the order must not be lost
+		if held = d.prepare(ctx, c, n, p); held != "" {
 			break
 		}
 		n.Message.Verdict = store.VerdictAccepted
-		if o, added, err = d.db.AddOrder(ctx, *n); !errors.Is(err, store.ErrCodeTaken) {
+		o, added, err = d.db.AddOrder(ctx, *n)
+		if held = upgradeReason(err); held == "" && !errors.Is(err, store.ErrCodeTaken) {
 			return o, added, err
 		}
 	}
@@ -151,6 +185,23 @@ func (d *Desk) add(ctx context.Context, n *store.NewOrder, p Product, held strin
 	n.Outcome.Notices = notices(n.Order, n.Outcome)
 	n.Message.Verdict, n.Message.Reason = store.VerdictHeld, held
 	return d.db.AddOrder(ctx, *n)
+}
+
+// prepare gives a draft its codes or, where making them leaves the process, its
+// reservation; held is why neither can be had.
+func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Product) (held string) {
+	if c.outside(p, n.Order.Test) {
+		n.Outcome.Reserve = &store.Reservation{Token: store.NewID(), Until: d.now().Add(outsideTerm)}
+		return ""
+	}
+	codes, err := c.generate(ctx, p, n.Order)
+	if err != nil {
+		slog.Warn("no code made: the order will be held", "product", p.ID, "err", err)
+		return HeldGenerator // it would fail the next time too; the order must not be lost
+	}
+	n.Outcome.Codes = codes
+	n.Outcome.Notices = notices(n.Order, n.Outcome)
+	return ""
 }
 
 // Refuse keeps a message that no order was made of, with its reason.

@@ -27,14 +27,28 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 	if o.Tries > reserveTries {
 		return d.db.FinishOrder(ctx, o.ID, token, held(o, HeldGenerator))
 	}
+	out := store.Outcome{Prose: o.Prose}
+	if o.Reason != HeldUpgradeUnknown && o.Reason != HeldUpgradeUsed { // else a person has looked at that
+		ids, reason, err := d.upgrades(ctx, p, o.Seeds, o.Quantity, o.Test)
+		if err != nil {
+			return o, err
+		}
+		if reason != "" {
+			return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
+		}
+		out.Upgrades = ids
+	}
 	for range redraws {
-		codes, err := generate(ctx, p.codes(o.Test).generator(), o)
+		codes, err := c.generate(ctx, p, o)
 		if err != nil {
 			return d.failed(ctx, o, token, err)
 		}
-		out := store.Outcome{Codes: codes, Prose: o.Prose}
+		out.Codes = codes
 		out.Notices = notices(o, out)
 		done, err := d.db.FinishOrder(ctx, o.ID, token, out)
+		if reason := upgradeReason(err); reason != "" {
+			return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
+		}
 		if !errors.Is(err, store.ErrCodeTaken) {
 			return done, err
 		}
@@ -101,7 +115,7 @@ func (d *Desk) resume(ctx context.Context, o store.Order) (store.Order, error) {
 
 func (d *Desk) reserveAndFinish(ctx context.Context, c *Config, id, product string, limit int, actor string) (store.Order, error) {
 	term := computeTerm
-	if p, ok := c.byID(product); ok && p.Codes.Outside != nil {
+	if p, ok := c.byID(product); ok && c.outside(p, false) {
 		term = outsideTerm
 	}
 	r := store.Reservation{Token: store.NewID(), Until: d.now().Add(term)}

@@ -43,7 +43,15 @@ func key(fields ...string) (k store.Key) {
 // identity is what names an order: the sale, the product and, where the store
 // has one, the line. Seeds are no part of it, since a digest may not cover them.
 func identity(o Order) []string {
-	return []string{"sale", o.Store, mode(o), Fold(o.Transaction), Fold(o.StoreProduct), Fold(o.StoreLine)}
+	return withCopy(o, "sale", o.Store, mode(o), Fold(o.Transaction), Fold(o.StoreProduct), Fold(o.StoreLine))
+}
+
+// withCopy tells the copies of an order apart that come one by one.
+func withCopy(o Order, fields ...string) []string {
+	if o.Copy > 0 {
+		fields = append(fields, "copy", strconv.Itoa(o.Copy))
+	}
+	return fields
 }
 
 func mode(o Order) string {
@@ -57,7 +65,7 @@ func mode(o Order) string {
 func keys(o Order) []store.Key {
 	list := []store.Key{key(identity(o)...)}
 	for _, name := range o.Also {
-		list = append(list, key("also", o.Store, mode(o), name))
+		list = append(list, key(withCopy(o, "also", o.Store, mode(o), name)...))
 	}
 	return list
 }
@@ -65,6 +73,9 @@ func keys(o Order) []store.Key {
 // difference tells why o is not simply a repeat of an order that has its key:
 // "" when it is one. What a channel does not know is not compared.
 func difference(have store.Order, o Order) (reason string) {
+	if have.Forgotten { // it cannot be compared, and its codes are nobody's to hand out
+		return HeldConflict
+	}
 	same := func(have, claimed string) bool {
 		return have == "" || claimed == "" || Fold(have) == Fold(text(claimed, maxText))
 	}

@@ -38,6 +38,7 @@ type Order struct {
 	EightBit        bool // see [store.Order]
 	Message         store.Message
 	Actor           string // who issues it by hand; "": a store's
+	Copy            int    // for the desk alone: which copy, where an order comes copy by copy; 0: the first
 }
 
 // A Product is what the desk needs to know of one.
@@ -47,7 +48,9 @@ type Product struct {
 	Limit   int            // machines a code; 0: no limit
 	Limits  map[string]int // the same by license type, folded; a type that is not here has Limit
 	Floor   Floor
-	Codes   Codes
+	Upgrade *Upgrade // nil: it is sold to anybody
+	Gives   []string // ids of the products that it is a bundle of, in whose place it has codes; nil: it is none
+	Codes   Codes    // how they are made; not of a bundle
 }
 
 // limit is how many machines a code of a license type is for.
@@ -63,6 +66,15 @@ type Channel struct {
 	Name        string
 	HeldMessage string // what a held order's buyer reads; "": DefaultHeldMessage
 	MaxQuantity int    // more are held; 0: any
+	StatusOnly  bool   // the store takes no codes in a reply: they go by mail
+	Unit        Unit
+}
+
+// Unit is how a store is understood that posts an order once for each copy,
+// with nothing to tell the posts apart (KRPS 2.0, "Unit or line quantity").
+type Unit struct {
+	Max    int           // copies of one order; 0: orders come by the line
+	Window time.Duration // from the first post: what comes later is a repeat
 }
 
 // DefaultHeldMessage is short and plain: it is printed where a code would be.

@@ -33,6 +33,8 @@ const (
 	HeldConflict       = "conflict"        // a known order with another quantity, license type or price
 	HeldLateLine       = "late_line"       // a known order with other seeds
 	HeldGenerator      = "generator"       // no code could be made
+	HeldUpgradeUnknown = "upgrade_unknown" // no license in force has the code that is to be upgraded
+	HeldUpgradeUsed    = "upgrade_used"    // that license was upgraded before
 )
 
 // Explain says in a sentence why an order is held and what to do.
@@ -46,8 +48,12 @@ func Explain(reason string) string {
 		return "One copy cost less than the product's price_floor: compare it with the store, then approve or reject."
 	case HeldCurrency:
 		return "It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject."
+	case HeldUpgradeUnknown:
+		return "An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject."
+	case HeldUpgradeUsed:
+		return "The old code was upgraded before (keypost license show tells by which order): approve it if the buyer has paid for both."
 	case HeldConflict:
-		return "The same sale and product came before with another quantity, license type or price: compare the sale's lines with the store."
+		return "The same sale and product came before with another quantity, license type or price, or its buyer was forgotten: compare the sale's lines with the store."
 	case HeldLateLine:
 		return "The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not."
 	case HeldGenerator:
@@ -67,6 +73,8 @@ func (c Config) Judge(o Order) (p Product, reason string) {
 		return p, HeldQuantity
 	case o.Test: // its codes are worth nothing
 		return p, ""
+	case p.Upgrade != nil && p.Upgrade.oldCodes(o.Seeds, o.Quantity) == nil:
+		return p, HeldUpgradeUnknown
 	}
 	return p, p.Floor.judge(o.Price, o.Currency)
 }

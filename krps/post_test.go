@@ -230,8 +230,8 @@ func TestSeeds(t *testing.T) {
 		"12345":                     {"", "12345"},
 		"Keyword: broken":           {"", "Keyword: broken"},
 	} {
-		if k, v := Seed(item); [2]string{k, v} != want {
-			t.Errorf("Seed(%q) = %q, %q", item, k, v)
+		if k, v := ingest.Seed(item); [2]string{k, v} != want {
+			t.Errorf("ingest.Seed(%q) = %q, %q", item, k, v)
 		}
 	}
 }
@@ -271,7 +271,7 @@ func FuzzSeeds(f *testing.F) {
 			if strings.TrimSpace(item) != item || item == "" {
 				t.Errorf("Seeds(%q) has the item %q", raw, item)
 			}
-			Seed(item)
+			ingest.Seed(item)
 		}
 	})
 }

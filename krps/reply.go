@@ -16,13 +16,19 @@ func Reply(o store.Order) []byte {
 	switch o.Status {
 	case store.Issued:
 		b := status("GOOD", "Order accepted.")
+		if o.StatusOnly { // KRPS 2.0, Table 2, ExpectUserAndRegcode: No
+			return b
+		}
 		for _, l := range o.Licenses {
 			b = code(b, o, l.Code)
 		}
 		return b
 	case store.Held, store.Rejected:
-		// One line, whatever the quantity.
-		return code(status("GOOD", "Order received."), o, o.Prose)
+		b := status("GOOD", "Order received.")
+		if o.StatusOnly {
+			return b
+		}
+		return code(b, o, o.Prose) // one line, whatever the quantity
 	}
 	return ReplyBad("The order is still being worked on. Post it again.")
 }

@@ -36,6 +36,17 @@ func TestReplyToTheLetter(t *testing.T) {
 			t.Errorf("%s: %s", c.name, diff)
 		}
 	}
+	// KRPS 2.0, Table 2, ExpectUserAndRegcode: No.
+	for status, want := range map[string]string{
+		store.Issued: "kagiRemotePostStatus=GOOD, message=Order accepted.\r\n\r\n",
+		store.Held:   "kagiRemotePostStatus=GOOD, message=Order received.\r\n\r\n",
+	} {
+		o := order(status, "Fred", "A-1")
+		o.StatusOnly = true
+		if got := string(Reply(o)); got != want {
+			t.Errorf("%s, status only: %q", status, got)
+		}
+	}
 	if got, want := string(ReplyBad("a, b")), "kagiRemotePostStatus=BAD, message=\"a, b\"\r\n\r\n"; got != want {
 		t.Errorf("BAD = %q", got)
 	}

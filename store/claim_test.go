@@ -23,8 +23,10 @@ func TestClaimIsTakenOverWhenItsOwnerIsDead(t *testing.T) {
 		clock := time.Now()
 		other.now = func() time.Time { return clock }
 		mine, theirs := db.NewClaim("x", time.Minute), other.NewClaim("x", time.Minute)
-		if !hold(t, mine) || !hold(t, mine) {
-			t.Fatal("a free claim was not taken, or not kept")
+		for range 2 {
+			if !hold(t, mine) {
+				t.Fatal("a free claim was not taken, or not kept")
+			}
 		}
 		if hold(t, theirs) {
 			t.Fatal("a claim was taken from its owner")

@@ -38,7 +38,8 @@ func (db *DB) ReserveOrder(ctx context.Context, id, product string, limit int, r
 }
 
 // FinishOrder settles a reserved order. ErrStale: the reservation is not the
-// caller's any more; ErrCodeTaken: draw other codes and call again.
+// caller's any more; ErrCodeTaken: draw other codes and call again; ErrUpgradeUsed
+// and ErrRevoked: see [DB.AddOrder].
 func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o Order, err error) {
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		status, reason := out.status()
@@ -97,6 +98,9 @@ func (db *DB) RejectOrder(ctx context.Context, id, actor string) error {
 	return db.act(ctx, actor, "order.reject", id, func(ctx context.Context, t *tx) error {
 		n, err := t.RejectOrder(ctx, queries.RejectOrderParams{UpdatedAt: t.now, ID: id})
 		if err := one(n, err, ErrState); err != nil {
+			return err
+		}
+		if err := t.DeleteUpgrades(ctx, id); err != nil { // what it upgraded is free again
 			return err
 		}
 		return t.event(ctx, EventOrderRejected, id, "")

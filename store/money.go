@@ -17,8 +17,8 @@ func (t *tx) touchSale(ctx context.Context, orderID string) error {
 // errNothing undoes an action that would change nothing.
 var errNothing = errors.New("nothing to do")
 
-// RefundOrder notes that all of an order's money went back, and revokes its
-// licenses. A second call changes nothing.
+// RefundOrder notes that all of an order's money went back, revokes its
+// licenses and frees those that it upgraded. A second call changes nothing.
 func (db *DB) RefundOrder(ctx context.Context, id, actor string) (Order, error) {
 	err := db.act(ctx, actor, "order.refund", id, func(ctx context.Context, t *tx) error {
 		if err := t.touchSale(ctx, id); err != nil {
@@ -45,6 +45,9 @@ func (db *DB) RefundOrder(ctx context.Context, id, actor string) (Order, error) 
 			if err := t.addReason(ctx, l.ID, reason{"refund", "manual", Revoked}); err != nil {
 				return err
 			}
+		}
+		if err := t.DeleteUpgrades(ctx, id); err != nil {
+			return err
 		}
 		return t.event(ctx, EventOrderRefunded, id, "")
 	})

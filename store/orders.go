@@ -14,8 +14,9 @@ var errKeyTaken = errors.New("the order's key is taken")
 
 // AddOrder adds an order with its outcome. When one of its keys exists
 // already, nothing is added and the order that owns the key is returned with
-// added == false. ErrCodeTaken: nothing was added, one of the codes belongs to
-// another license.
+// added == false. Where nothing was added for another reason: ErrCodeTaken, one
+// of the codes belongs to another license; ErrUpgradeUsed and ErrRevoked, one of
+// the licenses to upgrade was upgraded before, or is not in force.
 func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, err error) {
 	saleID := NewID()
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
@@ -90,7 +91,7 @@ func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParam
 	row := queries.InsertOrderParams{
 		ID: o.ID, SaleID: sale.ID, Line: sale.LineCount, Channel: o.Channel, StoreProduct: o.StoreProduct, Product: o.Product,
 		LicenseType: o.LicenseType, Name: o.Name, Email: o.Email, Price: o.Price, Currency: o.Currency,
-		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit,
+		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit, StatusOnly: o.StatusOnly,
 		Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
 	}
 	row.Status, row.Reason = n.Outcome.status()
@@ -117,10 +118,18 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 	if err != nil {
 		return Order{}, err
 	}
+	if out.Held == "" && !o.Refunded {
+		if err := t.claimUpgrades(ctx, orderID, out.Upgrades); err != nil {
+			return Order{}, err
+		}
+	}
 	for i, c := range out.Codes {
 		l := License{
 			ID: c.ID, OrderID: o.ID, Ordinal: i + 1, Product: o.Product, Code: c.Code,
 			Type: o.LicenseType, Test: o.Test, Limit: o.Limit, ExpiresAt: o.ExpiresAt,
+		}
+		if c.Part != nil {
+			l.Product, l.Limit = c.Part.Product, c.Part.Limit
 		}
 		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
 			return Order{}, err
@@ -183,7 +192,8 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 		ID: r.ID, Channel: r.Channel, Store: row.Store, Transaction: row.TransactionID, Fold: row.TransactionFold, Line: r.Line,
 		StoreProduct: r.StoreProduct, Product: r.Product, LicenseType: r.LicenseType, Name: r.Name, Email: r.Email,
 		Price: r.Price, Currency: r.Currency, OEMSeed: r.OemSeed, Quantity: r.Quantity, Limit: r.SeatMax,
-		ExpiresAt: timeOrNil(r.ExpiresAt), Test: r.Test, EightBit: r.EightBit, Status: r.Status, Reason: r.Reason, Prose: r.Prose,
+		ExpiresAt: timeOrNil(r.ExpiresAt), Test: r.Test, EightBit: r.EightBit,
+		StatusOnly: r.StatusOnly, Forgotten: r.Forgotten, Status: r.Status, Reason: r.Reason, Prose: r.Prose,
 		ReservedUntil: fromMicros(r.ReservedUntil), Tries: r.Tries, CreatedAt: fromMicros(r.CreatedAt),
 	}
 	if r.Seeds != "" {

@@ -21,6 +21,7 @@ import (
 var (
 	ErrNotFound    = errors.New("not found")
 	ErrCodeTaken   = errors.New("the code exists already")
+	ErrUpgradeUsed = errors.New("the license was upgraded before")
 	ErrStale       = errors.New("another process has taken this over")
 	ErrLimit       = errors.New("all seats are taken")
 	ErrRevoked     = errors.New("the license is revoked")
@@ -58,6 +59,8 @@ type Order struct {
 	ExpiresAt          *time.Time // when its licenses end; nil: never
 	Test               bool
 	EightBit           bool   // replies may carry bytes beyond ASCII
+	StatusOnly         bool   // replies carry a status line alone, and no code
+	Forgotten          bool   // the person was erased
 	Status, Reason     string // Reason: why it is held
 	Prose              string // what a held order's buyer reads
 	ReservedUntil      time.Time
@@ -122,7 +125,16 @@ type Message struct {
 }
 
 // A NewLicense is a code that a generator made.
-type NewLicense struct{ ID, Code string }
+type NewLicense struct {
+	ID, Code string
+	Part     *Part // nil: it is of the order's own product, with the order's limit
+}
+
+// A Part is what one code of a bundle is for.
+type Part struct {
+	Product string
+	Limit   int // seats, 0 none
+}
 
 // A Reservation keeps an order for one process while its generator runs.
 type Reservation struct {
@@ -133,11 +145,12 @@ type Reservation struct {
 // An Outcome is what the desk decided on an order: exactly one of Codes, Held
 // (a reason) and Reserve is set.
 type Outcome struct {
-	Codes   []NewLicense
-	Held    string
-	Prose   string
-	Reserve *Reservation
-	Notices []Notice
+	Codes    []NewLicense
+	Held     string
+	Prose    string
+	Reserve  *Reservation
+	Upgrades []string // ids of the licenses that it upgrades, unless it is held
+	Notices  []Notice
 }
 
 // A NewOrder is an order to be added; all ids in it are made by the caller.

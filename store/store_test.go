@@ -63,7 +63,7 @@ func newOrder(txn, key string, codes ...string) NewOrder {
 		Message: Message{ID: NewID(), Channel: "kagi", Verdict: VerdictAccepted, Raw: []byte("raw")},
 	}
 	for _, c := range codes {
-		n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{NewID(), c})
+		n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{ID: NewID(), Code: c})
 	}
 	n.Message.OrderID = n.Order.ID
 	return n
@@ -206,11 +206,11 @@ func TestReserveAndFinish(t *testing.T) {
 		if err != nil || taken.Tries != 2 {
 			t.Fatalf("take over = %+v, %v", taken, err)
 		}
-		out := Outcome{Codes: []NewLicense{{NewID(), "LATE"}}}
+		out := Outcome{Codes: []NewLicense{{ID: NewID(), Code: "LATE"}}}
 		if _, err := db.FinishOrder(ctx, o.ID, n.Outcome.Reserve.Token, out); !errors.Is(err, ErrStale) {
 			t.Errorf("the first process finished after it was taken over: %v", err)
 		}
-		good := Outcome{Codes: []NewLicense{{NewID(), "GOOD"}}}
+		good := Outcome{Codes: []NewLicense{{ID: NewID(), Code: "GOOD"}}}
 		for range 2 { // again, as after an error that was none
 			done, err := other.FinishOrder(ctx, o.ID, mine.Token, good)
 			if err != nil || done.Status != Issued || !slices.Equal(codesOf(done), []string{"GOOD"}) {
@@ -243,7 +243,7 @@ func TestHeldApprovedRejected(t *testing.T) {
 		if o, err := db.ReserveOrder(ctx, o.ID, "demo", 5, r, "test"); err != nil || o.Tries != 1 || o.Product != "demo" {
 			t.Fatalf("approve = %+v, %v", o, err)
 		}
-		done, err := db.FinishOrder(ctx, o.ID, r.Token, Outcome{Codes: []NewLicense{{NewID(), "X"}}, Prose: "wait"})
+		done, err := db.FinishOrder(ctx, o.ID, r.Token, Outcome{Codes: []NewLicense{{ID: NewID(), Code: "X"}}, Prose: "wait"})
 		if err != nil || done.Status != Issued || done.Reason != "" || done.Licenses[0].Limit != 5 {
 			t.Fatalf("finish = %+v, %v", done, err)
 		}
@@ -300,7 +300,7 @@ func TestAppliedThoughItFailed(t *testing.T) {
 		if o, err := db.ReserveOrder(ctx, o.ID, "demo", 1, r, "test"); err != nil || o.Tries != 1 {
 			t.Fatalf("reserve = %+v, %v", o, err)
 		}
-		o, err := db.FinishOrder(ctx, o.ID, r.Token, Outcome{Codes: []NewLicense{{NewID(), "A"}}})
+		o, err := db.FinishOrder(ctx, o.ID, r.Token, Outcome{Codes: []NewLicense{{ID: NewID(), Code: "A"}}})
 		if err != nil || len(o.Licenses) != 1 {
 			t.Fatalf("finish = %+v, %v", o, err)
 		}
@@ -317,7 +317,7 @@ func TestAppliedThoughItFailed(t *testing.T) {
 		if l, err := db.RestoreLicense(ctx, l.ID, "test"); err != nil || l.Status != Active {
 			t.Fatalf("restore = %+v, %v", l, err)
 		}
-		if l, err := db.ReplaceLicense(ctx, l.ID, NewLicense{NewID(), "B"}, "test"); err != nil || l.Code != "B" {
+		if l, err := db.ReplaceLicense(ctx, l.ID, NewLicense{ID: NewID(), Code: "B"}, "test"); err != nil || l.Code != "B" {
 			t.Fatalf("replace = %+v, %v", l, err)
 		}
 		if err := db.AddMessage(ctx, Message{ID: NewID()}); err != nil {
@@ -393,7 +393,7 @@ func TestCodesAfterARefundAreBornRevoked(t *testing.T) {
 		if _, err := db.RefundOrder(t.Context(), o.ID, "test"); err != nil {
 			t.Fatal(err)
 		}
-		done, err := db.FinishOrder(t.Context(), o.ID, n.Outcome.Reserve.Token, Outcome{Codes: []NewLicense{{NewID(), "C"}}})
+		done, err := db.FinishOrder(t.Context(), o.ID, n.Outcome.Reserve.Token, Outcome{Codes: []NewLicense{{ID: NewID(), Code: "C"}}})
 		if err != nil || done.Licenses[0].Status != Revoked {
 			t.Errorf("finish after the refund = %+v, %v", done, err)
 		}
@@ -420,7 +420,7 @@ func TestRefundRaces(t *testing.T) {
 				if who == 0 {
 					_, err = other.RefundOrder(context.Background(), o.ID, "test")
 				} else {
-					_, err = db.FinishOrder(context.Background(), o.ID, n.Outcome.Reserve.Token, Outcome{Codes: []NewLicense{{NewID(), NewID()}}})
+					_, err = db.FinishOrder(context.Background(), o.ID, n.Outcome.Reserve.Token, Outcome{Codes: []NewLicense{{ID: NewID(), Code: NewID()}}})
 				}
 				if err != nil {
 					t.Error(err)
@@ -434,7 +434,7 @@ func TestRefundRaces(t *testing.T) {
 				if who == 0 {
 					_, err = other.RefundOrder(context.Background(), o.ID, "test")
 				} else {
-					_, err = db.ReplaceLicense(context.Background(), o.Licenses[0].ID, NewLicense{NewID(), NewID()}, "test")
+					_, err = db.ReplaceLicense(context.Background(), o.Licenses[0].ID, NewLicense{ID: NewID(), Code: NewID()}, "test")
 				}
 				if err != nil && !errors.Is(err, ErrRevoked) {
 					t.Error(err)
@@ -462,14 +462,14 @@ func TestReplaceLicense(t *testing.T) {
 		ctx := t.Context()
 		o := mustAdd(t, db, newOrder("T", "k", "OLD", "OTHER"))
 		old := o.Licenses[0]
-		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "other"}, "test"); !errors.Is(err, ErrCodeTaken) {
+		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{ID: NewID(), Code: "other"}, "test"); !errors.Is(err, ErrCodeTaken) {
 			t.Fatalf("replace by a taken code: %v", err)
 		}
-		l, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "NEW"}, "test")
+		l, err := db.ReplaceLicense(ctx, old.ID, NewLicense{ID: NewID(), Code: "NEW"}, "test")
 		if err != nil || l.Code != "NEW" || l.Status != Active || l.Ordinal != 1 || l.Limit != 3 {
 			t.Fatalf("replace = %+v, %v", l, err)
 		}
-		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{NewID(), "NEWER"}, "test"); !errors.Is(err, ErrStale) {
+		if _, err := db.ReplaceLicense(ctx, old.ID, NewLicense{ID: NewID(), Code: "NEWER"}, "test"); !errors.Is(err, ErrStale) {
 			t.Errorf("replaced twice: %v", err)
 		}
 		o, err = db.Order(ctx, o.ID)
@@ -496,7 +496,7 @@ func TestReplaceOnlyWhatIsActive(t *testing.T) {
 			if _, err := s.do(t.Context(), id, "test"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := db.ReplaceLicense(t.Context(), id, NewLicense{NewID(), "NEW"}, "test"); !errors.Is(err, s.want) {
+			if _, err := db.ReplaceLicense(t.Context(), id, NewLicense{ID: NewID(), Code: "NEW"}, "test"); !errors.Is(err, s.want) {
 				t.Errorf("replace: %v, want %v", err, s.want)
 			}
 		}

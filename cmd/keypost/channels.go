@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/krps"
@@ -24,6 +25,9 @@ type channelConfig struct {
 	Secrets       []string `toml:"secrets"`
 	Digest        string   `toml:"digest"`
 	Invocation    string   `toml:"invocation"`
+	UnitWindow    duration `toml:"unit_window"`
+	UnitMax       int      `toml:"unit_max"`
+	ReplyCodes    *bool    `toml:"reply_codes"`
 	UserName      string   `toml:"username"`
 	BasicAuth     string   `toml:"basic_auth"`
 	BasicAuthFile string   `toml:"basic_auth_file"`
@@ -77,6 +81,10 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 			ch.MaxQuantity = new(int)
 			*ch.MaxQuantity = defaultMaxQuantity
 		}
+		if ch.ReplyCodes == nil {
+			ch.ReplyCodes = new(bool)
+			*ch.ReplyCodes = true
+		}
 		if *ch.MaxQuantity < 1 || *ch.MaxQuantity > defaultMaxQuantity {
 			return c.errorf(key("max_quantity"), "it must be from 1 to %d", defaultMaxQuantity)
 		}
@@ -96,8 +104,8 @@ func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {
 		return c.errorf(key("digest"), "%v", err)
 	}
 	ch.Digest = string(digest)
-	if ch.Invocation != "" && !strings.EqualFold(ch.Invocation, "line") {
-		return c.errorf(key("invocation"), "%q: it must be line, once for each order line", ch.Invocation)
+	if err := c.checkInvocation(key, ch); err != nil {
+		return err
 	}
 	if user, password, _ := strings.Cut(ch.BasicAuth, ":"); ch.BasicAuth != "" && (user == "" || password == "") {
 		return c.errorf(key("basic_auth"), "it must be user:password")
@@ -106,6 +114,36 @@ func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {
 		return c.errorf(key("held_message"), "KRPS carries only ASCII characters, at most 1024 of them")
 	}
 	return c.exposure(key, ch)
+}
+
+const defaultUnitWindow = 10 * time.Minute
+
+// checkInvocation: by the line, or copy by copy with a bound on how many.
+func (c *config) checkInvocation(key func(string) string, ch *channelConfig) error {
+	switch strings.ToLower(ch.Invocation) {
+	case "", "line":
+		if ch.UnitMax != 0 || ch.UnitWindow != 0 {
+			return c.errorf(key("unit_max"), `unit_max and unit_window are for invocation = "unit"`)
+		}
+		return nil
+	case "unit":
+	default:
+		return c.errorf(key("invocation"), "%q: it must be line, once for each order line, or unit, once for each copy", ch.Invocation)
+	}
+	if ch.UnitMax < 2 || ch.UnitMax > defaultMaxQuantity {
+		at := key("unit_max")
+		if ch.UnitMax == 0 {
+			at = key("invocation")
+		}
+		return c.errorf(at, "unit needs unit_max, from 2 to %d: as many equal posts are copies of one order, and any more are repeats", defaultMaxQuantity)
+	}
+	if ch.UnitWindow == 0 {
+		ch.UnitWindow = duration(defaultUnitWindow)
+	}
+	if d := time.Duration(ch.UnitWindow); d < time.Second || d > 24*time.Hour {
+		return c.errorf(key("unit_window"), `it must be from "1s" to "24h"`)
+	}
+	return nil
 }
 
 func (c *config) krpsSecrets(key func(string) string, ch *channelConfig) (err error) {
@@ -175,6 +213,12 @@ func (c *config) channel(name string) (channelConfig, bool) {
 func krpsFinding(ch channelConfig) finding {
 	k := ch.krps()
 	f := finding{"channel " + k.Label(), "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, k.Digest)}
+	if ch.UnitMax > 0 {
+		f.Detail += fmt.Sprintf(", up to %d equal posts within %s are copies", ch.UnitMax, time.Duration(ch.UnitWindow))
+	}
+	if !*ch.ReplyCodes {
+		f.Detail += ", codes go by mail"
+	}
 	switch {
 	case k.LocalOnly != "":
 		f.Result, f.Detail = "warning", f.Detail+": answers this machine alone. "+k.LocalOnly

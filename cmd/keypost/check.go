@@ -66,7 +66,10 @@ func (c *config) findings(ctx context.Context) []finding {
 	list := []finding{{"config", "ok", fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))}}
 	list = append(list, c.checkDatabase(ctx)...)
 	for _, p := range c.Products {
-		list = append(list, p.finding(), p.check(ctx))
+		list = append(list, p.finding())
+		if len(p.Gives) == 0 {
+			list = append(list, p.check(ctx))
+		}
 	}
 	for _, ch := range c.Channels {
 		list = append(list, kinds[ch.Kind].finding(ch))
@@ -95,7 +98,10 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 
 func (p productConfig) finding() finding {
 	f := finding{"product " + p.ID, "ok", fmt.Sprintf("%s, machines a code: %d, leases: %s", p.Name, *p.Limit, time.Duration(*p.Lease))}
-	if *p.Limit == 0 {
+	switch {
+	case len(p.Gives) > 0:
+		f.Detail = fmt.Sprintf("%s, a bundle of %s", p.Name, strings.Join(p.Gives, ", "))
+	case *p.Limit == 0:
 		f.Result, f.Detail = "warning", p.Name+", no limit: a code works on any number of machines"
 	}
 	return f

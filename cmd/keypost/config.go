@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"net/netip"
 	"net/url"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/keypost/keypost/activation"
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/keygen"
 )
 
 // defaultConfig is looked for where --config names no file.
@@ -56,22 +54,6 @@ type databaseConfig struct {
 type keysConfig struct {
 	MasterFile string `toml:"master_file"`
 	AuditFile  string `toml:"audit_file"`
-}
-
-type productConfig struct {
-	ID         string          `toml:"id"`
-	Name       string          `toml:"name"`
-	Aliases    []string        `toml:"aliases"`
-	Limit      *int            `toml:"limit"`
-	Limits     map[string]int  `toml:"limits"`
-	PriceFloor string          `toml:"price_floor"`
-	Generator  generatorConfig `toml:"generator"`
-	AcceptTest bool            `toml:"accept_test"`
-	Lease      *duration       `toml:"lease"`
-}
-
-type generatorConfig struct {
-	Kind string `toml:"kind"`
 }
 
 // duration is a time.Duration as "168h".
@@ -327,106 +309,24 @@ var idShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 const idHint = "it must be 1-64 letters, digits, dots, dashes and underscores"
 
-func (c *config) completeProduct(i int, aliases map[string]string) error {
-	p := &c.Products[i]
-	key := func(name string) string { return fmt.Sprintf("product[%d].%s", i, name) }
-	if !idShape.MatchString(p.ID) {
-		return c.errorf(key("id"), "%q: %s", p.ID, idHint)
-	}
-	if p.Name == "" {
-		p.Name = p.ID
-	}
-	own := map[string]bool{}
-	for n, alias := range append([]string{p.ID}, p.Aliases...) {
-		at := key("aliases")
-		if n == 0 {
-			at = key("id")
-		}
-		fold := ingest.FoldAlias(alias)
-		switch other, taken := aliases[fold]; {
-		case fold == "":
-			return c.errorf(at, "an alias is empty")
-		case taken && !own[fold]:
-			return c.errorf(at, "%q names product %s too: an alias belongs to one product", alias, other)
-		}
-		aliases[fold], own[fold] = p.ID, true
-	}
-	if p.Limit == nil {
-		p.Limit = new(int)
-	}
-	if *p.Limit < 0 {
-		return c.errorf(key("limit"), "it must be 0 (no limit) or more")
-	}
-	folded := map[string]int{}
-	for licenseType, n := range p.Limits {
-		_, twice := folded[ingest.Fold(licenseType)]
-		if n < 0 || twice || ingest.Fold(licenseType) == "" {
-			return c.errorf(key("limits"), "%q: each license type once, with 0 (no limit) or more", licenseType)
-		}
-		folded[ingest.Fold(licenseType)] = n
-	}
-	p.Limits = folded
-	if _, err := parseFloor(p.PriceFloor); err != nil {
-		return c.errorf(key("price_floor"), "%v", err)
-	}
-	if p.Lease == nil {
-		lease := duration(defaultLease)
-		p.Lease = &lease
-	}
-	if d := time.Duration(*p.Lease); d != 0 && d < minLease {
-		return c.errorf(key("lease"), `it must be "0s" (no leases) or at least %s`, minLease)
-	}
-	if p.Generator.Kind == "" {
-		p.Generator.Kind = "random"
-	}
-	if _, err := p.Generator.codes(); err != nil {
-		return c.errorf(key("generator.kind"), "%v", err)
-	}
-	return nil
-}
-
-var floorShape = regexp.MustCompile(`^(\d{1,9}(?:\.\d{1,3})?) ([A-Z]{3})$`)
-
-// parseFloor reads "10.00 USD"; "" is no floor.
-func parseFloor(s string) (f ingest.Floor, err error) {
-	if s == "" {
-		return f, nil
-	}
-	m := floorShape.FindStringSubmatch(s)
-	if m == nil {
-		return f, fmt.Errorf(`%q is not an amount with its currency, like "10.00 USD"`, s)
-	}
-	f.Amount, _ = new(big.Rat).SetString(m[1])
-	f.Currency = m[2]
-	return f, nil
-}
-
-// generators are the kinds; a new one is a line here.
-var generators = map[string]func(generatorConfig) (ingest.Codes, error){
-	"random": func(generatorConfig) (ingest.Codes, error) { return ingest.Codes{Compute: keygen.Random{}}, nil },
-}
-
-func (g generatorConfig) codes() (ingest.Codes, error) {
-	build, ok := generators[g.Kind]
-	if !ok {
-		return ingest.Codes{}, fmt.Errorf("unknown generator %q: it must be one of %s", g.Kind, names(generators))
-	}
-	return build(g)
-}
-
 // desk is the desk's part of the config.
 func (c *config) desk() ingest.Config {
 	out := ingest.Config{Channels: map[string]ingest.Channel{}}
 	for _, p := range c.Products {
 		codes, _ := p.Generator.codes()      // checked by completeProduct
 		floor, _ := parseFloor(p.PriceFloor) // likewise
-		out.Products = append(out.Products, ingest.Product{
-			ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Codes: codes,
-		})
+		product := ingest.Product{
+			ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Gives: p.Gives, Codes: codes,
+		}
+		if len(p.UpgradeFrom) > 0 {
+			product.Upgrade = &ingest.Upgrade{From: p.UpgradeFrom, Keyword: strings.TrimSpace(p.UpgradeKeyword)}
+		}
+		out.Products = append(out.Products, product)
 	}
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{
-			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity,
+			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes,
+			Unit: ingest.Unit{Max: ch.UnitMax, Window: time.Duration(ch.UnitWindow)},
 		}
 	}
 	return out

@@ -138,6 +138,16 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	for _, floor := range []string{"10", "10.00USD", "-1 USD", "1e9 USD", "10.0000 USD", "1/2 USD"} {
 		bad(goodProduct+"price_floor = \""+floor+"\"\n", "keypost.toml:4: product[0].price_floor", "10.00 USD")
 	}
+	bad(goodProduct+"upgrade_from = [\"demo\"]\n", "keypost.toml:4: product[0].upgrade_from", "upgrade_keyword is missing")
+	bad(goodProduct+"upgrade_keyword = \"x\"\n", "keypost.toml:4: product[0].upgrade_keyword", "upgrade_from is missing")
+	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"old\"]\n", "keypost.toml:5: product[0].upgrade_from", "no product's id")
+	bad(goodProduct+"gives = [\"app\"]\n", "keypost.toml:4: product[0].gives", "no product's id")
+	bundle := "[[product]]\nid = \"both\"\ngives = [\"demo\"]\n"
+	bad(goodProduct+bundle+"generator = { kind = \"random\" }\n", "product[1].generator", "a bundle has none")
+	bad(goodProduct+bundle+"[[product]]\nid = \"all\"\ngives = [\"both\"]\n", "product[2].gives", "gives products itself")
+	bad(goodProduct+"[[product]]\nid = \"two\"\ngives = [\"demo\", \"demo\"]\n", "product[1].gives", "is there twice")
+	bad(goodProduct+goodChannel+"invocation = \"unit\"\nunit_max = 251\n", "channel[0].unit_max", "from 2 to 250")
+	bad(goodProduct+goodChannel+"invocation = \"unit\"\nunit_max = 5\nunit_window = \"25h\"\n", "channel[0].unit_window", "24h")
 	bad(goodProduct+"lease = \"soon\"\n", "keypost.toml:4:", "168h")
 	bad(goodProduct+"lease = \"1s\"\n", "keypost.toml:4: product[0].lease")
 	bad(goodProduct+"generator = { kind = \"dice\" }\n", "keypost.toml:4: product[0].generator.kind: unknown generator \"dice\"")
@@ -160,7 +170,9 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 		`secrets = ["s3cret"]`:       "keep one of them",
 		`secret_file = "x"`:          "keep one of them",
 		`store = "manual"`:           "cannot be a store",
-		`invocation = "unit"`:        "it must be line",
+		`invocation = "unit"`:        "unit needs unit_max, from 2 to 250",
+		`invocation = "sometimes"`:   "it must be line",
+		`unit_max = 5`:               "are for invocation",
 		`basic_auth = "s3cret"`:      "user:password",
 		`max_quantity = 251`:         "from 1 to 250",
 		`max_quantity = 0`:           "from 1 to 250",

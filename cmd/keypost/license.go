@@ -131,6 +131,18 @@ func withLicense(a *app, n licenseName, do func(*store.DB, store.License) error)
 	return do(db, l)
 }
 
+// upgradeOf names the order that upgraded a license; nil: none did.
+func upgradeOf(a *app, db *store.DB, l store.License) (*orderRefJSON, error) {
+	o, err := db.UpgradedBy(a, l.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &orderRefJSON{o.Store, o.Transaction, o.Line}, nil
+}
+
 func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	machines, err := db.Activations(a, l.ID)
 	if err != nil {
@@ -140,8 +152,12 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	upgradedBy, err := upgradeOf(a, db, l)
+	if err != nil {
+		return err
+	}
 	if asJSON {
-		out := shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), []activationJSON{}}
+		out := shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), upgradedBy, []activationJSON{}}
 		for _, m := range machines {
 			j := activationJSON{ID: m.ID, Name: m.Machine.Name, Platform: m.Machine.Platform, AppVersion: m.Machine.AppVersion, CreatedAt: m.CreatedAt}
 			if !m.LeaseExpires.IsZero() {
@@ -151,14 +167,17 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 		}
 		return printJSON(a.out, out)
 	}
-	expires := ""
+	expires, upgraded := "", ""
 	if l.ExpiresAt != nil {
 		expires = when(*l.ExpiresAt)
+	}
+	if upgradedBy != nil {
+		upgraded = upgradedBy.String()
 	}
 	if err := fields(a.out,
 		"code", l.Code, "product", l.Product, "status", status(l), "because of", strings.Join(reasons, ", "), "type", l.Type,
 		"test", yes(l.Test), "machines", seats(l), "expires", expires,
-		"order", fmt.Sprintf("%s %s %d", l.Order.Store, l.Order.Transaction, l.Order.Line), "issued", when(l.CreatedAt),
+		"order", orderRefJSON(l.Order).String(), "upgraded by", upgraded, "issued", when(l.CreatedAt),
 	); err != nil || len(machines) == 0 {
 		return err
 	}

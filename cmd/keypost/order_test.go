@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -109,4 +111,88 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if s.read(0, &list, "order", "list"); len(list) != 103 {
 		t.Errorf("a program gets %d orders", len(list))
 	}
+}
+
+// A day with all that is not one code of one product.
+func TestUpgradesBundlesAndCopies(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		b, err := os.ReadFile(s.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write(string(b) + `
+[[product]]
+id = "demo2"
+aliases = ["Demo_2_Upgrade"]
+upgrade_from = ["demo"]
+upgrade_keyword = "Previous-license"
+[[product]]
+id = "both"
+gives = ["demo", "other"]
+[[channel]]
+name = "units"
+kind = "krps"
+secret = "geheim"
+digest = "sha-512"
+invocation = "unit"
+unit_max = 3
+[[channel]]
+name = "quiet"
+kind = "krps"
+secret = "geheim"
+digest = "sha-512"
+reply_codes = false
+`)
+		s.serve()
+		old := s.post("--transaction", "OLD")[0]
+		seed := "Keyword: Previous-license - " + old
+		upgraded := s.post("--transaction", "UP", "--product", "Demo_2_Upgrade", "--seed", seed)
+		if len(upgraded) != 1 {
+			t.Fatalf("upgraded: %v", upgraded)
+		}
+		if out := s.must(0, "license", "show", old); !strings.Contains(out, "upgraded by  kagi UP 1") {
+			t.Errorf("license show:\n%s", out)
+		}
+		s.must(4, "post", "krps", s.url+"/in/kagi", "--transaction", "UP2", "--product", "Demo_2_Upgrade", "--seed", seed)
+		if out := s.must(0, "order", "show", "kagi", "UP2"); !strings.Contains(out, "upgrade_used") || !strings.Contains(out, "license show tells") {
+			t.Errorf("order show:\n%s", out)
+		}
+		s.must(0, "order", "refund", "kagi", "UP")
+		s.post("--transaction", "UP3", "--product", "Demo_2_Upgrade", "--seed", seed)
+
+		codes := s.post("--transaction", "BOTH", "--product", "both", "--quantity", "2")
+		var o orderJSON
+		s.read(0, &o, "order", "show", "kagi", "BOTH")
+		if !slices.Equal(codes, o.Licenses) || len(codes) != 4 || *o.Product != "both" || o.Quantity != 2 {
+			t.Errorf("bundle %v, order %+v", codes, o)
+		}
+		for i, product := range []string{"demo", "other", "demo", "other"} {
+			var l licenseJSON
+			s.read(0, &l, "license", "show", codes[i])
+			if l.Product != product {
+				t.Errorf("code %d is of %s", i, l.Product)
+			}
+		}
+
+		seen := map[string]bool{}
+		for range 5 {
+			out := s.must(0, "post", "krps", s.url+"/in/units", "--transaction", "UNITS", "--codes")
+			seen[out] = true
+		}
+		if len(seen) != 3 {
+			t.Errorf("five posts of three copies: %v", seen)
+		}
+
+		out := s.must(0, "post", "krps", s.url+"/in/quiet", "--transaction", "QUIET")
+		s.read(0, &o, "order", "show", "kagi", "QUIET")
+		if len(o.Licenses) != 1 || strings.Contains(out, o.Licenses[0]) || !strings.Contains(out, "GOOD") {
+			t.Errorf("reply_codes = false: %s, %+v", out, o)
+		}
+		if out := s.must(0, "order", "show", "kagi", "QUIET"); !strings.Contains(out, "codes to buyer (waiting)") {
+			t.Errorf("order show:\n%s", out)
+		}
+		if out := s.must(0, "check"); !strings.Contains(out, "up to 3 equal posts within 10m0s are copies") || !strings.Contains(out, "a bundle of demo, other") {
+			t.Errorf("check:\n%s", out)
+		}
+	})
 }

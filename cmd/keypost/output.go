@@ -181,6 +181,7 @@ type licenseJSON struct {
 type shownLicenseJSON struct {
 	licenseJSON
 	Reasons     []string         `json:"reasons"`
+	UpgradedBy  *orderRefJSON    `json:"upgraded_by"`
 	Activations []activationJSON `json:"activations"`
 }
 
@@ -189,6 +190,8 @@ type orderRefJSON struct {
 	Transaction string `json:"transaction"`
 	Line        int    `json:"line"`
 }
+
+func (r orderRefJSON) String() string { return fmt.Sprintf("%s %s %d", r.Store, r.Transaction, r.Line) }
 
 type activationJSON struct {
 	ID           string     `json:"id"`

@@ -139,7 +139,7 @@ func (p parsedJSON) print(a *app) error {
 		items []string
 	}{{"seed", p.Seeds}, {"OEM seed", p.OEMSeeds}} {
 		for _, item := range s.items {
-			key, value := krps.Seed(item)
+			key, value := ingest.Seed(item)
 			pairs = append(pairs, strings.TrimSpace(s.label+" "+key), value)
 		}
 	}

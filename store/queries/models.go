@@ -114,7 +114,7 @@ type Order struct {
 	Tries         int
 	CreatedAt     int64
 	UpdatedAt     int64
-	ReplyCodes    bool
+	StatusOnly    bool
 	Forgotten     bool
 }
 

@@ -106,8 +106,8 @@ func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventPara
 
 const insertOrder = `-- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
-  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertOrderParams struct {
@@ -129,6 +129,7 @@ type InsertOrderParams struct {
 	ExpiresAt     sql.NullInt64
 	Test          bool
 	EightBit      bool
+	StatusOnly    bool
 	Status        string
 	Reason        string
 	Prose         string
@@ -159,6 +160,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error 
 		arg.ExpiresAt,
 		arg.Test,
 		arg.EightBit,
+		arg.StatusOnly,
 		arg.Status,
 		arg.Reason,
 		arg.Prose,
@@ -333,7 +335,7 @@ func (q *Queries) MoneyEventsOfLine(ctx context.Context, arg MoneyEventsOfLinePa
 }
 
 const orderByID = `-- name: OrderByID :one
-SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.reply_codes, orders.forgotten, sale.store, sale.transaction_id, sale.transaction_fold
+SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.status_only, orders.forgotten, sale.store, sale.transaction_id, sale.transaction_fold
 FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?
 `
 
@@ -374,7 +376,7 @@ func (q *Queries) OrderByID(ctx context.Context, id string) (OrderByIDRow, error
 		&i.Order.Tries,
 		&i.Order.CreatedAt,
 		&i.Order.UpdatedAt,
-		&i.Order.ReplyCodes,
+		&i.Order.StatusOnly,
 		&i.Order.Forgotten,
 		&i.Store,
 		&i.TransactionID,

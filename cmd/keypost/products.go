@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/keygen"
+)
+
+// productConfig is a [[product]].
+type productConfig struct {
+	ID             string          `toml:"id"`
+	Name           string          `toml:"name"`
+	Aliases        []string        `toml:"aliases"`
+	Limit          *int            `toml:"limit"`
+	Limits         map[string]int  `toml:"limits"`
+	PriceFloor     string          `toml:"price_floor"`
+	UpgradeFrom    []string        `toml:"upgrade_from"`
+	UpgradeKeyword string          `toml:"upgrade_keyword"`
+	Gives          []string        `toml:"gives"`
+	Generator      generatorConfig `toml:"generator"`
+	AcceptTest     bool            `toml:"accept_test"`
+	Lease          *duration       `toml:"lease"`
+}
+
+type generatorConfig struct {
+	Kind string `toml:"kind"`
+}
+
+func (c *config) completeProduct(i int, aliases map[string]string) error {
+	p := &c.Products[i]
+	key := func(name string) string { return fmt.Sprintf("product[%d].%s", i, name) }
+	if !idShape.MatchString(p.ID) {
+		return c.errorf(key("id"), "%q: %s", p.ID, idHint)
+	}
+	if p.Name == "" {
+		p.Name = p.ID
+	}
+	own := map[string]bool{}
+	for n, alias := range append([]string{p.ID}, p.Aliases...) {
+		at := key("aliases")
+		if n == 0 {
+			at = key("id")
+		}
+		fold := ingest.FoldAlias(alias)
+		switch other, taken := aliases[fold]; {
+		case fold == "":
+			return c.errorf(at, "an alias is empty")
+		case taken && !own[fold]:
+			return c.errorf(at, "%q names product %s too: an alias belongs to one product", alias, other)
+		}
+		aliases[fold], own[fold] = p.ID, true
+	}
+	if p.Limit == nil {
+		p.Limit = new(int)
+	}
+	if *p.Limit < 0 {
+		return c.errorf(key("limit"), "it must be 0 (no limit) or more")
+	}
+	folded := map[string]int{}
+	for licenseType, n := range p.Limits {
+		_, twice := folded[ingest.Fold(licenseType)]
+		if n < 0 || twice || ingest.Fold(licenseType) == "" {
+			return c.errorf(key("limits"), "%q: each license type once, with 0 (no limit) or more", licenseType)
+		}
+		folded[ingest.Fold(licenseType)] = n
+	}
+	p.Limits = folded
+	if _, err := parseFloor(p.PriceFloor); err != nil {
+		return c.errorf(key("price_floor"), "%v", err)
+	}
+	if err := c.checkUpgrade(key, *p); err != nil {
+		return err
+	}
+	if err := c.checkBundle(key, *p); err != nil {
+		return err
+	}
+	if p.Lease == nil {
+		lease := duration(defaultLease)
+		p.Lease = &lease
+	}
+	if d := time.Duration(*p.Lease); d != 0 && d < minLease {
+		return c.errorf(key("lease"), `it must be "0s" (no leases) or at least %s`, minLease)
+	}
+	if p.Generator.Kind == "" {
+		p.Generator.Kind = "random"
+	}
+	if _, err := p.Generator.codes(); err != nil {
+		return c.errorf(key("generator.kind"), "%v", err)
+	}
+	return nil
+}
+
+// checkUpgrade: an upgrade needs older products, and a keyword to know the old
+// code by.
+func (c *config) checkUpgrade(key func(string) string, p productConfig) error {
+	if len(p.UpgradeFrom) == 0 {
+		if p.UpgradeKeyword != "" {
+			return c.errorf(key("upgrade_keyword"), "upgrade_from is missing: name the products that are upgraded")
+		}
+		return nil
+	}
+	if strings.TrimSpace(p.UpgradeKeyword) == "" {
+		return c.errorf(key("upgrade_from"), "upgrade_keyword is missing: name the keyword under which the store asks for the old code")
+	}
+	for _, id := range p.UpgradeFrom {
+		if _, ok := c.product(id); !ok {
+			return c.errorf(key("upgrade_from"), "%q is no product's id", id)
+		}
+	}
+	return nil
+}
+
+// checkBundle: a bundle gives products that are none themselves.
+func (c *config) checkBundle(key func(string) string, p productConfig) error {
+	seen := map[string]bool{}
+	for _, id := range p.Gives {
+		part, ok := c.product(id)
+		switch {
+		case !ok:
+			return c.errorf(key("gives"), "%q is no product's id", id)
+		case len(part.Gives) > 0:
+			return c.errorf(key("gives"), "%s gives products itself: name those", id)
+		case seen[id]:
+			return c.errorf(key("gives"), "%s is there twice", id)
+		}
+		seen[id] = true
+	}
+	if len(p.Gives) > 0 && p.Generator.Kind != "" {
+		return c.errorf(key("generator"), "a bundle has none: its codes are those of the products that it gives")
+	}
+	return nil
+}
+
+// product finds a product by its id.
+func (c *config) product(id string) (productConfig, bool) {
+	for _, p := range c.Products {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return productConfig{}, false
+}
+
+var floorShape = regexp.MustCompile(`^(\d{1,9}(?:\.\d{1,3})?) ([A-Z]{3})$`)
+
+// parseFloor reads "10.00 USD"; "" is no floor.
+func parseFloor(s string) (f ingest.Floor, err error) {
+	if s == "" {
+		return f, nil
+	}
+	m := floorShape.FindStringSubmatch(s)
+	if m == nil {
+		return f, fmt.Errorf(`%q is not an amount with its currency, like "10.00 USD"`, s)
+	}
+	f.Amount, _ = new(big.Rat).SetString(m[1])
+	f.Currency = m[2]
+	return f, nil
+}
+
+// generators are the kinds; a new one is a line here.
+var generators = map[string]func(generatorConfig) (ingest.Codes, error){
+	"random": func(generatorConfig) (ingest.Codes, error) { return ingest.Codes{Compute: keygen.Random{}}, nil },
+}
+
+func (g generatorConfig) codes() (ingest.Codes, error) {
+	build, ok := generators[g.Kind]
+	if !ok {
+		return ingest.Codes{}, fmt.Errorf("unknown generator %q: it must be one of %s", g.Kind, names(generators))
+	}
+	return build(g)
+}
