@@ -52,8 +52,7 @@ func newRig(t *testing.T) *rig {
 	r.Server = New(db, r.ring, 100, Config{Issuer: "https://keys.example.com", Products: []Product{
 		{ID: "demo", Lease: 100 * time.Hour, Malformed: keygen.Random{}.Malformed},
 		{ID: "tested", AcceptTest: true},
-	}})
-	r.Server.now = r.now
+	}, Now: r.now})
 	return r
 }
 

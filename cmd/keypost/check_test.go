@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/activation/client"
 	"github.com/keypost/keypost/store"
 )
 
@@ -81,9 +84,16 @@ func TestKeys(t *testing.T) {
 	s := newSite(t)
 	s.serve()
 	code := s.post()[0]
-	_, before := s.activate(code, "machine-1")
 	var first, second []keyJSON
 	s.read(0, &first, "keys", "list")
+	activate := func(keys ...keyJSON) error {
+		_, err := s.software("machine-1", keys).Activate(t.Context(), code)
+		return err
+	}
+	current := slices.IndexFunc(first, func(k keyJSON) bool { return k.Slot == "current" })
+	if err := activate(first[current]); err != nil {
+		t.Error(err)
+	}
 	s.read(0, &second, "keys", "rotate")
 	if len(first) != 2 || len(second) != 3 || second[0].ID == second[1].ID {
 		t.Fatalf("%+v, then %+v", first, second)
@@ -98,9 +108,13 @@ func TestKeys(t *testing.T) {
 	if a, b := slots(first), slots(second); b["current"] != a["next"] || b["retired"] != a["current"] {
 		t.Errorf("%v, then %v", a, b)
 	}
-	// The running daemon signs with the new key at once.
-	if _, after := s.activate(code, "machine-1"); after == before {
-		t.Error("the daemon goes on with the old key")
+	// The running daemon signs with the new key at once, and software that was
+	// shipped with both keys does not mind.
+	if err := activate(first[current]); !errors.Is(err, client.ErrLease) {
+		t.Errorf("the daemon goes on with the old key: %v", err)
+	}
+	if err := activate(first...); err != nil {
+		t.Error(err)
 	}
 }
 

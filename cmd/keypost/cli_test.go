@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/keypost/keypost/activation/client"
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -135,16 +135,35 @@ func (s *site) post(more ...string) (codes []string) {
 	return strings.Fields(out)
 }
 
-func (s *site) activate(code, machine string) (status int, answer string) {
+// software is a program on a machine that was shipped with these public keys;
+// it remembers nothing.
+func (s *site) software(machine string, keys []keyJSON) *client.Client {
 	s.t.Helper()
-	body := strings.NewReader("product=demo&code=" + code + "&fingerprint=" + machine)
-	resp, err := http.Post(s.url+"/v1/activate", "application/x-www-form-urlencoded", body)
+	o := client.Options{URL: s.url, Product: "demo", Fingerprint: machine}
+	for _, k := range keys {
+		o.Keys = append(o.Keys, k.X)
+	}
+	c, err := client.New(o)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	b, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(b)
+	return c
+}
+
+// activate asks for a seat as shipped software does; the problem is the code
+// of what was refused, "" for a seat with a lease that verifies.
+func (s *site) activate(code, machine string) (problem string) {
+	s.t.Helper()
+	var keys []keyJSON
+	s.read(0, &keys, "keys", "list")
+	_, err := s.software(machine, keys).Activate(s.t.Context(), code)
+	if p, ok := errors.AsType[*client.Problem](err); ok {
+		return p.Code
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ""
 }
 
 func TestUsage(t *testing.T) {

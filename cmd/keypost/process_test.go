@@ -267,15 +267,16 @@ func TestCompletion(t *testing.T) {
 // The direction of imports is the design's; nothing else holds it.
 func TestImports(t *testing.T) {
 	allowed := map[string][]string{
-		"keygen":          {},
-		"store":           {"store/queries"},
-		"store/queries":   {},
-		"store/storetest": {}, // for tests
-		"ingest":          {"keygen", "store"},
-		"krps":            {"ingest", "store"},
-		"activation":      {"store"},
-		"cmd/keypost":     {"activation", "ingest", "keygen", "krps", "store"},
-		"cmd/torture":     {"krps"},
+		"keygen":            {},
+		"store":             {"store/queries"},
+		"store/queries":     {},
+		"store/storetest":   {}, // for tests
+		"ingest":            {"keygen", "store"},
+		"krps":              {"ingest", "store"},
+		"activation":        {"store"},
+		"activation/client": {}, // and nothing but the standard library: see below
+		"cmd/keypost":       {"activation", "ingest", "keygen", "krps", "store"},
+		"cmd/torture":       {"krps"},
 	}
 	const module = "github.com/keypost/keypost/"
 	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")
@@ -294,6 +295,9 @@ func TestImports(t *testing.T) {
 		for _, name := range names[1:] {
 			if name, ours := strings.CutPrefix(name, module); ours && !slices.Contains(may, name) {
 				t.Errorf("%s imports %s", pkg, name)
+			}
+			if host, _, _ := strings.Cut(name, "/"); pkg == "activation/client" && strings.Contains(host, ".") {
+				t.Errorf("%s imports %s: vendors ship it, so it needs the standard library alone", pkg, name)
 			}
 		}
 	}
