@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -115,4 +116,40 @@ func (c *Claim) alone(ctx context.Context, done func(context.Context) (bool, err
 			_, _ = c.Hold(ctx)
 		}
 	}
+}
+
+// aliveFor is how long Alive looks at a claim: its owner raises it in this time.
+const aliveFor = 5 * time.Second
+
+// Alive tells whether a process holds a claim of a database and raises its
+// version; it looks for a few seconds where somebody may.
+func Alive(ctx context.Context, source, claim string) (bool, error) {
+	db, err := connect(source, Options{})
+	if err != nil {
+		return false, err
+	}
+	defer db.Close()
+	if v, err := db.schemaVersion(ctx); err != nil || v == 0 {
+		if err == nil {
+			err = ErrNoDatabase
+		}
+		return false, fmt.Errorf("database %s: %w", Name(source), err)
+	}
+	first, err := db.read.ClaimByName(ctx, claim)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	for end := time.Now().Add(aliveFor); err == nil && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+		var now queries.Claim
+		now, err = db.read.ClaimByName(ctx, claim)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && now != first {
+			return err == nil, nil
+		}
+	}
+	return false, db.explain(err)
 }

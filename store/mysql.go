@@ -100,19 +100,45 @@ type driverLog struct{}
 
 func (driverLog) Print(v ...any) { slog.Debug("mysql", "driver", fmt.Sprint(v...)) }
 
-// checkMySQL reads the settings that decide whether a commit survives a loss of power.
-func checkMySQL(ctx context.Context, db *sql.DB) error {
+// maxSkew is how far clocks may be apart: reservations are of a few seconds.
+const maxSkew = 2 * time.Second
+
+// checkMySQL reads the settings that decide whether a commit survives a loss of
+// power, and compares the clocks. The server's is the one that all daemons'
+// are held against.
+func checkMySQL(ctx context.Context, db *DB) error {
+	if err := checkClock(ctx, db); err != nil {
+		return err
+	}
 	for _, want := range []struct{ name, value, mend string }{
 		{"innodb_flush_log_at_trx_commit", "1", "commits would not survive a loss of power: SET GLOBAL innodb_flush_log_at_trx_commit = 1, and in the server's config"},
 		{"innodb_doublewrite", "ON", "a page torn by a loss of power would be lost: set it in the server's config"},
 	} {
 		var name, got string
-		if err := db.QueryRowContext(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name = ?", want.name).Scan(&name, &got); err != nil {
+		if err := db.writer.QueryRowContext(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name = ?", want.name).Scan(&name, &got); err != nil {
 			return err
 		}
 		if got != want.value {
 			return fmt.Errorf("%s is %s, not %s: %s", want.name, got, want.value, want.mend)
 		}
+	}
+	return nil
+}
+
+func checkClock(ctx context.Context, db *DB) error {
+	var micros float64
+	begin := db.now()
+	if err := db.writer.QueryRowContext(ctx, "SELECT UNIX_TIMESTAMP(NOW(6)) * 1000000").Scan(&micros); err != nil {
+		return err
+	}
+	end := db.now()
+	server := fromMicros(int64(micros))
+	ahead, behind := begin.Sub(server), server.Sub(end) // at least
+	switch {
+	case ahead > maxSkew:
+		return fmt.Errorf("this machine's clock is %s ahead of the database server's: run NTP on both, since reservations and ends of licenses go by them", ahead.Round(time.Millisecond))
+	case behind > maxSkew:
+		return fmt.Errorf("this machine's clock is %s behind the database server's: run NTP on both, since reservations and ends of licenses go by them", behind.Round(time.Millisecond))
 	}
 	return nil
 }

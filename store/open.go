@@ -145,5 +145,5 @@ func (db *DB) Check(ctx context.Context) error {
 	if err := db.Ping(ctx); err != nil {
 		return err
 	}
-	return db.dialect.check(ctx, db.writer)
+	return db.dialect.check(ctx, db)
 }

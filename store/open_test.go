@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keypost/keypost/store/storetest"
 )
@@ -142,6 +143,47 @@ func TestNormalCode(t *testing.T) {
 	for _, code := range []string{"ab c-d", "ABCD", " a-b–c\u00a0d\t", "--AB--CD--"} {
 		if got := NormalCode(code); got != "ABCD" {
 			t.Errorf("NormalCode(%q) = %q", code, got)
+		}
+	}
+}
+
+func TestNetworkFolder(t *testing.T) {
+	const mounts = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /srv/share rw shared:2 - nfs4 host:/share rw
+31 30 8:2 / /srv/share/local rw - xfs /dev/sdb1 rw
+32 22 0:41 / /mnt/two\\040words rw - fuse.sshfs me@host: rw
+33 22 0:42 / /home/me/local rw - fuse.mergerfs a:b rw
+nonsense
+`
+	for path, want := range map[string]string{
+		"/var/lib/keypost.db":           "",
+		"/srv/share/keypost.db":         "nfs4",
+		"/srv/shared/keypost.db":        "",
+		"/srv/share/local/x/keypost.db": "",
+		"/mnt/two words/keypost.db":     "fuse.sshfs",
+		"/home/me/local/keypost.db":     "",
+	} {
+		if got := networkFolder(strings.ReplaceAll(mounts, `\\`, `\`), path); got != want {
+			t.Errorf("%s is on %q, want %q", path, got, want)
+		}
+	}
+	if got := networkFolder("", "/keypost.db"); got != "" {
+		t.Errorf("without mounts: %q", got)
+	}
+}
+
+// A machine whose clock is not the database's is found out.
+func TestCheckFindsClockSkew(t *testing.T) {
+	source := storetest.MariaDB(t)
+	mustOpen(t, source, Options{Create: true})
+	for _, c := range []struct {
+		skew time.Duration
+		want string
+	}{{0, ""}, {time.Minute, "ahead of"}, {-time.Minute, "behind"}} {
+		db := mustOpen(t, source, Options{Now: func() time.Time { return time.Now().Add(c.skew) }})
+		err := db.Check(t.Context())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("skew %s: %v", c.skew, err)
 		}
 	}
 }

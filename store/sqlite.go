@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -88,15 +89,23 @@ func makeFile(path string, create bool) error {
 	return f.Close()
 }
 
-// checkSQLite reads all pages, and whether the file system lets SQLite have its
-// journal mode.
-func checkSQLite(ctx context.Context, db *sql.DB) error {
+// checkSQLite reads all pages, and finds out whether the file system lets
+// SQLite have its journal mode and its locks.
+func checkSQLite(ctx context.Context, db *DB) error {
+	var seq, name, file string
+	if err := db.writer.QueryRowContext(ctx, "PRAGMA database_list").Scan(&seq, &name, &file); err != nil {
+		return err
+	}
+	mounts, _ := os.ReadFile("/proc/self/mountinfo") // none where there is no Linux
+	if kind := networkFolder(string(mounts), file); kind != "" {
+		return fmt.Errorf("%s is on a network folder (%s), where locks and commits cannot be trusted: move it to a local disk (keypost db copy), or use MySQL", file, kind)
+	}
 	for _, want := range []struct{ pragma, value, mend string }{
 		{"quick_check", "ok", "restore a backup"},
 		{"journal_mode", "wal", "the folder's file system must support shared memory: use a local disk"},
 	} {
 		var got string
-		if err := db.QueryRowContext(ctx, "PRAGMA "+want.pragma).Scan(&got); err != nil {
+		if err := db.writer.QueryRowContext(ctx, "PRAGMA "+want.pragma).Scan(&got); err != nil {
 			return err
 		}
 		if got != want.value {
@@ -105,3 +114,35 @@ func checkSQLite(ctx context.Context, db *sql.DB) error {
 	}
 	return nil
 }
+
+// networkTypes are file systems whose disk is another machine's.
+var networkTypes = map[string]bool{
+	"nfs": true, "nfs4": true, "cifs": true, "smb3": true, "smbfs": true, "afs": true, "ceph": true, "lustre": true, "beegfs": true, "glusterfs": true,
+	"davfs": true, "vboxsf": true, "prl_fs": true, "ncpfs": true, "coda": true,
+	"fuse.sshfs": true, "fuse.rclone": true, "fuse.s3fs": true, "fuse.glusterfs": true, "fuse.ceph": true, "fuse.davfs2": true, "fuse.curlftpfs": true,
+	"fuse.gcsfuse": true, "fuse.juicefs": true, "fuse.vmhgfs-fuse": true, "fuse.mount-s3": true,
+}
+
+// networkFolder is the type of the network file system that a path is on, or
+// "". mounts is what Linux tells in /proc/self/mountinfo (proc(5)).
+func networkFolder(mounts, path string) string {
+	best, kind := "", ""
+	for line := range strings.Lines(mounts) {
+		before, after, ok := strings.Cut(line, " - ")
+		fields, types := strings.Fields(before), strings.Fields(after)
+		if !ok || len(fields) < 5 || len(types) < 1 {
+			continue
+		}
+		// The last of equal ones lies on top.
+		point := mountEscapes.Replace(fields[4])
+		if under := strings.TrimSuffix(point, "/") + "/"; strings.HasPrefix(path, under) && len(point) >= len(best) {
+			best, kind = point, types[0]
+		}
+	}
+	if networkTypes[kind] {
+		return kind
+	}
+	return ""
+}
+
+var mountEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

@@ -64,6 +64,7 @@ func (c *config) findings(ctx context.Context) []finding {
 		name = "no file: the built-in demo"
 	}
 	list := []finding{{"config", "ok", fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))}}
+	list = append(list, c.checkProxy())
 	list = append(list, c.checkDatabase(ctx)...)
 	for _, p := range c.Products {
 		list = append(list, p.finding())
@@ -75,6 +76,20 @@ func (c *config) findings(ctx context.Context) []finding {
 		list = append(list, kinds[ch.Kind].finding(ch))
 	}
 	return list
+}
+
+// checkProxy: Keypost itself speaks HTTP, so where the world sees HTTPS a proxy
+// stands before it, and must be known.
+func (c *config) checkProxy() finding {
+	f := finding{"proxy", "ok", "none: callers reach " + c.Server.Listen + " itself"}
+	switch {
+	case len(c.Server.proxies) > 0:
+		f.Detail = "X-Forwarded-For counts from " + strings.Join(c.Server.TrustedProxies, ", ")
+	case strings.HasPrefix(c.Server.PublicURL, "https:"):
+		f.Result = "failed"
+		f.Detail = "public_url is HTTPS, so a proxy stands in front, and trusted_proxies does not name it: all callers would count as one, and one guesser would lock all out"
+	}
+	return f
 }
 
 func (c *config) checkDatabase(ctx context.Context) []finding {
@@ -89,6 +104,9 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 	list := []finding{{"database", "ok", store.Name(c.Database.URL) + ": whole, and what is committed survives a loss of power"}}
 	if err := db.Check(ctx); err != nil {
 		list[0] = finding{"database", "failed", err.Error()}
+	}
+	if pauses, err := db.Pauses(ctx); err == nil && len(pauses) > 0 {
+		list = append(list, finding{"restore", "warning", "outbox and pools rest (" + pauses[0].Reason + "): keypost db restore --confirm lets them go on"})
 	}
 	if _, err := c.keyring(ctx, db, false); err != nil {
 		return append(list, finding{"keys", "failed", err.Error()})

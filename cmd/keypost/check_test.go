@@ -15,6 +15,19 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
+// Behind HTTPS stands a proxy: one that is not named is a fault.
+func TestCheckProxy(t *testing.T) {
+	s := newSite(t)
+	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"", 1))
+	if out := s.must(1, "check"); !strings.Contains(out, "failed  proxy: public_url is HTTPS") {
+		t.Errorf("check:\n%s", out)
+	}
+	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"\ntrusted_proxies = [\"127.0.0.1\"]", 1))
+	if out := s.must(0, "check"); !strings.Contains(out, "counts from 127.0.0.1") {
+		t.Errorf("check:\n%s", out)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	s := newSite(t)
 	out := s.must(0, "check")

@@ -17,19 +17,22 @@ type chore struct {
 	do    func(context.Context) error
 }
 
-// claimTerm is how long a dead daemon's chores lie about.
-const claimTerm = 20 * time.Second
+const (
+	choresClaim = "chores"
+	claimTerm   = 20 * time.Second // how long a dead daemon's chores lie about
+)
 
 func (d *daemon) choreList() []chore {
 	return []chore{
 		{"finish what dead processes left", 10 * time.Second, false, d.desk.Sweep},
 		{"seal the audit log", time.Second, true, d.seal},
+		{"empty old messages", time.Hour, true, d.emptyMessages},
 	}
 }
 
 // chores does them all until ctx ends.
 func (d *daemon) chores(ctx context.Context) {
-	claim := d.db.NewClaim("chores", claimTerm)
+	claim := d.db.NewClaim(choresClaim, claimTerm)
 	var mine atomic.Bool
 	var all sync.WaitGroup
 	for _, c := range d.choreList() {
@@ -78,4 +81,14 @@ func (d *daemon) seal(ctx context.Context) error {
 		slog.Info("audit log sealed", "head", head)
 	}
 	return err
+}
+
+// emptyMessages ends the keeping of what came in as it came, and of notices
+// that arrived. A later call goes on where this one ended.
+func (d *daemon) emptyMessages(ctx context.Context) (err error) {
+	before := time.Now().Add(-time.Duration(*d.config.Load().Database.KeepRaw))
+	if d.emptied, err = d.db.EmptyMessages(ctx, d.emptied, before); err != nil {
+		return err
+	}
+	return d.db.DeleteSentNotices(ctx, before)
 }

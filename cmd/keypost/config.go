@@ -47,8 +47,9 @@ type serverConfig struct {
 }
 
 type databaseConfig struct {
-	URL     string `toml:"url"`
-	URLFile string `toml:"url_file"`
+	URL     string    `toml:"url"`
+	URLFile string    `toml:"url_file"`
+	KeepRaw *duration `toml:"keep_raw"`
 }
 
 type keysConfig struct {
@@ -69,11 +70,12 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 const (
-	defaultListen = "127.0.0.1:8080"
-	defaultDB     = "sqlite:data/keypost.db"
-	defaultLease  = 168 * time.Hour
-	defaultMisses = 100
-	minLease      = time.Minute
+	defaultListen  = "127.0.0.1:8080"
+	defaultDB      = "sqlite:data/keypost.db"
+	defaultLease   = 168 * time.Hour
+	defaultMisses  = 100
+	defaultKeepRaw = 90 * 24 * time.Hour
+	minLease       = time.Minute
 )
 
 // exampleSecret is the specification's: everybody knows it.
@@ -252,6 +254,10 @@ func (c *config) completeDatabase() error {
 	}
 	if source == "" {
 		source = defaultDB
+	}
+	if d.KeepRaw == nil {
+		d.KeepRaw = new(duration)
+		*d.KeepRaw = duration(defaultKeepRaw)
 	}
 	for _, file := range []*string{&c.Keys.MasterFile, &c.Keys.AuditFile} {
 		if *file != "" {

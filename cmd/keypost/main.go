@@ -43,6 +43,9 @@ type commands struct {
 	Parse      parseCommands     `cmd:"" help:"Show what would be taken of an order, touching nothing."`
 	Order      orderCommands     `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
 	License    licenseCommands   `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
+	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
+	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
+	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`
 	Keys       keysCommands      `cmd:"" help:"Lease-signing keys: list, rotate."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Completion for bash, zsh and fish."`
@@ -154,8 +157,5 @@ func (a *app) open() (*config, *store.DB, error) {
 		return nil, nil, err
 	}
 	db, err := store.Open(a, c.Database.URL, store.Options{})
-	if errors.Is(err, store.ErrNoDatabase) {
-		err = fmt.Errorf("%w: keypost serve sets it up at its first start", err)
-	}
-	return c, db, err
+	return c, db, notSetUp(err)
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -72,6 +73,9 @@ func text(answer func(*http.Request) (int, string)) http.Handler {
 	})
 }
 
+// unknownProxy warns once: strangers can write such a header, too.
+var unknownProxy sync.Once
+
 // realAddress puts the caller's address in the place of a trusted proxy's. The
 // last address in X-Forwarded-For that is no trusted proxy's own is the caller's.
 func realAddress(proxies []netip.Prefix, next http.Handler) http.Handler {
@@ -87,6 +91,11 @@ func realAddress(proxies []netip.Prefix, next http.Handler) http.Handler {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
 		byProxy := err == nil && trusted(peer.Addr().Unmap())
 		if !byProxy {
+			if len(r.Header.Values("X-Forwarded-For")) > 0 {
+				unknownProxy.Do(func() {
+					slog.Warn("a request was forwarded by a proxy that trusted_proxies does not name: if it is yours, add it, or all its callers count as one")
+				})
+			}
 			if len(r.Header.Values("X-Forwarded-Proto")) > 0 {
 				r.Header["X-Forwarded-Proto"] = []string{"unknown"} // a stranger's word
 			}

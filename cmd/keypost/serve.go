@@ -69,7 +69,8 @@ type daemon struct {
 	db       *store.DB
 	desk     *ingest.Desk
 	seats    *activation.Server
-	config   *config
+	emptied  string // chore: messages up to this id hold no raw input any more
+	config   atomic.Pointer[config]
 	auditKey ed25519.PrivateKey
 	handler  atomic.Pointer[http.Handler]
 }
@@ -92,7 +93,7 @@ func (d *daemon) configure(c *config) {
 			slog.Warn(f.Subject + ": " + f.Detail)
 		}
 	}
-	d.config = c
+	d.config.Store(c)
 	d.desk.Configure(c.desk())
 	d.seats.Configure(c.activation())
 	h := routes(c, d.db, d.desk, d.seats)
@@ -141,13 +142,13 @@ func (d *daemon) serve(a *app, listener net.Listener, reload <-chan os.Signal) e
 // reload reads the config again and keeps the old one if the new one is wrong.
 func (d *daemon) reload() {
 	// The file that it began with: where that is gone, the demo must not take over.
-	c, err := loadConfig(d.config.file)
+	c, err := loadConfig(d.config.Load().file)
 	if err != nil {
 		slog.Error("the config stays as it was: the new one is wrong", "err", err)
 		return
 	}
-	if c.Server.Listen != d.config.Server.Listen || c.Database.URL != d.config.Database.URL || c.Keys.MasterFile != d.config.Keys.MasterFile ||
-		*c.Server.Misses != *d.config.Server.Misses {
+	if c.Server.Listen != d.config.Load().Server.Listen || c.Database.URL != d.config.Load().Database.URL || c.Keys.MasterFile != d.config.Load().Keys.MasterFile ||
+		*c.Server.Misses != *d.config.Load().Server.Misses {
 		slog.Warn("listen, misses, database and keys stay as they were until the next start")
 	}
 	d.configure(c)
@@ -157,8 +158,8 @@ func (d *daemon) reload() {
 // greeting says where the daemon is and, for the demo, what to try.
 func (d *daemon) greeting() string {
 	url := "http://" + d.address
-	if d.config.file != "" {
-		return fmt.Sprintf("Keypost is ready at %s (as the world sees it: %s)\n", url, d.config.Server.PublicURL)
+	if d.config.Load().file != "" {
+		return fmt.Sprintf("Keypost is ready at %s (as the world sees it: %s)\n", url, d.config.Load().Server.PublicURL)
 	}
 	self := "keypost"
 	if strings.ContainsRune(os.Args[0], filepath.Separator) {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/keypost/keypost/store"
+)
+
+func (auditCommands) Help() string { return "Example: keypost audit verify" }
+
+type auditCommands struct {
+	Verify auditVerify `cmd:"" help:"Show what was changed, removed or cut off in the audit log."`
+}
+
+type auditVerify struct {
+	jsonFlag
+	Head string `help:"A head that the daemon logged: is the log whole up to it?" placeholder:"HEX"`
+}
+
+func (auditVerify) Help() string {
+	return "The daemon logs a head with each seal (audit log sealed head=…). Without --head, an end that was cut off is not found. Exit code 1: something is wrong.\n\nExample: keypost audit verify --head 8a1f0b3c5d7e9f102a4b6c8d0e1f3a5b"
+}
+
+type auditJSON struct {
+	Seals    int      `json:"seals"`
+	Rows     int      `json:"rows"`
+	Unsealed int      `json:"unsealed"`
+	Head     string   `json:"head"`
+	Faults   []string `json:"faults"`
+}
+
+func (c auditVerify) Run(a *app) error {
+	conf, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	keys, err := conf.auditKeys()
+	if err != nil {
+		return err
+	}
+	r, err := db.VerifyAudit(a, c.Head, keys...)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(a.out, auditJSON{r.Seals, r.Rows, r.Unsealed, r.Head, append([]string{}, r.Faults...)})
+	} else {
+		err = printAudit(a, r)
+	}
+	if err == nil && len(r.Faults) > 0 {
+		err = fmt.Errorf("the audit log is not as it was sealed: %d faults", len(r.Faults))
+	}
+	return err
+}
+
+func printAudit(a *app, r store.AuditReport) error {
+	unsealed := ""
+	if r.Unsealed > 0 {
+		unsealed = fmt.Sprintf("%d (a running daemon seals them within a second)", r.Unsealed)
+	}
+	if err := fields(a.out, "seals", strconv.Itoa(r.Seals), "sealed rows", strconv.Itoa(r.Rows), "unsealed rows", unsealed, "head", r.Head); err != nil {
+		return err
+	}
+	for _, f := range r.Faults {
+		fmt.Fprintf(a.out, "WRONG  %s\n", safe(f))
+	}
+	if len(r.Faults) == 0 {
+		fmt.Fprintln(a.out, "Each sealed row is as it was.")
+	}
+	return nil
+}
+
+// auditKeys are all that may have sealed: that of audit_file, and the one that
+// hangs on the master key, which seals where there is no such file.
+func (c *config) auditKeys() (keys []ed25519.PublicKey, err error) {
+	withoutFile := *c
+	withoutFile.Keys.AuditFile = ""
+	var failed []error
+	for _, c := range []*config{c, &withoutFile} {
+		key, err := c.auditKey(false)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		keys = append(keys, key.Public().(ed25519.PublicKey))
+	}
+	if len(keys) == 0 {
+		return nil, errors.Join(failed...)
+	}
+	return keys, nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A customer asks what is kept, moves, and asks to be forgotten; the store's
+// repeat of the order is held then, and knows nobody.
+func TestCustomer(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		s.serve()
+		const who = "ada.private@example.com"
+		codes := s.post("--name", "Ada Private", "--email", who, "--seed", "Keyword: id - ada-private-7")
+		if problem := s.activate(codes[0], "machine-1"); problem != "" {
+			t.Fatal(problem)
+		}
+		s.must(1, "post", "krps", s.url+"/in/kagi", "--email", who, "--secret", "wrong", "--transaction", "REFUSED")
+		s.must(3, "customer", "show", "nobody@example.com")
+		s.must(2, "customer", "show", " ")
+		var c customerJSON
+		s.read(0, &c, "customer", "show", strings.ToUpper(who))
+		if c.Name != "Ada Private" || c.Email != who || len(c.Orders) != 1 || c.Orders[0].Licenses[0] != codes[0] {
+			t.Errorf("customer = %+v", c)
+		}
+		s.must(2, "customer", "edit", who)
+		s.must(2, "customer", "edit", who, "--email", "nonsense")
+		s.must(0, "customer", "edit", who, "--name", "Ada Private-Lovelace")
+		if out := s.must(0, "customer", "show", "ada private-lovelace"); !strings.Contains(out, who) {
+			t.Errorf("edited:\n%s", out)
+		}
+		if out := s.must(0, "customer", "forget", who); !strings.Contains(out, "1 orders, and 1 refused") {
+			t.Errorf("forget:\n%s", out)
+		}
+		s.must(3, "customer", "show", who)
+		// The code works on; the store's repeat is held and keeps nobody either.
+		if problem := s.activate(codes[0], "machine-2"); problem != "" {
+			t.Error(problem)
+		}
+		for range 2 {
+			s.must(4, "post", "krps", s.url+"/in/kagi", "--name", "Ada Private", "--email", who, "--seed", "Keyword: id - ada-private-7")
+		}
+		var orders []orderJSON
+		s.read(0, &orders, "order", "list")
+		if len(orders) != 2 || *orders[0].Reason != "conflict" || orders[0].Email != "" {
+			t.Errorf("orders = %+v", orders)
+		}
+		s.must(0, "db", "verify")
+		backup := filepath.Join(t.TempDir(), "backup.db")
+		s.must(0, "db", "backup", backup)
+		b, err := os.ReadFile(backup)
+		if err != nil || len(b) == 0 {
+			t.Fatal(err)
+		}
+		if strings.Contains(strings.ToLower(string(b)), "rivate") {
+			t.Error("the customer is still in the database")
+		}
+		if strings.Contains(s.log.String(), "rivate") {
+			t.Error("the log knows the customer")
+		}
+	})
+}
