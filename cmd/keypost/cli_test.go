@@ -235,3 +235,13 @@ func TestHelpHasExamples(t *testing.T) {
 		t.Errorf("only %d commands", seen)
 	}
 }
+
+// text is the config as it is.
+func (s *site) text() string {
+	s.t.Helper()
+	b, err := os.ReadFile(s.config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(b)
+}

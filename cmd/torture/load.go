@@ -15,17 +15,22 @@ import (
 	"time"
 
 	"github.com/keypost/keypost/krps"
+	"github.com/keypost/keypost/store/storetest"
 )
 
 // A torture remembers what was promised.
 type torture struct {
 	binary, config, log string
 
+	server  *storetest.Server // nil: the database is a file
+	daemons [2]*daemon        // on one database; nil: killed
+
 	mu        sync.Mutex
 	attempted []string            // transactions
 	acks      map[string][]string // transaction → the codes that its answer carried; empty: held
 	seats     map[seat]string     // → the activation's id
-	kills     int
+	released  map[seat]bool       // machines that were told that they have no seat any more
+	kills     map[string]int      // by what was killed
 	approvals int
 }
 
@@ -33,74 +38,120 @@ type seat struct{ code, machine string }
 
 const workers = 8
 
+// afterwards is how many answers the survivors of a kill must give.
+const afterwards = 10
+
 // quantity of a transaction is in its name: three copies are held.
 func quantity(transaction string) string { return transaction[len(transaction)-1:] }
 
-// round starts the daemon, sends load from several workers at once and kills
-// the daemon, and an approval that is running, after so many answers.
-func (t *torture) round(ctx context.Context, round, answers int, seed uint64) error {
-	d, err := t.start(ctx)
-	if err != nil {
+// round sends load to all daemons at once, kills something after so many
+// answers, and waits until what lives answers again.
+func (t *torture) round(ctx context.Context, round int, random *rand.Rand) error {
+	if err := t.startAll(ctx); err != nil {
 		return err
 	}
-	defer d.kill()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	answered := make(chan bool)
-	failed := make(chan error, workers+1)
-	var wg sync.WaitGroup
+	l := t.load(ctx, round, random.Uint64())
+	var approving sync.WaitGroup
+	approving.Go(func() { t.approve(ctx) })
+	err := l.answers(ctx, random.IntN(150)+1)
+	if err == nil {
+		if err = t.strike(random); err == nil && t.daemons != [2]*daemon{} {
+			err = l.answers(ctx, afterwards)
+		}
+	}
+	cancel()
+	<-l.gone
+	approving.Wait()
+	if err == nil && len(l.failed) > 0 {
+		err = <-l.failed
+	}
+	return err
+}
+
+// strike kills one daemon, both, the database, or all of them. A database comes
+// back at once; what was killed of the daemons is started by the next round.
+func (t *torture) strike(random *rand.Rand) error {
+	victims := []string{"a daemon", "both daemons"}
+	if t.server != nil {
+		victims = append(victims, "the database", "everything")
+	}
+	victim := victims[random.IntN(len(victims))]
+	t.kills[victim]++
+	switch victim {
+	case "a daemon":
+		i := random.IntN(len(t.daemons))
+		t.daemons[i].kill()
+		t.daemons[i] = nil
+		return nil
+	case "both daemons":
+		t.killDaemons()
+		return nil
+	case "everything":
+		t.server.Kill()
+		t.killDaemons()
+	default:
+		t.server.Kill()
+	}
+	return t.server.Run()
+}
+
+// A load is workers that post and activate.
+type load struct {
+	answered chan bool
+	failed   chan error // broken promises
+	gone     chan bool  // closed when no worker is left
+}
+
+func (t *torture) load(ctx context.Context, round int, seed uint64) *load {
+	l := &load{make(chan bool), make(chan error, workers), make(chan bool)}
+	var all sync.WaitGroup
 	for w := range workers {
-		wg.Go(func() {
+		d := t.daemons[w%len(t.daemons)]
+		all.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(w)))
 			for n := 0; ; n++ {
-				// Half of the workers share their transactions: equal posts at once.
+				// Each transaction is two workers': the same order at two daemons at once.
 				transaction := fmt.Sprintf("R%dW%dN%dQ%d", round, w/2, n, n%3+1)
-				ok, err := t.once(ctx, d, transaction, random)
+				ok, err := t.once(ctx, d, transaction, w, random)
 				if err != nil {
-					failed <- err
+					l.failed <- err
 				}
 				if !ok {
 					return // the daemon is gone
 				}
 				select {
-				case answered <- true:
+				case l.answered <- true:
 				case <-ctx.Done():
 					return
 				}
 			}
 		})
 	}
-	gone := make(chan bool) // closed when no worker is left: the daemon died by itself
-	go func() { wg.Wait(); close(gone) }()
-	var approving sync.WaitGroup
-	approving.Go(func() { t.approve(ctx) })
-	for range answers {
+	go func() { all.Wait(); close(l.gone) }()
+	return l
+}
+
+// answers waits for so many.
+func (l *load) answers(ctx context.Context, n int) error {
+	for range n {
 		select {
-		case <-answered:
-		case <-gone:
-			err = errors.New("the daemon died by itself")
-		case err = <-failed:
+		case <-l.answered:
+		case <-l.gone:
+			return errors.New("the daemons died by themselves")
+		case err := <-l.failed:
+			return err
 		case <-ctx.Done():
-			err = ctx.Err()
-		}
-		if err != nil {
-			break
+			return fmt.Errorf("no answer: %w", ctx.Err())
 		}
 	}
-	d.kill()
-	cancel()
-	<-gone
-	approving.Wait()
-	t.kills++
-	if err == nil && len(failed) > 0 {
-		err = <-failed
-	}
-	return err
+	return nil
 }
 
 // once posts one order and activates its codes. ok is false when the daemon
 // did not answer: then nothing was promised. The error is a broken promise.
-func (t *torture) once(ctx context.Context, d *daemon, transaction string, random *rand.Rand) (ok bool, err error) {
+func (t *torture) once(ctx context.Context, d *daemon, transaction string, worker int, random *rand.Rand) (ok bool, err error) {
 	t.mu.Lock()
 	t.attempted = append(t.attempted, transaction)
 	t.mu.Unlock()
@@ -111,10 +162,14 @@ func (t *torture) once(ctx context.Context, d *daemon, transaction string, rando
 	if err := t.acknowledged(transaction, codes); err != nil {
 		return false, err
 	}
-	// Five machines want the three seats of a code; two workers send three each.
 	for _, code := range codes {
+		// A machine of this worker's own comes and goes.
+		if ok, err := t.comeAndGo(ctx, d, seat{code, fmt.Sprintf("machine-of-%d", worker)}); !ok || err != nil {
+			return false, err
+		}
+		// Five machines want the three seats of a code; two workers send three each.
 		for _, n := range random.Perm(5)[:3] {
-			ok, err := t.activate(ctx, d, seat{code, fmt.Sprintf("machine-%d", n)})
+			ok, _, err := t.activate(ctx, d, seat{code, fmt.Sprintf("machine-%d", n)})
 			if !ok || err != nil {
 				return false, err
 			}
@@ -123,21 +178,48 @@ func (t *torture) once(ctx context.Context, d *daemon, transaction string, rando
 	return true, nil
 }
 
-// activate asks for a seat and notes the one that was given.
-func (t *torture) activate(ctx context.Context, d *daemon, s seat) (ok bool, err error) {
+// activate asks for a seat and notes the one that was given; none where all
+// are taken.
+func (t *torture) activate(ctx context.Context, d *daemon, s seat) (ok, given bool, err error) {
 	id, status, ok := activate(ctx, d, "activate", s.code, s.machine)
 	if !ok || status == http.StatusConflict {
-		return ok, nil
+		return ok, false, nil
 	}
 	if status != http.StatusOK {
-		return false, fmt.Errorf("activate %s: status %d", s.code, status)
+		return false, false, fmt.Errorf("activate %s: status %d", s.code, status)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if before, known := t.seats[s]; known && before != id {
-		return false, fmt.Errorf("machine %s of %s had activation %s and has %s", s.machine, s.code, before, id)
+		return false, false, fmt.Errorf("machine %s of %s had activation %s and has %s", s.machine, s.code, before, id)
 	}
 	t.seats[s] = id
+	return true, true, nil
+}
+
+// comeAndGo activates a machine that nobody else speaks for, and deactivates
+// it again. While that is on the way nothing is known of its seat.
+func (t *torture) comeAndGo(ctx context.Context, d *daemon, s seat) (ok bool, err error) {
+	t.mu.Lock()
+	delete(t.released, s)
+	t.mu.Unlock()
+	ok, given, err := t.activate(ctx, d, s)
+	if !ok || err != nil || !given {
+		return ok, err
+	}
+	t.mu.Lock()
+	delete(t.seats, s)
+	t.mu.Unlock()
+	_, status, ok := activate(ctx, d, "deactivate", s.code, s.machine)
+	if !ok {
+		return false, nil
+	}
+	if status != http.StatusOK {
+		return false, fmt.Errorf("deactivate %s: status %d", s.code, status)
+	}
+	t.mu.Lock()
+	t.released[s] = true
+	t.mu.Unlock()
 	return true, nil
 }
 
@@ -226,16 +308,23 @@ func post(ctx context.Context, d *daemon, transaction string) (codes []string, o
 	return nil, false
 }
 
-// activate calls activate or validate.
+// activate calls activate, validate or deactivate, again while the daemon is
+// without its database.
 func activate(ctx context.Context, d *daemon, call, code, machine string) (id string, status int, ok bool) {
 	form := url.Values{"product": {"demo"}, "code": {code}, "fingerprint": {machine}}
-	status, body, _, ok := send(ctx, d.url+"/v1/"+call, form.Encode())
-	var a struct {
-		Activation struct{ ID string }
-		Lease      string
+	for ctx.Err() == nil {
+		status, body, _, ok := send(ctx, d.url+"/v1/"+call, form.Encode())
+		if ok && status == http.StatusServiceUnavailable {
+			continue
+		}
+		var a struct {
+			Activation struct{ ID string }
+			Lease      string
+		}
+		if err := json.Unmarshal(body, &a); err != nil {
+			return "", status, false
+		}
+		return a.Activation.ID, status, ok && (status != http.StatusOK || call != "activate" || a.Lease != "")
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
-		return "", status, false
-	}
-	return a.Activation.ID, status, ok && (status != http.StatusOK || call != "activate" || a.Lease != "")
+	return "", 0, false
 }

@@ -1,9 +1,10 @@
-// Command torture kills a daemon with SIGKILL, again and again, while orders
-// are posted, machines activate and held orders are approved, and then counts:
-// every acknowledged order must be there with the same codes, none twice, and
-// every seat must be held by exactly the machine that was told so.
+// Command torture kills daemons and their database with SIGKILL, again and
+// again, while orders are posted to two daemons at once, machines come and go
+// and held orders are approved, and then counts: every acknowledged order must
+// be there with the same codes, none twice, and every seat must be held by
+// exactly the machine that was told so.
 //
-//	go run ./cmd/torture -keypost bin/keypost -rounds 50
+//	go run ./cmd/torture -keypost bin/keypost -database mariadb -rounds 50
 package main
 
 import (
@@ -19,6 +20,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
 func main() {
@@ -53,8 +56,8 @@ max_quantity = 2
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	binary := flags.String("keypost", "bin/keypost", "the keypost to torture")
-	database := flags.String("database", "sqlite:keypost.db", "its database, which must be empty")
-	rounds := flags.Int("rounds", 20, "how often it is killed")
+	database := flags.String("database", "sqlite", "sqlite, or mariadb: a private server, which is killed too")
+	rounds := flags.Int("rounds", 20, "how often something is killed")
 	seed := flags.Uint64("seed", rand.Uint64(), "of the random choices")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -68,23 +71,63 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t := &torture{binary: path, config: filepath.Join(folder, "keypost.toml"), log: filepath.Join(folder, "log"), acks: map[string][]string{}, seats: map[seat]string{}}
-	if err := os.WriteFile(t.config, fmt.Appendf(nil, config, *database), 0o600); err != nil {
+	t := &torture{
+		binary: path, config: filepath.Join(folder, "keypost.toml"), log: filepath.Join(folder, "log"),
+		acks: map[string][]string{}, seats: map[seat]string{}, released: map[seat]bool{}, kills: map[string]int{},
+	}
+	url := "sqlite:keypost.db"
+	switch *database {
+	case "sqlite":
+	case "mariadb":
+		if t.server, err = storetest.Start(); err != nil {
+			return err
+		}
+		defer t.server.Stop()
+		if url, err = t.server.NewDatabase(ctx); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("-database %s: it must be sqlite or mariadb", *database)
+	}
+	if err := os.WriteFile(t.config, fmt.Appendf(nil, config, url), 0o600); err != nil {
 		return err
 	}
+	defer t.killDaemons()
 	random := rand.New(rand.NewPCG(*seed, 0))
 	fmt.Fprintf(out, "seed %d\n", *seed)
 	for round := range *rounds {
-		if err := t.round(ctx, round, random.IntN(150)+1, random.Uint64()); err != nil {
+		if err := t.round(ctx, round, random); err != nil {
 			return fmt.Errorf("round %d: %w%s", round, err, t.lastLog())
 		}
 	}
-	d, err := t.start(ctx)
-	if err != nil {
+	if err := t.startAll(ctx); err != nil {
 		return err
 	}
-	defer d.kill()
-	return t.verify(ctx, d, out)
+	return t.verify(ctx, t.daemons[0], out)
+}
+
+// startAll starts the daemons that do not run.
+func (t *torture) startAll(ctx context.Context) error {
+	for i, d := range t.daemons {
+		if d != nil {
+			continue
+		}
+		d, err := t.start(ctx)
+		if err != nil {
+			return err
+		}
+		t.daemons[i] = d
+	}
+	return nil
+}
+
+func (t *torture) killDaemons() {
+	for i, d := range t.daemons {
+		if d != nil {
+			d.kill()
+		}
+		t.daemons[i] = nil
+	}
 }
 
 // A daemon is a real process.
@@ -96,7 +139,7 @@ type daemon struct {
 // start starts keypost serve and waits until it says where it is.
 func (t *torture) start(ctx context.Context) (*daemon, error) {
 	cmd := exec.CommandContext(ctx, t.binary, "--config", t.config, "serve")
-	log, err := os.OpenFile(t.log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log, err := os.OpenFile(t.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keypost/keypost/activation/client"
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/store"
+)
+
+// Two real daemons on one database.
+
+func twoDaemons(t *testing.T, s *site) (urls [2]string) {
+	binary := program(t)
+	for i := range urls {
+		urls[i] = start(t, t.TempDir(), binary, "--config", s.config).url
+	}
+	s.url = urls[0]
+	return urls
+}
+
+// The same order to both at once is one order with one answer, to the byte.
+func TestTwoDaemonsOneOrder(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		urls := twoDaemons(t, s)
+		for round := range 5 {
+			quantity, txn := "2", fmt.Sprint("BOTH", round)
+			c := postKRPS{Quantity: &quantity, Transaction: &txn}
+			body, _, err := c.body(&app{Context: t.Context(), file: s.config}, "kagi")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var mu sync.Mutex
+			answers := map[string]int{}
+			var all sync.WaitGroup
+			for i := range 16 {
+				all.Go(func() {
+					resp, err := http.Post(urls[i%2]+"/in/kagi", "application/x-www-form-urlencoded", strings.NewReader(body))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer resp.Body.Close()
+					b, err := io.ReadAll(resp.Body)
+					if err != nil || resp.StatusCode != http.StatusOK {
+						t.Errorf("%s, %v", resp.Status, err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					answers[string(b)]++
+				})
+			}
+			all.Wait()
+			if len(answers) != 1 {
+				t.Errorf("one order has %d answers: %v", len(answers), answers)
+			}
+			for a := range answers {
+				if strings.Count(a, "regNumber=") != 2 {
+					t.Errorf("answer %q", a)
+				}
+			}
+		}
+		var orders []orderJSON
+		if s.read(0, &orders, "order", "list"); len(orders) != 5 {
+			t.Errorf("%d orders of 5", len(orders))
+		}
+		s.must(0, "db", "verify")
+	})
+}
+
+// 64 machines race for the 3 seats of a code, each by the shipped client.
+func TestTwoDaemonsThreeSeats(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		s.write(strings.Replace(s.text(), "limit = 2", "limit = 3", 1))
+		urls := twoDaemons(t, s)
+		code := s.post()[0]
+		var mu sync.Mutex
+		got := map[string]int{}
+		var all sync.WaitGroup
+		for i := range 64 {
+			all.Go(func() {
+				on := &site{t: t, config: s.config, url: urls[i%2]}
+				_, err := on.software(fmt.Sprintf("machine-%d", i), nil).Activate(t.Context(), code)
+				result := "seat"
+				if p, ok := errors.AsType[*client.Problem](err); ok {
+					result = p.Code
+				} else if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				got[result]++
+			})
+		}
+		all.Wait()
+		if got["seat"] != 3 || got["limit_reached"] != 61 {
+			t.Errorf("64 machines: %v", got)
+		}
+		var l licenseJSON
+		if s.read(0, &l, "license", "show", code); l.Used != 3 {
+			t.Errorf("%d seats are taken", l.Used)
+		}
+		s.must(0, "db", "verify")
+	})
+}
+
+// What a dead daemon had reserved, the next one finishes.
+func TestSweeperFinishesTheOrdersOfTheDead(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		if err := s.serve()(); err != nil { // sets the database up
+			t.Fatal(err)
+		}
+		c, err := loadConfig(s.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := store.Open(t.Context(), c.Database.URL, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		id := store.NewID()
+		o, _, err := db.AddOrder(t.Context(), store.NewOrder{
+			Order: store.Order{
+				ID: id, Channel: "kagi", Store: "kagi", Transaction: "DEAD", Fold: ingest.Fold("DEAD"), StoreProduct: "Product_Name",
+				Product: "demo", LicenseType: "single", Quantity: 2, Limit: 2,
+			},
+			Keys:    []store.Key{{1}},
+			Message: store.Message{ID: store.NewID(), Channel: "kagi", Verdict: store.VerdictAccepted, OrderID: id},
+			Outcome: store.Outcome{Reserve: &store.Reservation{Token: store.NewID(), Until: time.Now().Add(-time.Second)}},
+		})
+		if err != nil || o.Status != store.Reserved {
+			t.Fatalf("%+v, %v", o, err)
+		}
+		s.serve()
+		for o.Status == store.Reserved {
+			if o, err = db.Order(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if o.Status != store.Issued || len(o.Licenses) != 2 {
+			t.Errorf("%+v", o)
+		}
+	})
+}
