@@ -35,6 +35,7 @@ type Options struct {
 type DB struct {
 	writer, reader *sql.DB
 	read           *queries.Queries
+	sharing        *sharing // nil: each write has a transaction of its own
 	dialect        dialect
 	now            func() time.Time
 	subscribers    atomic.Pointer[[]Subscriber]
@@ -74,6 +75,9 @@ func connect(source string, o Options) (*DB, error) {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
 	db.read = queries.New(db.reader)
+	if d.shared {
+		db.read, db.sharing = queries.New(newStatements(db.reader)), newSharing(db)
+	}
 	return db, nil
 }
 
@@ -126,8 +130,11 @@ func Name(source string) string {
 	return u.Redacted()
 }
 
-// Close closes the store; what was answered is on disk.
+// Close closes the store, after the writes that wait; what was answered is on disk.
 func (db *DB) Close() error {
+	if db.sharing != nil {
+		db.sharing.close()
+	}
 	return errors.Join(db.reader.Close(), db.writer.Close())
 }
 

@@ -20,6 +20,7 @@ var sqliteDialect = dialect{
 	open:     openSQLite,
 	goose:    "sqlite3",
 	table:    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+	shared:   true,
 	versions: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'",
 	duplicate: func(err error) bool {
 		code := sqliteCode(err)

@@ -65,7 +65,16 @@ const (
 // that it may be tried again. A try that came back as an error may have been
 // applied all the same; fn meets its own rows then, and knows them by their ids.
 func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) error {
-	return db.explain(db.patiently(ctx, func() error { return db.writeOnce(ctx, fn) }))
+	alone := false
+	return db.explain(db.patiently(ctx, func() error {
+		if db.sharing == nil {
+			return db.writeOnce(ctx, fn)
+		}
+		err := db.sharing.write(ctx, alone, fn)
+		_, failed := errors.AsType[apart](err)
+		alone = alone || failed
+		return err
+	}))
 }
 
 // patiently calls fn again, after a pause with jitter, while the database says
