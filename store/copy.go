@@ -27,9 +27,9 @@ var ErrNotEmpty = errors.New("it is not empty: copy into a new database")
 
 // CopyOptions for [Copy].
 type CopyOptions struct {
-	Pause    string                               // why outbox and pools rest in the target until confirmed; "": they do not
-	Progress func(table string, done, rows int64) // may be nil
-	Now      func() time.Time                     // the clock; nil: time.Now
+	Pause    string                                // why outbox and pools rest in the target until confirmed; "": they do not
+	Progress func(table string, done, total int64) // rows of all tables, now and then; may be nil
+	Now      func() time.Time                      // the clock; nil: time.Now
 }
 
 // A Copied tells of one table that was copied: rows, and SHA-256 over all of
@@ -89,15 +89,19 @@ func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) (
 		return nil, err
 	}
 	defer snapshot.Rollback()
+	tables, total, err := from.tables(ctx, snapshot)
+	if err != nil {
+		return nil, err
+	}
 	var list []Copied
-	for _, table := range copied {
-		if there, err := from.hasTable(ctx, snapshot, table); err != nil || !there {
-			if err != nil {
-				return nil, err
+	var done int64
+	for _, table := range tables {
+		progress := func(rows int64) {
+			if o.Progress != nil {
+				o.Progress(table, done+rows, total)
 			}
-			continue // the source's schema is older
 		}
-		c, err := copyTable(ctx, snapshot, to, table, o.Progress)
+		c, err := copyTable(ctx, snapshot, to, table, progress)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", table, err)
 		}
@@ -109,6 +113,7 @@ func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) (
 			return nil, fmt.Errorf("table %s: %d rows with sum %x were read, %d with %x are there", table, c.Rows, c.Sum[:4], got.Rows, got.Sum[:4])
 		}
 		list = append(list, got)
+		done += c.Rows
 	}
 	if err := to.migrate(ctx); err != nil {
 		return nil, err
@@ -221,16 +226,30 @@ type tableCopy struct {
 	columns []string
 }
 
+// tables are those of copied that there are, an older schema having fewer, and
+// how many rows they have together.
+func (db *DB) tables(ctx context.Context, from querier) (list []string, rows int64, err error) {
+	for _, table := range copied {
+		there, err := db.hasTable(ctx, from, table)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !there {
+			continue
+		}
+		n, err := count(ctx, from, table)
+		if err != nil {
+			return nil, 0, err
+		}
+		list = append(list, table)
+		rows += n
+	}
+	return list, rows, nil
+}
+
 // copyTable reads a table in the order of its key and writes it in batches.
-func copyTable(ctx context.Context, from querier, to *DB, table string, progress func(string, int64, int64)) (c tableCopy, err error) {
-	total, err := count(ctx, from, table)
-	if err != nil {
-		return c, err
-	}
-	if progress == nil {
-		progress = func(string, int64, int64) {}
-	}
-	progress(table, 0, total)
+func copyTable(ctx context.Context, from querier, to *DB, table string, progress func(rows int64)) (c tableCopy, err error) {
+	progress(0)
 	rows, err := readTable(ctx, from, table, nil)
 	if err != nil {
 		return c, err
@@ -245,13 +264,13 @@ func copyTable(ctx context.Context, from querier, to *DB, table string, progress
 			return c, err
 		}
 		if rows.n%batchRows == 0 {
-			progress(table, rows.n, total)
+			progress(rows.n)
 		}
 	}
 	if err := errors.Join(rows.Err(), b.flush(ctx)); err != nil {
 		return c, err
 	}
-	progress(table, rows.n, rows.n)
+	progress(rows.n)
 	return tableCopy{rows.copied(table), rows.columns}, nil
 }
 

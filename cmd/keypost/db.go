@@ -170,11 +170,11 @@ func (a *app) notRunning(url string) error {
 	return nil
 }
 
-// copy copies with a bar for each table, where a person looks on.
+// copy copies with a progress bar, where a person looks on.
 func (a *app) copy(from, to, pause string) ([]store.Copied, error) {
-	bars := newBars(a.err)
-	copied, err := store.Copy(a, from, to, store.CopyOptions{Pause: pause, Progress: bars.table})
-	bars.end(err)
+	bar := newBar(a.err)
+	copied, err := store.Copy(a, from, to, store.CopyOptions{Pause: pause, Progress: bar.at})
+	bar.end()
 	return copied, notSetUp(err)
 }
 

@@ -276,7 +276,7 @@ func TestImports(t *testing.T) {
 		"activation":        {"store"},
 		"activation/client": {}, // and nothing but the standard library: see below
 		"cmd/keypost":       {"activation", "ingest", "keygen", "krps", "store"},
-		"cmd/torture":       {"krps"},
+		"cmd/torture":       {"krps", "store/storetest"},
 	}
 	const module = "github.com/keypost/keypost/"
 	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")
