@@ -107,7 +107,7 @@ func TestEmptyMessages(t *testing.T) {
 		}
 		db.Subscribe([]Subscriber{{Name: "crm"}})
 		mustAdd(t, db, newOrder("T2", "k2", "B"))
-		due, err := db.DueWebhooks(ctx, 10)
+		due, err := db.DueWebhooks(ctx, "crm", 10)
 		if err != nil || len(due) != 1 {
 			t.Fatal(due, err)
 		}

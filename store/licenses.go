@@ -91,7 +91,7 @@ func (db *DB) change(ctx context.Context, id, actor string, event Event, fn func
 	if err != nil {
 		return License{}, err
 	}
-	return db.license(ctx, id)
+	return db.License(ctx, id)
 }
 
 // RevokeLicense and SuspendLicense add a person's decision to a license's
@@ -177,5 +177,5 @@ func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor
 	if err != nil {
 		return License{}, err
 	}
-	return db.license(ctx, n.ID)
+	return db.License(ctx, n.ID)
 }

@@ -126,15 +126,36 @@ func (db *DB) Notices(ctx context.Context, orderID string) ([]Notice, error) {
 	return notices(rows), db.explain(err)
 }
 
-// DueWebhooks are notices for webhooks that should be sent by now, the longest
-// due first; none while the outbox is paused.
-func (db *DB) DueWebhooks(ctx context.Context, limit int) ([]Notice, error) {
-	pauses, err := db.Pauses(ctx)
-	if err != nil || slices.ContainsFunc(pauses, func(p Pause) bool { return p.Name == PauseOutbox }) {
+// DueEndpoints names the webhooks that [DB.DueWebhooks] has something for, in
+// the config or not; none while the outbox is paused.
+func (db *DB) DueEndpoints(ctx context.Context) ([]string, error) {
+	if paused, err := db.outboxPaused(ctx); err != nil || paused {
 		return nil, err
 	}
-	rows, err := db.read.DueWebhooks(ctx, queries.DueWebhooksParams{NextAt: micros(db.now()), Limit: int32(limit)})
+	names, err := db.read.DueEndpoints(ctx, micros(db.now()))
+	return names, db.explain(err)
+}
+
+// DueWebhooks are notices for one webhook that should be sent by now, the
+// longest due first; none while the outbox is paused. Each webhook is asked
+// for by itself: what piles up for one hides nothing of another's.
+func (db *DB) DueWebhooks(ctx context.Context, endpoint string, limit int) ([]Notice, error) {
+	if paused, err := db.outboxPaused(ctx); err != nil || paused {
+		return nil, err
+	}
+	rows, err := db.read.DueWebhooks(ctx, queries.DueWebhooksParams{NextAt: micros(db.now()), Endpoint: endpoint, Limit: int32(limit)})
 	return notices(rows), db.explain(err)
+}
+
+func (db *DB) outboxPaused(ctx context.Context) (bool, error) {
+	pauses, err := db.Pauses(ctx)
+	return slices.ContainsFunc(pauses, func(p Pause) bool { return p.Name == PauseOutbox }), err
+}
+
+// CountNotices counts those with a status.
+func (db *DB) CountNotices(ctx context.Context, status string) (int, error) {
+	n, err := db.read.CountNotices(ctx, status)
+	return int(n), db.explain(err)
 }
 
 func notices(rows []queries.Outbox) (list []Notice) {

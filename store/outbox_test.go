@@ -78,13 +78,19 @@ func TestOutbox(t *testing.T) {
 		mustAdd(t, db, newOrder("T1", "k1", "A"))
 		due := func() Notice {
 			t.Helper()
-			list, err := other.DueWebhooks(ctx, 10)
+			list, err := other.DueWebhooks(ctx, "crm", 10)
 			if err != nil || len(list) != 1 {
 				t.Fatalf("due = %+v, %v", list, err)
 			}
 			return list[0]
 		}
 		n := due()
+		if list, err := db.DueWebhooks(ctx, "other", 10); err != nil || len(list) != 0 {
+			t.Errorf("due for another: %v, %v", list, err)
+		}
+		if names, err := db.DueEndpoints(ctx); err != nil || !slices.Equal(names, []string{"crm"}) {
+			t.Errorf("due endpoints = %v, %v", names, err)
+		}
 		if n.Kind != "order.issued" || n.Endpoint != "crm" || n.Audience != ToWebhook || n.Tries != 0 {
 			t.Errorf("notice = %+v", n)
 		}
@@ -96,8 +102,11 @@ func TestOutbox(t *testing.T) {
 		if err := other.NoticeWasSent(ctx, n); !errors.Is(err, ErrStale) {
 			t.Errorf("settled twice: %v", err)
 		}
-		if list, err := db.DueWebhooks(ctx, 10); err != nil || len(list) != 0 {
+		if list, err := db.DueWebhooks(ctx, "crm", 10); err != nil || len(list) != 0 {
 			t.Errorf("due before its time: %v, %v", list, err)
+		}
+		if names, err := db.DueEndpoints(ctx); err != nil || len(names) != 0 {
+			t.Errorf("endpoints due before their time: %v, %v", names, err)
 		}
 		clock = clock.Add(time.Hour)
 		n = due()
@@ -110,6 +119,9 @@ func TestOutbox(t *testing.T) {
 		}
 		if list, err := db.Outbox(ctx, NoticeFilter{Status: NoticeDead}); err != nil || len(list) != 1 || list[0].Error != "HTTP 410" {
 			t.Errorf("dead = %v, %v", list, err)
+		}
+		if n, err := db.CountNotices(ctx, NoticeDead); err != nil || n != 1 {
+			t.Errorf("%d are dead, %v", n, err)
 		}
 		if err := db.RetryNotice(ctx, n.ID, "test"); err != nil {
 			t.Fatal(err)
@@ -124,8 +136,11 @@ func TestOutbox(t *testing.T) {
 		if err := db.mark(ctx, PauseOutbox, "restored"); err != nil {
 			t.Fatal(err)
 		}
-		if list, err := db.DueWebhooks(ctx, 10); err != nil || len(list) != 0 {
+		if list, err := db.DueWebhooks(ctx, "crm", 10); err != nil || len(list) != 0 {
 			t.Errorf("due while paused: %v, %v", list, err)
+		}
+		if names, err := db.DueEndpoints(ctx); err != nil || len(names) != 0 {
+			t.Errorf("endpoints due while paused: %v, %v", names, err)
 		}
 		if err := db.EndPauses(ctx, "test"); err != nil {
 			t.Fatal(err)

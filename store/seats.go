@@ -69,7 +69,7 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 	if err != nil && !errors.Is(err, errKnown) && !errors.Is(err, ErrLimit) {
 		return Activation{}, License{}, err
 	}
-	l, readErr := db.license(ctx, a.License)
+	l, readErr := db.License(ctx, a.License)
 	if readErr != nil {
 		return Activation{}, License{}, readErr
 	}
@@ -164,7 +164,8 @@ func (db *DB) Activations(ctx context.Context, licenseID string) (list []Activat
 	return list, db.explain(err)
 }
 
-func (db *DB) license(ctx context.Context, id string) (License, error) {
+// License reads one license, without its order's name; ErrNotFound.
+func (db *DB) License(ctx context.Context, id string) (License, error) {
 	r, err := db.read.LicenseByID(ctx, id)
 	return license(r), db.explain(err)
 }

@@ -74,7 +74,7 @@ func TestSeatsRace(t *testing.T) {
 // checkSeats compares the license's counter with its rows.
 func checkSeats(t *testing.T, db *DB, id string, want int) {
 	t.Helper()
-	l, err := db.license(t.Context(), id)
+	l, err := db.License(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func activateOnlyWhatMayBeUsed(t *testing.T, source string) {
 				t.Errorf("%s, machine %s: %v, want %v", step, m, err, want)
 			}
 		}
-		got, err := db.license(t.Context(), l.ID)
+		got, err := db.License(t.Context(), l.ID)
 		if err != nil {
 			t.Fatal(err)
 		}

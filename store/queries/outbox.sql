@@ -8,8 +8,14 @@ SELECT * FROM outbox WHERE order_id = ? ORDER BY id;
 -- name: NoticeByID :one
 SELECT * FROM outbox WHERE id = ?;
 
+-- name: DueEndpoints :many
+SELECT DISTINCT endpoint FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint <> '' ORDER BY endpoint;
+
 -- name: DueWebhooks :many
-SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint <> '' ORDER BY next_at, id LIMIT ?;
+SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = ? ORDER BY next_at, id LIMIT ?;
+
+-- name: CountNotices :one
+SELECT COUNT(*) FROM outbox WHERE status = ?;
 
 -- name: SettleNotice :execrows
 UPDATE outbox SET status = ?, tries = tries + 1, next_at = ?, error = ?, updated_at = ? WHERE id = ? AND status = 'waiting' AND tries = ?;

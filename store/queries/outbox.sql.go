@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const countNotices = `-- name: CountNotices :one
+SELECT COUNT(*) FROM outbox WHERE status = ?
+`
+
+func (q *Queries) CountNotices(ctx context.Context, status string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countNotices, status)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteSentNotices = `-- name: DeleteSentNotices :execrows
 DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?
 `
@@ -42,17 +53,45 @@ func (q *Queries) DropNoticesTo(ctx context.Context, arg DropNoticesToParams) er
 	return err
 }
 
+const dueEndpoints = `-- name: DueEndpoints :many
+SELECT DISTINCT endpoint FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint <> '' ORDER BY endpoint
+`
+
+func (q *Queries) DueEndpoints(ctx context.Context, nextAt int64) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, dueEndpoints, nextAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var endpoint string
+		if err := rows.Scan(&endpoint); err != nil {
+			return nil, err
+		}
+		items = append(items, endpoint)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dueWebhooks = `-- name: DueWebhooks :many
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint <> '' ORDER BY next_at, id LIMIT ?
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = ? ORDER BY next_at, id LIMIT ?
 `
 
 type DueWebhooksParams struct {
-	NextAt int64
-	Limit  int32
+	NextAt   int64
+	Endpoint string
+	Limit    int32
 }
 
 func (q *Queries) DueWebhooks(ctx context.Context, arg DueWebhooksParams) ([]Outbox, error) {
-	rows, err := q.db.QueryContext(ctx, dueWebhooks, arg.NextAt, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, dueWebhooks, arg.NextAt, arg.Endpoint, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
