@@ -275,7 +275,8 @@ func TestImports(t *testing.T) {
 		"krps":              {"ingest", "store"},
 		"activation":        {"store"},
 		"activation/client": {}, // and nothing but the standard library: see below
-		"cmd/keypost":       {"activation", "ingest", "keygen", "krps", "store"},
+		"delivery":          {"store"},
+		"cmd/keypost":       {"activation", "delivery", "ingest", "keygen", "krps", "store"},
 		"cmd/torture":       {"krps", "store/storetest"},
 	}
 	const module = "github.com/keypost/keypost/"
