@@ -40,6 +40,7 @@ parts:
 	@missing=; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v python3 >/dev/null || missing="$$missing python3"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

@@ -75,6 +75,9 @@ func (c *config) findings(ctx context.Context) []finding {
 	for _, ch := range c.Channels {
 		list = append(list, kinds[ch.Kind].finding(ch))
 	}
+	for _, w := range c.Webhooks {
+		list = append(list, w.finding())
+	}
 	return list
 }
 
@@ -108,10 +111,22 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 	if pauses, err := db.Pauses(ctx); err == nil && len(pauses) > 0 {
 		list = append(list, finding{"restore", "warning", "outbox and pools rest (" + pauses[0].Reason + "): keypost db restore --confirm lets them go on"})
 	}
+	keys := finding{"keys", "ok", c.Keys.MasterFile + " opens the signing keys"}
 	if _, err := c.keyring(ctx, db, false); err != nil {
-		return append(list, finding{"keys", "failed", err.Error()})
+		keys = finding{"keys", "failed", err.Error()}
 	}
-	return append(list, finding{"keys", "ok", c.Keys.MasterFile + " opens the signing keys"})
+	return append(list, keys, checkOutbox(ctx, db))
+}
+
+func checkOutbox(ctx context.Context, db *store.DB) finding {
+	dead, err := db.CountNotices(ctx, store.NoticeDead)
+	switch {
+	case err != nil:
+		return finding{"outbox", "failed", err.Error()}
+	case dead > 0:
+		return finding{"outbox", "warning", fmt.Sprintf("notices given up: %d (keypost outbox list --status dead)", dead)}
+	}
+	return finding{"outbox", "ok", "no notice was given up"}
 }
 
 func (p productConfig) finding() finding {

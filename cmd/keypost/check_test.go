@@ -156,14 +156,14 @@ func TestInit(t *testing.T) {
 	}
 	// What is commented out is right, too.
 	uncommented := regexp.MustCompile(`(?m)^# ([a-z_]+ = [^…\n]*)$`).ReplaceAllString(string(before), "$1")
-	uncommented = strings.Replace(uncommented, "# [keys]", "[keys]", 1)
+	uncommented = strings.NewReplacer("# [keys]", "[keys]", "# [[webhook]]", "[[webhook]]").Replace(uncommented)
 	if uncommented == string(before) {
 		t.Fatal("nothing is commented out")
 	}
 	if err := os.WriteFile(file, []byte(uncommented), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(file); err != nil {
+	if c, err := loadConfig(file); err != nil || len(c.Webhooks) != 1 {
 		t.Errorf("uncommented:\n%s\n%v", uncommented, err)
 	}
 }

@@ -27,6 +27,7 @@ func (d *daemon) choreList() []chore {
 		{"finish what dead processes left", 10 * time.Second, false, d.desk.Sweep},
 		{"seal the audit log", time.Second, true, d.seal},
 		{"empty old messages", time.Hour, true, d.emptyMessages},
+		{"send webhooks", time.Second, true, d.hooks.Send},
 	}
 }
 
@@ -55,6 +56,7 @@ func (d *daemon) chores(ctx context.Context) {
 		mine.Store(held)
 	})
 	all.Wait()
+	d.hooks.Wait() // before another daemon may send the same
 	if err := claim.Release(context.WithoutCancel(ctx)); err != nil {
 		slog.Warn("the chores are not given up: another daemon takes them over in a while", "err", err)
 	}

@@ -23,13 +23,14 @@ import (
 const defaultConfig = "keypost.toml"
 
 // config is keypost.toml. Each package gets its own part of it, by the methods
-// below and those of channels.go.
+// below and those of channels.go and webhooks.go.
 type config struct {
 	Server   serverConfig    `toml:"server"`
 	Database databaseConfig  `toml:"database"`
 	Keys     keysConfig      `toml:"keys"`
 	Products []productConfig `toml:"product"`
 	Channels []channelConfig `toml:"channel"`
+	Webhooks []webhookConfig `toml:"webhook"`
 
 	file   string // "": the built-in demo
 	folder string // what relative paths start at
@@ -196,6 +197,10 @@ func (c *config) complete() error {
 	taken := map[string]bool{ingest.Manual: true}
 	for i := range c.Channels {
 		fault(c.completeChannel(i, taken))
+	}
+	hooks := map[string]bool{}
+	for i := range c.Webhooks {
+		fault(c.completeWebhook(i, hooks))
 	}
 	return errors.Join(all...)
 }

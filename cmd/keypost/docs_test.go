@@ -1,17 +1,23 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keypost/keypost/delivery"
+	"github.com/keypost/keypost/store"
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -91,7 +97,7 @@ func TestDocsConfigKeys(t *testing.T) {
 			}
 		}
 	}
-	for _, part := range []any{serverConfig{}, databaseConfig{}, keysConfig{}, productConfig{}, channelConfig{}} {
+	for _, part := range []any{serverConfig{}, databaseConfig{}, keysConfig{}, productConfig{}, channelConfig{}, webhookConfig{}} {
 		for f := range reflect.TypeOf(part).Fields() {
 			if key := f.Tag.Get("toml"); key != "" {
 				built[key] = true
@@ -138,5 +144,103 @@ func TestDocsProblemCodes(t *testing.T) {
 func TestDocsRights(t *testing.T) {
 	if page := pages(t)["../../docs/mysql.md"]; !strings.Contains(page, "GRANT "+storetest.Rights+" ON ") {
 		t.Errorf("docs/mysql.md does not grant %s", storetest.Rights)
+	}
+}
+
+// block is the first code block of a language on a page.
+func block(t *testing.T, page, language string) string {
+	t.Helper()
+	m := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindStringSubmatch(pages(t)[page])
+	if m == nil {
+		t.Fatalf("%s has no %s", page, language)
+	}
+	return m[1]
+}
+
+const webhooksPage = "../../docs/webhooks.md"
+
+// The page on webhooks names every event, and no other, and its example is
+// what is sent.
+func TestDocsWebhooks(t *testing.T) {
+	shown, built := map[string]bool{}, map[string]bool{}
+	for line := range strings.Lines(pages(t)[webhooksPage]) {
+		if cells := strings.Split(line, "|"); len(cells) > 3 {
+			for _, m := range regexp.MustCompile("`([a-z]+\\.[a-z]+)`").FindAllStringSubmatch(cells[1], -1) {
+				shown[m[1]] = true
+			}
+		}
+	}
+	for _, e := range store.Events {
+		built[string(e)] = true
+	}
+	if diff := cmp.Diff(built, shown); diff != "" {
+		t.Errorf("built and shown events differ: %s", diff)
+	}
+	l := store.License{Code: "4KJMX-9RTWA-2XK7P-HFD3C-V8M6T", Product: "demo", Status: store.Revoked, Type: "single", Limit: 3, Used: 1}
+	sent, err := delivery.Document(
+		store.Notice{Kind: "license.revoked", CreatedAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
+		store.Order{
+			Store: "kagi", Transaction: "CH0123456789", Line: 1, Product: "demo", Quantity: 1, Status: store.Issued, Licenses: []store.License{l},
+			LicenseType: "single", Name: "Ada Lovelace", Email: "ada@example.com", Price: "29.95", Currency: "USD",
+		}, &l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want any
+	if err := json.Unmarshal(sent, &want); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(block(t, webhooksPage, "json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the page's example is not what is sent: %s", diff)
+	}
+}
+
+// The code on the page verifies what is sent, and nothing else.
+func TestDocsVerify(t *testing.T) {
+	if err := exec.Command("python3", "-c", "").Run(); err != nil {
+		storetest.LeaveOut(t, "python3 does not run: make test installs it")
+	}
+	code := block(t, webhooksPage, "python") + `
+import json, sys
+call = json.load(sys.stdin)
+try:
+    verify(call["secret"], call["headers"], call["body"].encode())
+    print("good")
+except ValueError as e:
+    print("bad:", e)
+`
+	body := `{"type":"order.issued","name":"Zoë"}`
+	for _, c := range []struct {
+		name, secret, body string
+		at                 time.Time
+		want               string
+	}{
+		{"as sent", hookSecret, body, time.Now(), "good"},
+		{"another body", hookSecret, body + " ", time.Now(), "bad: not signed with this secret"},
+		{"another secret", newWebhookSecret(), body, time.Now(), "bad: not signed with this secret"},
+		{"an old one", hookSecret, body, time.Now().Add(-time.Hour), "bad: too old, or from the future"},
+	} {
+		secret, err := delivery.ParseSecret(hookSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := http.Header{}
+		delivery.Sign(h, store.NewID(), c.at, []byte(body), []byte(strings.Repeat("x", 32)), secret)
+		headers := map[string]string{}
+		for name := range h {
+			headers[strings.ToLower(name)] = h.Get(name)
+		}
+		in, err := json.Marshal(map[string]any{"secret": c.secret, "headers": headers, "body": c.body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("python3", "-c", code)
+		cmd.Stdin = strings.NewReader(string(in))
+		if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != c.want {
+			t.Errorf("%s: %v, %s, want %s", c.name, err, out, c.want)
+		}
 	}
 }

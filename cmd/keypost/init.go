@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/keypost/keypost/delivery"
 )
 
 //go:embed keypost.toml
@@ -34,7 +36,9 @@ func (c initCommand) Run(a *app) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	text := strings.ReplaceAll(configTemplate, "SECRET-MADE-BY-INIT", newSecret())
+	text := strings.NewReplacer(
+		"WEBHOOK-SECRET-MADE-BY-INIT", newWebhookSecret(), "SECRET-MADE-BY-INIT", newSecret(),
+	).Replace(configTemplate)
 	// There are secrets in it: for the owner's eyes.
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -65,4 +69,10 @@ func newSecret() string {
 	b := make([]byte, 20)
 	rand.Read(b) // never fails
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b))[:26]
+}
+
+func newWebhookSecret() string {
+	s := make(delivery.Secret, 32)
+	rand.Read(s) // never fails
+	return s.Encode()
 }

@@ -46,6 +46,8 @@ type commands struct {
 	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
 	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`
+	Outbox     outboxCommands    `cmd:"" help:"Notices that go out: list, retry."`
+	Webhook    webhookCommands   `cmd:"" help:"Webhooks: test."`
 	Keys       keysCommands      `cmd:"" help:"Lease-signing keys: list, rotate."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Completion for bash, zsh and fish."`
@@ -150,12 +152,16 @@ const actor = "cli"
 // load reads the config.
 func (a *app) load() (*config, error) { return loadConfig(a.file) }
 
-// open reads the config and opens its database, which must be set up.
+// open reads the config and opens its database, which must be set up. What is
+// done there is told to the webhooks, too.
 func (a *app) open() (*config, *store.DB, error) {
 	c, err := a.load()
 	if err != nil {
 		return nil, nil, err
 	}
 	db, err := store.Open(a, c.Database.URL, store.Options{})
+	if err == nil {
+		db.Subscribe(c.subscribers())
+	}
 	return c, db, notSetUp(err)
 }

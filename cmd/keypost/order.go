@@ -148,7 +148,7 @@ func (c orderShow) Run(a *app) error {
 	})
 }
 
-// showHistory tells how an order came and whom it is told to by mail.
+// showHistory tells how an order came and whom it is told to.
 func showHistory(a *app, db *store.DB, o store.Order) error {
 	messages, err := db.Messages(a, o.ID)
 	if err != nil {
@@ -164,11 +164,15 @@ func showHistory(a *app, db *store.DB, o store.Order) error {
 	if err != nil {
 		return err
 	}
-	var mail []string
+	var mail, hooks []string
 	for _, n := range notices {
+		if n.Endpoint != "" {
+			hooks = append(hooks, fmt.Sprintf("%s to %s (%s)", n.Kind, n.Endpoint, n.Status))
+			continue
+		}
 		mail = append(mail, fmt.Sprintf("%s to %s (%s)", n.Kind, n.Audience, n.Status))
 	}
-	return fields(a.out, "came again", fmt.Sprintf("%d times", repeats), "mail", strings.Join(mail, ", "))
+	return fields(a.out, "came again", fmt.Sprintf("%d times", repeats), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
 }
 
 // withOrder opens the store and finds the order first.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/keypost/keypost/activation"
+	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/krps"
 	"github.com/keypost/keypost/store"
@@ -71,6 +72,7 @@ type daemon struct {
 	seats    *activation.Server
 	emptied  string // chore: messages up to this id hold no raw input any more
 	config   atomic.Pointer[config]
+	hooks    *delivery.Sender
 	auditKey ed25519.PrivateKey
 	handler  atomic.Pointer[http.Handler]
 }
@@ -78,7 +80,7 @@ type daemon struct {
 func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
 	d := &daemon{
 		address: address, db: db, desk: ingest.New(db, c.desk()),
-		seats: activation.New(db, ring, *c.Server.Misses, c.activation()),
+		seats: activation.New(db, ring, *c.Server.Misses, c.activation()), hooks: delivery.New(db),
 	}
 	d.configure(c)
 	return d
@@ -96,6 +98,8 @@ func (d *daemon) configure(c *config) {
 	d.config.Store(c)
 	d.desk.Configure(c.desk())
 	d.seats.Configure(c.activation())
+	d.hooks.Configure(c.endpoints())
+	d.db.Subscribe(c.subscribers())
 	h := routes(c, d.db, d.desk, d.seats)
 	d.handler.Store(&h)
 }

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keypost/keypost/delivery"
+	"github.com/keypost/keypost/store"
+)
+
+var quiet = log.New(io.Discard, "", 0)
+
+const hookSecret = "whsec_c2VjcmV0LW9mLXRlc3RzLWdlaGVpbS0xMjM0NTY="
+
+// A crm is a vendor's program that a webhook tells.
+type crm struct {
+	*httptest.Server
+	answer  atomic.Int32 // its HTTP status
+	told    chan told
+	onEvent atomic.Pointer[func()] // what it does before it answers
+}
+
+// A told event, with what was sent beside it.
+type told struct {
+	ID   string
+	Type string
+	Data struct {
+		Order   map[string]any
+		License map[string]any
+	}
+}
+
+func newCRM(t *testing.T) *crm {
+	t.Helper()
+	c := &crm{told: make(chan told, 100)}
+	c.answer.Store(http.StatusNoContent)
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		seconds, _ := strconv.ParseInt(r.Header.Get("webhook-timestamp"), 10, 64)
+		secret, _ := delivery.ParseSecret(hookSecret)
+		want := http.Header{}
+		delivery.Sign(want, r.Header.Get("webhook-id"), time.Unix(seconds, 0), body, secret)
+		if got := r.Header.Get("webhook-signature"); got != want.Get("webhook-signature") || time.Since(time.Unix(seconds, 0)) > time.Minute {
+			t.Errorf("signed at %d: %q", seconds, got)
+		}
+		e := told{ID: r.Header.Get("webhook-id")}
+		if err := json.Unmarshal(body, &e); err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		if do := c.onEvent.Swap(nil); do != nil {
+			(*do)()
+		}
+		c.told <- e
+		w.WriteHeader(int(c.answer.Load()))
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// config is a [[webhook]] that leads there.
+func (c *crm) config(more string) string {
+	return fmt.Sprintf("\n[[webhook]]\nname = \"crm\"\nurl = \"%s/?key=query-secret\"\nsecret = %q\nprivate = true\n%s", c.URL, hookSecret, more)
+}
+
+// add puts a webhook into a site's config.
+func (s *site) add(text string) {
+	s.t.Helper()
+	b, err := os.ReadFile(s.config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(string(b) + text)
+}
+
+// same compares what is told with what a command shows, field by field.
+func same(t *testing.T, told map[string]any, shown any) {
+	t.Helper()
+	b, err := json.Marshal(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]any
+	if err := json.Unmarshal(b, &want); err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		if _, ok := told[name]; !ok {
+			delete(want, name)
+		}
+	}
+	if diff := cmp.Diff(want, told); diff != "" || len(told) < 7 {
+		t.Error(diff)
+	}
+}
+
+// What the daemon does and what commands do is told.
+func TestWebhooks(t *testing.T) { eachDatabase(t, testWebhooks) }
+
+func testWebhooks(t *testing.T, s *site) {
+	c := newCRM(t)
+	s.add(c.config(""))
+	s.serve()
+	code := s.post()[0]
+	e := <-c.told
+	var o orderJSON
+	s.read(0, &o, "order", "show", "kagi", "CH0123456789")
+	if e.Type != "order.issued" || e.Data.License != nil {
+		t.Errorf("told: %+v", e)
+	}
+	same(t, e.Data.Order, o)
+	if out := s.must(0, "order", "show", "kagi", "CH0123456789"); !strings.Contains(out, "order.issued to crm") {
+		t.Errorf("show: %s", out)
+	}
+
+	// A receiver that wants no more: dead, until a person says so.
+	given := s.log.expect("dead=true")
+	c.answer.Store(http.StatusGone)
+	s.must(0, "license", "revoke", code)
+	e = <-c.told
+	var l licenseJSON
+	s.read(0, &l, "license", "show", code)
+	if e.Type != "license.revoked" || e.Data.License["status"] != "revoked" {
+		t.Errorf("told: %+v", e)
+	}
+	same(t, e.Data.License, l)
+	<-given
+	var dead []noticeJSON
+	s.read(0, &dead, "outbox", "list", "--status", "dead", "--endpoint", "crm")
+	if len(dead) != 1 || dead[0].ID != e.ID || dead[0].Tries != 1 || *dead[0].Order != (orderRefJSON{"kagi", "CH0123456789", 1}) || !strings.Contains(*dead[0].Error, "410") {
+		t.Errorf("dead: %+v", dead)
+	}
+	if out := s.must(0, "check"); !strings.Contains(out, "warning outbox: notices given up: 1") || !strings.Contains(out, "ok      webhook crm: to 127.0.0.1: all events") {
+		t.Errorf("check: %s", out)
+	}
+	c.answer.Store(http.StatusOK)
+	var ids []string
+	s.read(0, &ids, "outbox", "retry", e.ID)
+	if again := <-c.told; again.ID != e.ID || len(ids) != 1 {
+		t.Errorf("told again: %+v, %v", again, ids)
+	}
+	for _, private := range []string{code, "Fragola", "query-secret", hookSecret, strings.TrimPrefix(hookSecret, "whsec_")} {
+		if strings.Contains(s.log.String(), private) {
+			t.Errorf("the log tells %q:\n%s", private, s.log.String())
+		}
+	}
+}
+
+func TestOutboxCommands(t *testing.T) {
+	s := newSite(t)
+	s.must(1, "outbox", "list") // no database yet
+	stop := s.serve()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(0, "outbox", "list"); out != "No notices.\n" {
+		t.Errorf("an empty list: %q", out)
+	}
+	s.add(newCRM(t).config("events = [\"order.held\", \"order.issued\"]\n"))
+	s.must(0, "license", "issue", "demo", "--transaction", "gift-1")
+	out := s.must(0, "outbox", "list", "--status", "waiting")
+	for _, want := range []string{"order.issued", "crm", "manual", "gift-1", "waiting"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("list lacks %q: %s", want, out)
+		}
+	}
+	var list []noticeJSON
+	s.read(0, &list, "outbox", "list")
+	if len(list) != 1 || list[0].Audience != store.ToWebhook || list[0].NextAt == nil || list[0].Error != nil {
+		t.Fatalf("list: %+v", list)
+	}
+	if out := s.must(1, "outbox", "retry", list[0].ID); !strings.Contains(out, "it is not dead") {
+		t.Errorf("retry: %s", out)
+	}
+	if out := s.must(0, "outbox", "retry", "--dead", "--endpoint", "crm"); out != "Notices that wait again: 0\n" {
+		t.Errorf("retry: %s", out)
+	}
+	s.must(3, "outbox", "retry", "NOTHING")
+	s.must(2, "outbox", "retry")
+	s.must(2, "outbox", "retry", "--dead", list[0].ID)
+	s.must(2, "outbox", "retry", list[0].ID, "--endpoint", "crm")
+	s.must(2, "outbox", "list", "--status", "lost")
+}
+
+func TestWebhookTest(t *testing.T) {
+	s := newSite(t)
+	c := newCRM(t)
+	s.add(c.config(""))
+	if out := s.must(0, "webhook", "test", "crm"); out != "HTTP 204: crm took the event\n" {
+		t.Errorf("%s", out)
+	}
+	if e := <-c.told; e.Type != "webhook.test" || e.ID == "" {
+		t.Errorf("told: %+v", e)
+	}
+	c.answer.Store(http.StatusUnauthorized)
+	var tested testedJSON
+	s.read(1, &tested, "webhook", "test", "crm")
+	if tested.Webhook != "crm" || *tested.Status != 401 || *tested.Error != "HTTP 401" {
+		t.Errorf("%+v", tested)
+	}
+	c.Close()
+	if out := s.must(1, "webhook", "test", "crm"); !strings.Contains(out, "connection refused") || strings.Contains(out, "query-secret") {
+		t.Errorf("%s", out)
+	}
+	s.must(3, "webhook", "test", "other")
+	s.must(2, "webhook", "test")
+}
+
+// SIGHUP: a new webhook is told at once.
+func TestSIGHUPWebhook(t *testing.T) {
+	s := newSite(t)
+	p := start(t, t.TempDir(), program(t), "--config", s.config)
+	s.url = p.url
+	s.post()
+	c := newCRM(t)
+	s.add(c.config(""))
+	seen := p.stderr.expect("the config was read again")
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	<-seen
+	s.post("--transaction", "T2")
+	if e := <-c.told; e.Data.Order["transaction"] != "T2" {
+		t.Errorf("told: %+v", e)
+	}
+}
+
+// A daemon that is killed while the receiver takes an event, before it can
+// note that: the next one tells it again, under the same id, as soon as the
+// dead one's claim has run out.
+func TestWebhookToldAgainAfterAKill(t *testing.T) {
+	binary := program(t)
+	t.Parallel() // the claim takes its time
+	s := newSite(t)
+	c := newCRM(t)
+	s.add(c.config(""))
+	p := start(t, t.TempDir(), binary, "--config", s.config)
+	s.url = p.url
+	kill := func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() }
+	c.onEvent.Store(&kill)
+	s.post()
+	first := <-c.told
+	start(t, t.TempDir(), binary, "--config", s.config)
+	if second := <-c.told; second.ID != first.ID || second.Type != first.Type {
+		t.Errorf("told: %+v, then %+v", first, second)
+	}
+}
+
+func TestConfigWebhooks(t *testing.T) {
+	const good = goodProduct + "[[webhook]]\nname = \"crm\"\n"
+	const secret = "secret = \"" + hookSecret + "\"\n"
+	ok := func(text string) webhookConfig {
+		t.Helper()
+		c, err := parsed(t, text)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		return c.Webhooks[0]
+	}
+	bad := func(text string, want ...string) {
+		t.Helper()
+		_, err := parsed(t, text)
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%q: %v, want %q", text, err, w)
+			}
+		}
+		if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), hookSecret)) {
+			t.Errorf("%q: the error tells a secret: %v", text, err)
+		}
+	}
+	at := func(url string) string { return good + "url = \"" + url + "\"\n" }
+	w := ok(at("https://crm.example.com/keypost?key=s3cret") + "secrets = [\"" + hookSecret + "\", \"" + newWebhookSecret() + "\"]\nevents = [\"order.issued\"]\n")
+	if e := w.endpoint(); len(e.Secrets) != 2 || e.Client != publicCaller || strings.Contains(w.finding().Detail, "s3cret") {
+		t.Errorf("%+v, %+v", e, w.finding())
+	}
+	if w := ok(at("http://10.0.0.1:8000/") + secret + "private = true\n"); w.endpoint().Client != privateCaller || w.finding().Result != "warning" {
+		t.Errorf("%+v", w.finding())
+	}
+	for _, url := range []string{"http://localhost:1/", "http://[::1]:1/", "https://10.0.0.1/"} {
+		if w := ok(at(url) + secret + "private = true\n"); w.finding().Result != "ok" {
+			t.Errorf("%s: %+v", url, w.finding())
+		}
+	}
+	for _, url := range []string{"", "crm.example.com", "ftp://crm.example.com", "https:///x", "https://user:s3cret@crm.example.com/", "https://crm.example.com/#s3cret", "https://s3cret\x7f"} {
+		bad(at(strings.ReplaceAll(url, "\x7f", "\\u007f"))+secret, "keypost.toml:6: webhook[0].url: it is not a URL")
+	}
+	bad(at("http://crm.example.com/?key=s3cret")+secret, "keypost.toml:6: webhook[0].url", "it must be https")
+	for _, url := range []string{"https://localhost/", "https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/"} {
+		bad(at(url)+secret, "keypost.toml:6: webhook[0].url", "private = true allows it")
+	}
+	const there = good + "url = \"https://crm.example.com/\"\n"
+	bad(there, "keypost.toml:4: webhook[0].secret: it is missing")
+	bad(there+"secret = \"s3cret\"\n", "keypost.toml:7: webhook[0].secret: it must be whsec_")
+	bad(there+"secrets = [\"s3cret\"]\n", "keypost.toml:7: webhook[0].secrets: it must be whsec_")
+	bad(there+secret+"secret_file = \"x\"\n", "keypost.toml:8: webhook[0].secret_file", "keep one of them")
+	bad(there+secret+"secrets = [\"x\"]\n", "keypost.toml:8: webhook[0].secrets", "keep one of them")
+	bad(there+secret+"events = [\"order.lost\"]\n", "keypost.toml:8: webhook[0].events: \"order.lost\" is not an event", "order.issued, order.held", "license.reset")
+	bad(there+secret+"[[webhook]]\nname = \"crm\"\n", "keypost.toml:9: webhook[1].name: \"crm\" is taken")
+	bad(goodProduct+"[[webhook]]\nname = \"a b\"\n", "keypost.toml:5: webhook[0].name")
+}
