@@ -89,7 +89,7 @@ func Start() (*Server, error) {
 	}
 	s := &Server{folder: folder, addr: fmt.Sprintf("127.0.0.1:%d", port)}
 	install := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal",
-		"--skip-test-db", s.user())
+		"--skip-test-db", s.user(), "--tmpdir="+folder) // in /tmp, two packages' installs take each other's tables away
 	if out, err := install.CombinedOutput(); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
