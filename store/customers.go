@@ -56,7 +56,7 @@ func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 		if err := t.EmptyMessagesOfOrder(ctx, orderID); err != nil {
 			return err
 		}
-		return t.DropNoticesTo(ctx, queries.DropNoticesToParams{Error: "the buyer was forgotten", UpdatedAt: t.now, OrderID: orderID, Audience: ToBuyer})
+		return t.DropNoticesTo(ctx, queries.DropNoticesToParams{OrderID: orderID, Audience: ToBuyer})
 	})
 }
 

@@ -49,9 +49,10 @@ func openSQLite(path string, create bool) (writer, reader *sql.DB, err error) {
 		return nil, nil, err
 	}
 	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
-	// a commit that was answered survives a loss of power.
+	// a commit that was answered survives a loss of power. Secure delete: what
+	// is forgotten is overwritten.
 	pragmas := url.Values{"_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)",
 	}}
 	name := func(extra string) string {
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}

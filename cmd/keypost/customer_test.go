@@ -11,7 +11,7 @@ import (
 // repeat of the order is held then, and knows nobody.
 func TestCustomer(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, s *site) {
-		s.serve()
+		stop := s.serve()
 		const who = "ada.private@example.com"
 		codes := s.post("--name", "Ada Private", "--email", who, "--seed", "Keyword: id - ada-private-7")
 		if problem := s.activate(codes[0], "machine-1"); problem != "" {
@@ -59,6 +59,14 @@ func TestCustomer(t *testing.T) {
 		}
 		if strings.Contains(s.log.String(), "rivate") {
 			t.Error("the log knows the customer")
+		}
+		// Not even the embedded database's file does, once its log is folded in.
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		b, err = os.ReadFile(filepath.Join(filepath.Dir(s.config), "data", "keypost.db"))
+		if err == nil && strings.Contains(strings.ToLower(string(b)), "rivate") {
+			t.Error("the customer is still in the database's file")
 		}
 	})
 }

@@ -27,4 +27,4 @@ UPDATE outbox SET status = 'waiting', tries = 0, next_at = ?, updated_at = ? WHE
 DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?;
 
 -- name: DropNoticesTo :exec
-UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE order_id = ? AND audience = ? AND status = 'waiting';
+DELETE FROM outbox WHERE order_id = ? AND audience = ? AND status <> 'sent';

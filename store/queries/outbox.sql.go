@@ -33,23 +33,16 @@ func (q *Queries) DeleteSentNotices(ctx context.Context, updatedAt int64) (int64
 }
 
 const dropNoticesTo = `-- name: DropNoticesTo :exec
-UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE order_id = ? AND audience = ? AND status = 'waiting'
+DELETE FROM outbox WHERE order_id = ? AND audience = ? AND status <> 'sent'
 `
 
 type DropNoticesToParams struct {
-	Error     string
-	UpdatedAt int64
-	OrderID   string
-	Audience  string
+	OrderID  string
+	Audience string
 }
 
 func (q *Queries) DropNoticesTo(ctx context.Context, arg DropNoticesToParams) error {
-	_, err := q.db.ExecContext(ctx, dropNoticesTo,
-		arg.Error,
-		arg.UpdatedAt,
-		arg.OrderID,
-		arg.Audience,
-	)
+	_, err := q.db.ExecContext(ctx, dropNoticesTo, arg.OrderID, arg.Audience)
 	return err
 }
 
