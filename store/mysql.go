@@ -24,7 +24,16 @@ var mysqlDialect = dialect{
 	versions: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
 	// Each statement sees what is committed: an UPDATE that decides is followed
 	// by reads that must not look into the past.
-	isolation:    sql.LevelReadCommitted,
+	isolation: sql.LevelReadCommitted,
+	// A node of a Galera cluster may lag behind the one that the first try went
+	// to. The connection stays so until it is closed.
+	careful: func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, "SET SESSION wsrep_sync_wait = 1")
+		if mysqlCode(err) == 1193 { // unknown system variable: a server without Galera
+			return nil
+		}
+		return err
+	},
 	duplicate:    func(err error) bool { return mysqlCode(err) == 1062 },
 	columnExists: func(err error) bool { return mysqlCode(err) == 1060 },
 	transient: func(err error) bool {

@@ -57,7 +57,7 @@ func (db *DB) explain(err error) error {
 // Bounds on trying again; a locked SQLite has waited for its busy_timeout
 // before it says so.
 const (
-	writeTries = 8
+	writeTries = 11 // about two seconds together: a server that restarts is back by then
 	writeFor   = 10 * time.Second
 )
 
@@ -65,10 +65,12 @@ const (
 // that it may be tried again. A try that came back as an error may have been
 // applied all the same; fn meets its own rows then, and knows them by their ids.
 func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) error {
-	alone := false
+	alone, again := false, false
 	return db.explain(db.patiently(ctx, func() error {
 		if db.sharing == nil {
-			return db.writeOnce(ctx, fn)
+			careful := again
+			again = true
+			return db.writeOnce(ctx, careful, fn)
 		}
 		err := db.sharing.write(ctx, alone, fn)
 		_, failed := errors.AsType[apart](err)
@@ -96,8 +98,19 @@ func (db *DB) patiently(ctx context.Context, fn func() error) error {
 	}
 }
 
-func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *tx) error) error {
-	sqlTx, err := db.writer.BeginTx(ctx, &sql.TxOptions{Isolation: db.dialect.isolation})
+// writeOnce is one try; careful: not the first one.
+func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Context, *tx) error) error {
+	conn, err := db.writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if careful && db.dialect.careful != nil {
+		if err := db.dialect.careful(ctx, conn); err != nil {
+			return err
+		}
+	}
+	sqlTx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: db.dialect.isolation})
 	if err != nil {
 		return err
 	}
