@@ -36,7 +36,7 @@ type Config struct {
 type Store interface {
 	FindLicense(ctx context.Context, product, code string) (store.License, error)
 	Activate(context.Context, store.Activation) (store.Activation, store.License, error)
-	FindActivation(ctx context.Context, l store.License, fpmac []byte) (store.Activation, error)
+	FindSeat(ctx context.Context, product, code string, fpmac []byte) (store.License, store.Activation, error)
 	RenewLease(ctx context.Context, a store.Activation, seen string) (store.Activation, error)
 	Deactivate(ctx context.Context, licenseID string, fpmac []byte) (store.License, error)
 }

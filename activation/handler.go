@@ -88,18 +88,18 @@ func (s *Server) take(ctx context.Context, a store.Activation, p Product) (store
 }
 
 func (s *Server) validate(r *http.Request) (any, error) {
-	q, p, l, err := s.license(r)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.store.FindActivation(r.Context(), l, s.keys.MAC(q.Fingerprint))
+	var a store.Activation
+	q, p, l, err := s.find(r, func(ctx context.Context, product string, q request) (l store.License, err error) {
+		l, a, err = s.store.FindSeat(ctx, product, q.Code, s.keys.MAC(q.Fingerprint))
+		return l, err
+	})
 	switch {
-	case l.Test && !p.AcceptTest && (err == nil || errors.Is(err, store.ErrNotFound)):
-		return nil, errTest
-	case errors.Is(err, store.ErrNotFound):
-		return nil, errNotActivated
 	case err != nil:
 		return nil, err
+	case l.Test && !p.AcceptTest:
+		return nil, errTest
+	case a.ID == "":
+		return nil, errNotActivated
 	}
 	renew := p.Lease > 0 && (q.Renew || s.leaseIsShort(a, l, p))
 	if renew {
@@ -126,9 +126,16 @@ func (s *Server) deactivate(r *http.Request) (any, error) {
 	return out, err
 }
 
-// license reads a request and finds the license that it is about. Codes that
-// do not exist count against the address.
+// license reads a request and finds the license that it is about.
 func (s *Server) license(r *http.Request) (request, Product, store.License, error) {
+	return s.find(r, func(ctx context.Context, product string, q request) (store.License, error) {
+		return s.store.FindLicense(ctx, product, q.Code)
+	})
+}
+
+// find reads a request and looks up what it is about. Codes that do not exist
+// count against the address.
+func (s *Server) find(r *http.Request, look func(ctx context.Context, product string, q request) (store.License, error)) (request, Product, store.License, error) {
 	q, err := decode(r)
 	if err != nil {
 		return q, Product{}, store.License{}, err
@@ -144,7 +151,7 @@ func (s *Server) license(r *http.Request) (request, Product, store.License, erro
 		s.misses.add(from, "", s.now())
 		return q, p, store.License{}, errUnknown
 	}
-	l, err := s.store.FindLicense(r.Context(), p.ID, q.Code)
+	l, err := look(r.Context(), p.ID, q)
 	if errors.Is(err, store.ErrNotFound) {
 		s.misses.add(from, p.ID, s.now())
 		if p.Malformed != nil && p.Malformed(q.Code) {

@@ -12,18 +12,17 @@ type dialect struct {
 	// after its scheme. It fails with ErrNoDatabase where create is false and
 	// there is none.
 	open         func(where string, create bool) (writer, reader *sql.DB, err error)
-	goose        string                                 // goose's name for it
-	prepare      string                                 // before an empty database is set up; "": nothing
-	isolation    sql.IsolationLevel                     // of the transactions that write
-	shared       bool                                   // writers that wait share a transaction; without it the database sees to that
-	snapshot     sql.IsolationLevel                     // of a transaction that reads all as it is at one moment
-	table        string                                 // finds a table by its name
-	versions     string                                 // counts the tables that hold the schema's version
-	careful      func(context.Context, *sql.Conn) error // before a transaction is tried again: reads then see what other nodes have committed; nil: nothing
-	duplicate    func(error) bool                       // a UNIQUE or PRIMARY KEY is taken
-	columnExists func(error) bool                       // a migration adds a column that is there
-	transient    func(error) bool                       // the whole transaction may be tried again
-	check        func(context.Context, *DB) error       // is it whole, and does it keep what it commits
+	goose        string                               // goose's name for it
+	prepare      string                               // before an empty database is set up; "": nothing
+	shared       bool                                 // writers that wait share a transaction; without it the database sees to that
+	snapshot     sql.IsolationLevel                   // of a transaction that reads all as it is at one moment
+	table        string                               // finds a table by its name
+	versions     string                               // counts the tables that hold the schema's version
+	careful      func(context.Context, *sql.Tx) error // in a transaction that is tried again: its reads see what other nodes have committed; nil: nothing
+	duplicate    func(error) bool                     // a UNIQUE or PRIMARY KEY is taken
+	columnExists func(error) bool                     // a migration adds a column that is there
+	transient    func(error) bool                     // the whole transaction may be tried again
+	check        func(context.Context, *DB) error     // is it whole, and does it keep what it commits
 }
 
 // dialects by the scheme of the database URL.

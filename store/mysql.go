@@ -22,13 +22,10 @@ var mysqlDialect = dialect{
 	table:    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
 	snapshot: sql.LevelRepeatableRead,
 	versions: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
-	// Each statement sees what is committed: an UPDATE that decides is followed
-	// by reads that must not look into the past.
-	isolation: sql.LevelReadCommitted,
 	// A node of a Galera cluster may lag behind the one that the first try went
 	// to. The connection stays so until it is closed.
-	careful: func(ctx context.Context, conn *sql.Conn) error {
-		_, err := conn.ExecContext(ctx, "SET SESSION wsrep_sync_wait = 1")
+	careful: func(ctx context.Context, t *sql.Tx) error {
+		_, err := t.ExecContext(ctx, "SET SESSION wsrep_sync_wait = 1")
 		if mysqlCode(err) == 1193 { // unknown system variable: a server without Galera
 			return nil
 		}
@@ -72,11 +69,29 @@ func openMySQL(where string, _ bool) (writer, reader *sql.DB, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pool := sql.OpenDB(connector)
+	pool := sql.OpenDB(readCommitted{connector})
 	pool.SetMaxOpenConns(mysqlConnections)
 	pool.SetMaxIdleConns(mysqlConnections)
 	pool.SetConnMaxIdleTime(time.Minute)
 	return pool, pool, nil
+}
+
+// readCommitted: each statement sees what is committed, for an UPDATE that
+// decides is followed by reads that must not look into the past. It is told
+// once a connection, not once a transaction.
+type readCommitted struct{ driver.Connector }
+
+func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // mysqlConfig reads //user:password@host:port/database.

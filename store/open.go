@@ -35,6 +35,7 @@ type Options struct {
 type DB struct {
 	writer, reader *sql.DB
 	read           *queries.Queries
+	stmts          *statements
 	sharing        *sharing // nil: each write has a transaction of its own
 	dialect        dialect
 	now            func() time.Time
@@ -74,9 +75,9 @@ func connect(source string, o Options) (*DB, error) {
 	if db.writer, db.reader, err = d.open(where, o.Create); err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
-	db.read = queries.New(db.reader)
+	db.read, db.stmts = queries.New(newStatements(db.reader, d.shared)), newStatements(db.writer, d.shared)
 	if d.shared {
-		db.read, db.sharing = queries.New(newStatements(db.reader)), newSharing(db)
+		db.sharing = newSharing(db)
 	}
 	return db, nil
 }

@@ -89,14 +89,24 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 	return activation(r), l, err
 }
 
-// FindActivation finds a machine's seat on a license and checks that the
-// license may be used; ErrNotFound where the machine has none.
-func (db *DB) FindActivation(ctx context.Context, l License, fpmac []byte) (Activation, error) {
-	if err := l.usable(db.now()); err != nil {
-		return Activation{}, err
+// FindSeat finds a license by its code and on it the seat of a machine, whose
+// ID is empty where it has none. It reads what validate answers from: the
+// license comes without code and order, the activation without its machine,
+// salt and hash. ErrNotFound: there is no such license; ErrRevoked,
+// ErrSuspended and ErrExpired come with the license.
+func (db *DB) FindSeat(ctx context.Context, product, code string, fpmac []byte) (License, Activation, error) {
+	r, err := db.read.SeatByCode(ctx, queries.SeatByCodeParams{FpMac: fpmac, Product: product, CodeHash: codeHash(code)})
+	if err != nil {
+		return License{}, Activation{}, db.explain(err)
 	}
-	r, err := db.read.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: l.ID, FpMac: fpmac})
-	return activation(r), db.explain(err)
+	l := License{
+		ID: r.ID, Product: product, Type: r.Type, Status: r.Status, Test: r.Test, Limit: r.SeatMax, Used: r.Used, ExpiresAt: timeOrNil(r.ExpiresAt),
+	}
+	a := Activation{
+		ID: r.ActivationID.String, License: r.ID, LeaseID: r.LeaseID.String, LeaseIssued: fromMicros(r.LeaseIssuedAt.Int64),
+		LeaseExpires: fromMicros(r.LeaseExpiresAt.Int64), CreatedAt: fromMicros(r.CreatedAt.Int64),
+	}
+	return l, a, l.usable(db.now())
 }
 
 // RenewLease writes a new lease over the one that the caller saw. When two

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // machine asks for a seat on a license.
@@ -136,11 +138,7 @@ func activateOnlyWhatMayBeUsed(t *testing.T, source string) {
 				t.Errorf("%s, machine %s: %v, want %v", step, m, err, want)
 			}
 		}
-		got, err := db.License(t.Context(), l.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.FindActivation(t.Context(), got, []byte("known")); !errors.Is(err, want) {
+		if got, a, err := db.FindSeat(t.Context(), "demo", "code", []byte("known")); !errors.Is(err, want) || got.ID != l.ID || a.ID == "" {
 			t.Errorf("%s, find: %v, want %v", step, err, want)
 		}
 		checkSeats(t, db, l.ID, 1)
@@ -168,9 +166,35 @@ func activateOnlyWhatMayBeUsed(t *testing.T, source string) {
 	if _, _, err := db.Activate(t.Context(), machine(l, "new")); err != nil {
 		t.Errorf("a moment before its end: %v", err)
 	}
-	if _, err := db.FindActivation(t.Context(), l, []byte("nobody")); !errors.Is(err, ErrNotFound) {
-		t.Errorf("a machine without a seat: %v", err)
+	if got, a, err := db.FindSeat(t.Context(), "demo", "code", []byte("nobody")); err != nil || got.ID != l.ID || a.ID != "" {
+		t.Errorf("a machine without a seat: %+v, %v", a, err)
 	}
+	if _, _, err := db.FindSeat(t.Context(), "demo", "other", []byte("known")); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a code that is not: %v", err)
+	}
+}
+
+// A seat is read as it was written.
+func TestFindSeat(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		l := issued(t, db, 3)
+		want, _, err := db.Activate(t.Context(), machine(l, "m"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, a, err := other.FindSeat(t.Context(), l.Product, l.Code, []byte("m"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.FPMAC, want.Salt, want.FPHash, want.Machine = nil, nil, nil, Machine{}
+		if diff := cmp.Diff(want, a); diff != "" {
+			t.Error(diff)
+		}
+		l.OrderID, l.Code, l.Ordinal, l.CreatedAt, l.Used = "", "", 0, time.Time{}, 1
+		if diff := cmp.Diff(l, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestRenewLeaseRace(t *testing.T) {

@@ -47,7 +47,6 @@ type member struct {
 // order in which they came.
 type sharing struct {
 	db    *DB
-	stmts *statements
 	ended chan struct{}
 
 	mu      sync.Mutex
@@ -57,7 +56,7 @@ type sharing struct {
 }
 
 func newSharing(db *DB) *sharing {
-	s := &sharing{db: db, stmts: newStatements(db.writer), ended: make(chan struct{})}
+	s := &sharing{db: db, ended: make(chan struct{})}
 	s.arrived.L = &s.mu
 	go s.run()
 	return s
@@ -119,7 +118,6 @@ func (s *sharing) run() {
 			}
 			close(m.done)
 		}
-		s.stmts.prepareNoted()
 	}
 }
 
@@ -158,8 +156,8 @@ func (s *sharing) transaction() (members []*member, err error) {
 		}
 		return members, err
 	}
-	defer sqlTx.Rollback()
-	t := s.stmts.in(sqlTx)
+	t := s.db.stmts.in(sqlTx)
+	defer t.end()
 	begin := time.Now()
 	for m := s.next(0); m != nil; m = s.next(len(members)) {
 		members = append(members, m)

@@ -58,19 +58,22 @@ func openSQLite(path string, create bool) (writer, reader *sql.DB, err error) {
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
 		return u.String() + "?" + pragmas.Encode() + extra
 	}
-	if writer, err = sql.Open("sqlite", name("&_txlock=immediate")); err != nil {
+	if writer, err = sql.Open("sqlite", name("&_txlock=immediate&_pragma="+cache(8))); err != nil {
 		return nil, nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	if reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)")); err != nil {
+	readers := max(4, 2*runtime.NumCPU())
+	if reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)&_pragma="+cache(max(2, 32/readers)))); err != nil {
 		writer.Close()
 		return nil, nil, err
 	}
-	readers := max(4, 2*runtime.NumCPU())
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
 	return writer, reader, nil
 }
+
+// cache lets a connection keep so many MB of pages.
+func cache(mb int) string { return fmt.Sprintf("cache_size(-%d)", mb*1000) }
 
 // makeFile makes the database's file and folder where there is none: buyers'
 // names are in it, so it is for the owner's eyes.

@@ -100,22 +100,18 @@ func (db *DB) patiently(ctx context.Context, fn func() error) error {
 
 // writeOnce is one try; careful: not the first one.
 func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Context, *tx) error) error {
-	conn, err := db.writer.Conn(ctx)
+	sqlTx, err := db.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	t := db.stmts.in(sqlTx)
+	defer t.end()
 	if careful && db.dialect.careful != nil {
-		if err := db.dialect.careful(ctx, conn); err != nil {
+		if err := db.dialect.careful(ctx, sqlTx); err != nil {
 			return err
 		}
 	}
-	sqlTx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: db.dialect.isolation})
-	if err != nil {
-		return err
-	}
-	defer sqlTx.Rollback()
-	if err := fn(ctx, &tx{queries.New(sqlTx), db, micros(db.now())}); err != nil {
+	if err := fn(ctx, &tx{queries.New(t), db, micros(db.now())}); err != nil {
 		return err
 	}
 	if err := sqlTx.Commit(); err != nil || db.afterCommit == nil {

@@ -126,7 +126,8 @@ func logged(next http.Handler) http.Handler {
 		if known := mux.CurrentRoute(r); known != nil {
 			route, _ = known.GetPathTemplate()
 		}
-		slog.Info("request", "method", knownMethod(r.Method), "route", route, "status", s.status, "took", time.Since(begin).Round(time.Microsecond))
+		slog.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("method", knownMethod(r.Method)), slog.String("route", route),
+			slog.Int("status", s.status), slog.Duration("took", time.Since(begin).Round(time.Microsecond)))
 	})
 }
 

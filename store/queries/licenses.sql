@@ -54,3 +54,10 @@ WHERE id = ? AND status = 'active' AND (expires_at IS NULL OR expires_at > ?) AN
 
 -- name: ReleaseSeats :execrows
 UPDATE license SET used = used - ?, updated_at = ? WHERE id = ?;
+
+-- name: SeatByCode :one
+-- What validate answers from, and no more: it is asked for most of all.
+SELECT license.id, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at,
+  activation.id AS activation_id, activation.lease_id, activation.lease_issued_at, activation.lease_expires_at, activation.created_at
+FROM license LEFT JOIN activation ON activation.license_id = license.id AND activation.fp_mac = ?
+WHERE license.product = ? AND license.code_hash = ?;

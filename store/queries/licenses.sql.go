@@ -407,6 +407,55 @@ func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, 
 	return result.RowsAffected()
 }
 
+const seatByCode = `-- name: SeatByCode :one
+SELECT license.id, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at,
+  activation.id AS activation_id, activation.lease_id, activation.lease_issued_at, activation.lease_expires_at, activation.created_at
+FROM license LEFT JOIN activation ON activation.license_id = license.id AND activation.fp_mac = ?
+WHERE license.product = ? AND license.code_hash = ?
+`
+
+type SeatByCodeParams struct {
+	FpMac    []byte
+	Product  string
+	CodeHash []byte
+}
+
+type SeatByCodeRow struct {
+	ID             string
+	Type           string
+	Status         string
+	Test           bool
+	SeatMax        int
+	Used           int
+	ExpiresAt      sql.NullInt64
+	ActivationID   sql.NullString
+	LeaseID        sql.NullString
+	LeaseIssuedAt  sql.NullInt64
+	LeaseExpiresAt sql.NullInt64
+	CreatedAt      sql.NullInt64
+}
+
+// What validate answers from, and no more: it is asked for most of all.
+func (q *Queries) SeatByCode(ctx context.Context, arg SeatByCodeParams) (SeatByCodeRow, error) {
+	row := q.db.QueryRowContext(ctx, seatByCode, arg.FpMac, arg.Product, arg.CodeHash)
+	var i SeatByCodeRow
+	err := row.Scan(
+		&i.ID,
+		&i.Type,
+		&i.Status,
+		&i.Test,
+		&i.SeatMax,
+		&i.Used,
+		&i.ExpiresAt,
+		&i.ActivationID,
+		&i.LeaseID,
+		&i.LeaseIssuedAt,
+		&i.LeaseExpiresAt,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const setLicenseStatus = `-- name: SetLicenseStatus :exec
 UPDATE license SET status = ?, updated_at = ? WHERE id = ?
 `
