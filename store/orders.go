@@ -146,10 +146,10 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 			return Order{}, err
 		}
 	}
-	if len(out.Codes) == 0 {
-		return o, nil
+	if len(out.Codes) > 0 { // the rest of the order is as it was read
+		o.Licenses, err = licensesOf(ctx, t.Queries, orderID)
 	}
-	return loadOrder(ctx, t.Queries, orderID)
+	return o, err
 }
 
 func (t *tx) addMessage(ctx context.Context, m Message) error {
@@ -206,14 +206,16 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 		return Order{}, err
 	}
 	o.Refunded = len(events) > 0 // refunds are the only kind so far
-	licenses, err := q.LicensesOfOrder(ctx, id)
-	if err != nil {
-		return Order{}, err
+	o.Licenses, err = licensesOf(ctx, q, id)
+	return o, err
+}
+
+func licensesOf(ctx context.Context, q *queries.Queries, orderID string) (list []License, err error) {
+	rows, err := q.LicensesOfOrder(ctx, orderID)
+	for _, r := range rows {
+		list = append(list, license(r))
 	}
-	for _, l := range licenses {
-		o.Licenses = append(o.Licenses, license(l))
-	}
-	return o, nil
+	return list, err
 }
 
 // seedText keeps apart the seeds that a channel does not know ("") from none ("[]").
