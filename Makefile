@@ -1,11 +1,12 @@
 # make run    builds and starts a daemon to try
 # make check  the gate before a commit
 # make test   all tests, with what they need brought along
+# make bench  writes docs/benchmarks.md
 
 SQLC    = go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build run check generate test test-long parts
+.PHONY: build run check generate test test-long bench parts
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/keypost ./cmd/keypost
@@ -35,6 +36,10 @@ test: parts
 # The kills and races of make test, for longer.
 test-long: parts
 	go test -count=1 -timeout 60m ./cmd/torture -rounds 50
+
+# The same work with and without keypost, side by side; writes docs/benchmarks.md.
+bench: parts build
+	go run ./cmd/bench
 
 parts:
 	@missing=; \

@@ -278,6 +278,7 @@ func TestImports(t *testing.T) {
 		"delivery":          {"store"},
 		"cmd/keypost":       {"activation", "delivery", "ingest", "keygen", "krps", "store"},
 		"cmd/torture":       {"krps", "store/storetest"},
+		"cmd/bench":         {"activation", "krps", "store", "store/storetest"},
 	}
 	const module = "github.com/keypost/keypost/"
 	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")

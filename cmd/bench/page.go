@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+)
+
+const pageHead = `<!-- Written by make bench: do not edit. -->
+
+# Benchmarks
+
+What Keypost costs beside the least that the same work costs without it, both measured in turn by one run of ` + "`make bench`" + ` on one machine.
+They are ratios of calls a second, since those hold on other machines too; 1.00 is as fast, more is faster.
+
+| what | against | target | measured | from - to | |
+|---|---|---|---|---|---|
+`
+
+const pageFoot = `
+## How it is measured
+
+- The load comes from a process of its own, by %[1]d connections that are kept and that wait for each answer; every answer is looked at. The daemon is
+  the shipped binary with its default config, its log goes to a file. Both sides and the load share the machine's %[2]d processors.
+- A ratio is the median of %[3]d pairs of rounds of about %[4]s each, one side after the other, after both are warm; beside it the least and the greatest.
+- The empty handler is a server with the same router that decodes the same JSON and answers a fixed text. It keeps no log.
+- Plain SQL writes the same rows as the call in one transaction, on the same driver, durably: on MariaDB by %[1]d connections, on SQLite by the one
+  that writes, with synchronous=FULL. It prepares no statements, where Keypost does; it reads nothing back, signs nothing and checks nothing.
+- Many licenses are %[5]d, few are %[6]d, each with its sale, its order and a machine; they are asked for in no order. Many calls are %[7]d, of which
+  one in ten writes. The start ends with the first good answer of /readyz.
+- Versions: keypost %[8]s, %[9]s, SQLite %[10]s, MariaDB %[11]s.
+`
+
+// page writes the whole page.
+func (b *bench) page(ctx context.Context, results []result) ([]byte, error) {
+	var w bytes.Buffer
+	w.WriteString(pageHead)
+	for _, r := range results {
+		target, verdict, unit := fmt.Sprintf("%.2f", r.target), "met", ""
+		if r.unit != "" {
+			target, unit = fmt.Sprintf("under %g %s", r.target, r.unit), " "+r.unit
+		}
+		if !r.met() {
+			verdict = "**missed**"
+		}
+		fmt.Fprintf(&w, "| %s | %s | %s | %.2f%s | %.2f - %.2f | %s |\n", r.what, r.against, target, r.measured, unit, r.low, r.high, verdict)
+	}
+	versions, err := b.versions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(&w, pageFoot, connections, runtime.NumCPU(), b.rounds, b.round, b.many, b.few, b.calls,
+		versions.keypost, runtime.Version(), versions.sqlite, versions.mariadb)
+	for _, r := range results {
+		if r.profile != "" {
+			fmt.Fprintf(&w, "\n## What stands in the way: %s\n\nWhere the daemon's processor time goes during these calls (go tool pprof -top):\n\n```\n%s```\n", r.what, r.profile)
+		}
+	}
+	return w.Bytes(), nil
+}
+
+type versions struct{ keypost, sqlite, mariadb string }
+
+func (b *bench) versions(ctx context.Context) (v versions, err error) {
+	out, err := exec.CommandContext(ctx, b.binary, "version").Output()
+	if err != nil {
+		return v, fmt.Errorf("keypost version: %w", err)
+	}
+	v.keypost = strings.TrimPrefix(strings.TrimSpace(string(out)), "keypost ")
+	for kind, q := range map[string]struct {
+		text string
+		to   *string
+	}{sqlite: {"SELECT sqlite_version()", &v.sqlite}, mariadb: {"SELECT version()", &v.mariadb}} {
+		if err := b.ask(ctx, kind, q.text, q.to); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+func (b *bench) ask(ctx context.Context, kind, query string, to *string) error {
+	source, err := b.database(ctx, kind)
+	if err != nil {
+		return err
+	}
+	p, err := openPlain(source)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.QueryRowContext(ctx, query).Scan(to)
+}

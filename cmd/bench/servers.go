@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/mux"
+)
+
+// A server is a process that is called.
+type server struct {
+	cmd  *exec.Cmd
+	addr string
+	log  string
+}
+
+// config is the daemon's: what it takes by default, and a free port.
+const config = `[server]
+listen = "127.0.0.1:0"
+[database]
+url = %q
+[keys]
+master_file = %q
+[[product]]
+id = "demo"
+aliases = ["Product_Name"]
+generator = { kind = "random" }
+[[channel]]
+name = "kagi"
+kind = "krps"
+secret = "bench"
+digest = "sha-512"
+`
+
+// keypost starts the daemon on a database, with its log in a file as a service has it.
+func (b *bench) keypost(ctx context.Context, database string, env ...string) (*server, error) {
+	folder, err := os.MkdirTemp(b.folder, "keypost-")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(folder, "keypost.toml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, database, b.master), 0o600); err != nil {
+		return nil, err
+	}
+	binary := b.binary
+	if len(env) > 0 {
+		binary = b.profiled
+	}
+	cmd := exec.CommandContext(ctx, binary, "--config", file, "serve")
+	cmd.Env = append(os.Environ(), env...)
+	return start(cmd, "Keypost is ready at http://", filepath.Join(folder, "log"))
+}
+
+// empty starts the server that does nothing.
+func (b *bench) empty(ctx context.Context) (*server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), emptyServer+"=1")
+	return start(cmd, "http://", filepath.Join(b.folder, "empty.log"))
+}
+
+// start starts a process and waits until it prints where it is.
+func start(cmd *exec.Cmd, before, log string) (*server, error) {
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	cmd.Stderr = file
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: cmd, log: log}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), before); ok {
+			s.addr, _, _ = strings.Cut(rest, " ")
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return s, nil
+		}
+	}
+	s.stop()
+	text, _ := os.ReadFile(log)
+	return nil, fmt.Errorf("%s ended:\n%s", cmd.Path, text)
+}
+
+// stop ends a process in good order, and waits for it.
+func (s *server) stop() {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait()
+}
+
+// errors are the first lines of the log that tell one.
+func (s *server) errors() string {
+	text, _ := os.ReadFile(s.log)
+	var found []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "level=ERROR") && len(found) < 3 {
+			found = append(found, line)
+		}
+	}
+	return strings.Join(found, "")
+}
+
+// resident is a process's memory, in MiB.
+func (s *server) resident() (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(b) {
+		if v, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
+			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(v)), "kB")))
+			return float64(kib) / 1024, err
+		}
+	}
+	return 0, errors.New("the system does not say how much memory a process has")
+}
+
+// emptyServer in the environment makes this program the server that does nothing.
+const emptyServer = "KEYPOST_BENCH_EMPTY"
+
+// serveEmpty is what a call costs without Keypost: the same router, and the
+// same JSON decoded.
+func serveEmpty(out io.Writer) error {
+	r := mux.NewRouter().SkipClean(true)
+	r.HandleFunc("/v1/validate", func(w http.ResponseWriter, r *http.Request) {
+		var q struct {
+			Product     string `json:"product"`
+			Code        string `json:"code"`
+			Fingerprint string `json:"fingerprint"`
+			Machine     struct {
+				Name       string `json:"name"`
+				Platform   string `json:"platform"`
+				AppVersion string `json:"app_version"`
+			} `json:"machine"`
+			Renew bool `json:"renew"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Code == "" {
+			http.Error(w, "bad request", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"valid":true}` + "\n"))
+	}).Methods(http.MethodPost)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "http://%s\n", listener.Addr())
+	s := &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
+	return s.Serve(listener)
+}
