@@ -24,7 +24,7 @@ const (
 	atOnce        = 4                // calls to one webhook
 	batch         = 100              // notices taken at once for one webhook
 	rest          = 30 * time.Second // a webhook's, when what became of a notice could not be noted
-	unknownTries  = 3                // for a webhook that is not in the config
+	unknownTries  = 4                // for a webhook that is not in the config
 	maxRetryAfter = 24 * time.Hour
 	maxDrained    = 4 << 10 // of an answer's body, so that its connection can be used again
 	maxWhy        = 200     // characters of an error that are kept

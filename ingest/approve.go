@@ -32,7 +32,7 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 		return o, ErrRefunded
 	}
 	if o.Status == store.Reserved {
-		if o, err = d.await(ctx, orderID); err == nil && o.Status == store.Reserved {
+		if o, _, err = d.await(ctx, orderID); err == nil && o.Status == store.Reserved {
 			err = ErrReserved
 		}
 		return o, err

@@ -72,45 +72,35 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 				return last, err
 			}
 			got, added, err = d.add(ctx, c, draft, product, differs)
-		case d.copyByCopy(c, o, got):
-			draft, got, added, err = d.nextCopy(ctx, c, o, product, reason, got)
+		case copyByCopy(c, o, product):
+			return d.acceptCopy(ctx, c, o, product, reason, got)
 		}
 		if err != nil {
 			return store.Order{}, err
 		}
 	}
-	switch {
-	case added && got.Status == store.Reserved:
-		return d.finish(ctx, c, got, draft.Outcome.Reserve.Token)
-	case added:
-		return got, nil
+	if added {
+		return d.settle(ctx, c, draft, got)
 	}
-	d.noteDuplicate(ctx, draft.Message, got.ID)
+	return d.repeat(ctx, draft, got)
+}
+
+// settle has the codes made of an order that was added and has none yet.
+func (d *Desk) settle(ctx context.Context, c *Config, n *store.NewOrder, added store.Order) (store.Order, error) {
+	if added.Status == store.Reserved {
+		return d.finish(ctx, c, added, n.Outcome.Reserve.Token)
+	}
+	return added, nil
+}
+
+// repeat answers a delivery of an order that is there.
+func (d *Desk) repeat(ctx context.Context, n *store.NewOrder, got store.Order) (store.Order, error) {
+	d.noteDuplicate(ctx, n.Message, got.ID)
 	if got.Status == store.Reserved {
-		return d.await(ctx, got.ID)
+		got, _, err := d.await(ctx, got.ID)
+		return got, err
 	}
 	return got, nil
-}
-
-// copyByCopy tells whether a repeat of an order may be its next copy: where
-// orders come copy by copy, within the window from the first. One that is being
-// worked on was answered BAD, and this is the store's next try of it.
-func (d *Desk) copyByCopy(c *Config, o Order, first store.Order) bool {
-	u := c.Channels[o.Channel].Unit
-	return u.Max > 1 && o.Quantity == 1 && first.Status != store.Reserved && d.now().Before(first.CreatedAt.Add(u.Window))
-}
-
-// nextCopy adds the first copy of an order that is not there yet. When all are,
-// the post is a repeat, of the first.
-func (d *Desk) nextCopy(ctx context.Context, c *Config, o Order, p Product, reason string, first store.Order) (n *store.NewOrder, got store.Order, added bool, err error) {
-	for o.Copy = 1; o.Copy < c.Channels[o.Channel].Unit.Max; o.Copy++ {
-		n = d.draft(c, o, p)
-		got, added, err = d.add(ctx, c, n, p, reason)
-		if added || err != nil || got.Status == store.Reserved {
-			return n, got, added, err
-		}
-	}
-	return n, first, false, nil
 }
 
 // forget leaves the buyer out of an order: it repeats one whose buyer was

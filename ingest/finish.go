@@ -27,16 +27,13 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 	if o.Tries > reserveTries {
 		return d.db.FinishOrder(ctx, o.ID, token, held(o, HeldGenerator))
 	}
-	out := store.Outcome{Prose: o.Prose}
-	if o.Reason != HeldUpgradeUnknown && o.Reason != HeldUpgradeUsed { // else a person has looked at that
-		ids, reason, err := d.upgrades(ctx, p, o.Seeds, o.Quantity, o.Test)
-		if err != nil {
-			return o, err
-		}
-		if reason != "" {
-			return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
-		}
-		out.Upgrades = ids
+	ids, reason, err := d.upgrades(ctx, p, o.Seeds, o.Quantity, o.Test)
+	out := store.Outcome{Prose: o.Prose, Upgrades: ids, Approved: decided(o)}
+	switch {
+	case err != nil:
+		return o, err
+	case reason != "" && !out.Approved:
+		return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
 	}
 	for range redraws {
 		codes, err := c.generate(ctx, p, o)
@@ -56,6 +53,12 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 	return d.failed(ctx, o, token, store.ErrCodeTaken)
 }
 
+// decided tells whether an order was held for its upgrade, so that whoever
+// approves it has decided on that.
+func decided(o store.Order) bool {
+	return o.Reason == HeldUpgradeUnknown || o.Reason == HeldUpgradeUsed
+}
+
 func held(o store.Order, reason string) store.Outcome {
 	out := store.Outcome{Held: reason, Prose: o.Prose}
 	out.Notices = notices(o, out)
@@ -69,7 +72,11 @@ func (d *Desk) failed(ctx context.Context, o store.Order, token string, why erro
 	slog.Warn("no code made", "order", o.ID, "product", o.Product, "try", o.Tries, "err", why)
 	ctx = context.WithoutCancel(ctx) // the caller may be gone; the reservation must not stay
 	if o.Reason != "" {
-		done, err := d.db.FinishOrder(ctx, o.ID, token, held(o, HeldGenerator))
+		reason := HeldGenerator
+		if decided(o) {
+			reason = o.Reason // the decision stays for the next approval
+		}
+		done, err := d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
 		if err == nil {
 			err = fmt.Errorf("%w: %w", ErrGenerator, why)
 		}
@@ -81,28 +88,28 @@ func (d *Desk) failed(ctx context.Context, o store.Order, token string, why erro
 }
 
 // await looks after an order that another delivery has reserved: it takes over
-// when the reservation has run out, and else waits for a short while.
-func (d *Desk) await(ctx context.Context, id string) (store.Order, error) {
+// when the reservation has run out (mine), and else waits for a short while.
+func (d *Desk) await(ctx context.Context, id string) (o store.Order, mine bool, err error) {
 	for end := d.now().Add(d.wait); ; {
 		o, err := d.db.Order(ctx, id)
 		if err != nil || o.Status != store.Reserved {
-			return o, err
+			return o, false, err
 		}
 		if !o.ReservedUntil.After(d.now()) {
 			o, err := d.resume(ctx, o)
 			if errors.Is(err, ErrGenerator) {
-				return o, nil // it is held now
+				return o, true, nil // it is held now
 			}
 			if !errors.Is(err, store.ErrState) && !errors.Is(err, store.ErrStale) {
-				return o, err
+				return o, true, err
 			}
 		}
 		if !d.now().Before(end) {
-			return o, nil
+			return o, false, nil
 		}
 		select {
 		case <-ctx.Done():
-			return o, ctx.Err()
+			return o, false, ctx.Err()
 		case <-time.After(d.step):
 		}
 	}

@@ -207,7 +207,7 @@ func TestSecondDeliveryWaits(t *testing.T) {
 		}
 		return time.Now()
 	}
-	second, err := d.await(t.Context(), o.ID)
+	second, _, err := d.await(t.Context(), o.ID)
 	release()
 	wg.Wait()
 	if err != nil || !slices.Equal(codes(first), []string{"SLOW"}) || !slices.Equal(codes(second), []string{"SLOW"}) {

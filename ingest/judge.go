@@ -73,7 +73,7 @@ func (c Config) Judge(o Order) (p Product, reason string) {
 		return p, HeldQuantity
 	case o.Test: // its codes are worth nothing
 		return p, ""
-	case p.Upgrade != nil && p.Upgrade.oldCodes(o.Seeds, o.Quantity) == nil:
+	case p.Upgrade != nil && len(p.Upgrade.oldCodes(o.Seeds)) != o.Quantity:
 		return p, HeldUpgradeUnknown
 	}
 	return p, p.Floor.judge(o.Price, o.Currency)

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -196,6 +197,71 @@ func TestUpgradeOfAHeldOrder(t *testing.T) {
 	}
 }
 
+// What a code was, its replacement is.
+func TestUpgradeOfAReplacedCode(t *testing.T) {
+	d := newDesk(t, withUpgrade(Codes{Compute: keygen.Random{}}))
+	old := sell(t, d, "old").Licenses[0]
+	mustAccept(t, d, upgrading("U1", old.Code))
+	replaced, err := d.Replace(t.Context(), old, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := mustAccept(t, d, upgrading("U2", replaced.Code)); o.Reason != HeldUpgradeUsed {
+		t.Errorf("upgraded twice by way of a replacement: %+v", o)
+	}
+}
+
+// What a person approves uses up what is free, and a generator that fails does
+// not undo the decision.
+func TestApprovedUpgradeUsesUp(t *testing.T) {
+	broken := false
+	generator := fake(func(r keygen.Request) ([]string, error) {
+		if broken {
+			return nil, errors.New("out of order")
+		}
+		return keygen.Random{}.Generate(context.Background(), r)
+	})
+	bothWays(t, func(t *testing.T, codes Codes) {
+		if codes.Outside != nil {
+			codes.Outside = generator
+		} else {
+			codes.Compute = generator
+		}
+		d := newDesk(t, withUpgrade(codes))
+		old := sell(t, d, "old").Licenses[0]
+		if _, err := d.db.SuspendLicense(t.Context(), old.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		held := mustAccept(t, d, upgrading("U1", old.Code))
+		if held.Reason != HeldUpgradeUnknown {
+			t.Fatalf("held = %+v", held)
+		}
+		if _, err := d.db.RestoreLicense(t.Context(), old.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		broken = true
+		if o, err := d.Approve(t.Context(), held.ID, "", "test"); !errors.Is(err, ErrGenerator) || o.Status != store.Held {
+			t.Fatalf("approved with a broken generator = %+v, %v", o, err)
+		}
+		broken = false
+		if o, err := d.Approve(t.Context(), held.ID, "", "test"); err != nil || o.Status != store.Issued {
+			t.Fatalf("approved again = %+v, %v", o, err)
+		}
+		if o := mustAccept(t, d, upgrading("U2", old.Code)); o.Reason != HeldUpgradeUsed {
+			t.Errorf("after an approval: %+v", o)
+		}
+	})
+}
+
+func TestUpgradeOfAnEndedLicense(t *testing.T) {
+	d := newDesk(t, withUpgrade(Codes{Compute: keygen.Random{}}))
+	ended := time.Now().Add(-time.Hour)
+	old := sell(t, d, "old", func(o *Order) { o.ExpiresAt = &ended }).Licenses[0]
+	if o := mustAccept(t, d, upgrading("U1", old.Code)); o.Reason != HeldUpgradeUnknown {
+		t.Errorf("%+v", o)
+	}
+}
+
 func withBundle(codes Codes) Config {
 	c := with(codes)
 	c.Products[0].Limits = map[string]int{"site": 0}
@@ -321,6 +387,53 @@ func TestCopyByCopy(t *testing.T) {
 	clock = clock.Add(30 * time.Second)
 	if o := mustAccept(t, d, claim()); o.Status != store.Issued || o.Line != 1 {
 		t.Errorf("its next try = %+v", o)
+	}
+}
+
+// Copies that come while the first one's generator works get codes of their own;
+// a refunded or rejected order gets no more, and an upgrade has no copies.
+func TestCopiesMeanwhile(t *testing.T) {
+	c := withUpgrade(Codes{Compute: keygen.Random{}})
+	begun, finish := make(chan bool), make(chan bool)
+	first := true
+	var mu sync.Mutex
+	c.Products = append(c.Products, Product{ID: "slow", Codes: Codes{Outside: fake(func(keygen.Request) ([]string, error) {
+		mu.Lock()
+		mine := first
+		first = false
+		mu.Unlock()
+		if mine {
+			close(begun)
+			<-finish
+		}
+		return []string{store.NewID()}, nil
+	})}})
+	c.Products = append(c.Products, Product{ID: "plain", Codes: Codes{Compute: keygen.Random{}}})
+	c.Channels["kagi"] = Channel{Name: "kagi", MaxQuantity: 250, Unit: Unit{Max: 3, Window: time.Hour}}
+	d := newDesk(t, c)
+	slow := claim(func(o *Order) { o.StoreProduct = "slow" })
+	got := make(chan store.Order, 2)
+	go func() { o, _ := d.Accept(context.Background(), slow); got <- o }()
+	<-begun
+	go func() { o, _ := d.Accept(context.Background(), slow); got <- o }()
+	close(finish)
+	if a, b := <-got, <-got; len(a.Licenses) != 1 || len(b.Licenses) != 1 || a.ID == b.ID {
+		t.Errorf("two copies at once: %+v, %+v", a, b)
+	}
+
+	plain := func(o *Order) { o.Transaction, o.StoreProduct = "REFUNDED", "plain" }
+	o := mustAccept(t, d, claim(plain))
+	if _, err := d.db.RefundOrder(t.Context(), o.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if again := mustAccept(t, d, claim(plain)); again.ID != o.ID {
+		t.Errorf("a refunded order has another copy: %+v", again)
+	}
+
+	old := sell(t, d, "old").Licenses[0]
+	up := mustAccept(t, d, upgrading("UP", old.Code))
+	if again := mustAccept(t, d, upgrading("UP", old.Code)); again.ID != up.ID || up.Status != store.Issued {
+		t.Errorf("a repeat of an upgrade: %+v", again)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -118,13 +119,24 @@ func (c *Claim) alone(ctx context.Context, done func(context.Context) (bool, err
 	}
 }
 
-// aliveFor is how long Alive looks at a claim: its owner raises it in this time.
-const aliveFor = 5 * time.Second
+// daemonClaims begin the name of the claim that each daemon holds for itself
+// while it runs, for [Alive].
+const daemonClaims = "daemon-"
 
-// Alive tells whether a process holds a claim of a database and raises its
-// version; it looks for a few seconds where somebody may.
-func Alive(ctx context.Context, source, claim string) (bool, error) {
-	db, err := connect(source, Options{})
+// NewDaemonClaim makes the claim by which a daemon shows that it lives; those
+// of daemons that died a day ago or more are cleared away.
+func (db *DB) NewDaemonClaim(ctx context.Context, term time.Duration) (*Claim, error) {
+	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		return t.DeleteOldClaims(ctx, queries.DeleteOldClaimsParams{Name: daemonClaims + "%", UpdatedAt: t.now - (24 * time.Hour).Microseconds()})
+	})
+	return db.NewClaim(daemonClaims+NewID(), term), err
+}
+
+// Alive tells whether a daemon runs on a database: whether one of their claims
+// moves, or goes, while it looks, for somewhat longer than beat, the longest
+// time in which each raises its own. It does not look where there is none.
+func Alive(ctx context.Context, source string, beat time.Duration) (bool, error) {
+	db, err := connect(source, opening{readOnly: true}, nil)
 	if err != nil {
 		return false, err
 	}
@@ -135,21 +147,22 @@ func Alive(ctx context.Context, source, claim string) (bool, error) {
 		}
 		return false, fmt.Errorf("database %s: %w", Name(source), err)
 	}
-	first, err := db.read.ClaimByName(ctx, claim)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	first, err := db.read.ClaimsLike(ctx, daemonClaims+"%")
+	if err != nil || len(first) == 0 {
+		return false, db.explain(err)
 	}
-	for end := time.Now().Add(aliveFor); err == nil && time.Now().Before(end); {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(beat + time.Second); time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
 			return false, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		case <-tick.C:
 		}
-		var now queries.Claim
-		now, err = db.read.ClaimByName(ctx, claim)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && now != first {
-			return err == nil, nil
+		now, err := db.read.ClaimsLike(ctx, daemonClaims+"%")
+		if err != nil || !slices.Equal(now, first) {
+			return err == nil, db.explain(err)
 		}
 	}
-	return false, db.explain(err)
+	return false, nil
 }

@@ -103,3 +103,54 @@ func failOnce(db *DB) {
 		return again{errors.New("the connection broke after the commit")}
 	}
 }
+
+// Each daemon shows that it lives, whichever of them does the chores.
+func TestAlive(t *testing.T) {
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) {
+			source := b.new(t)
+			if _, err := Alive(t.Context(), source, 0); !errors.Is(err, ErrNoDatabase) {
+				t.Errorf("no database: %v", err)
+			}
+			db := mustOpen(t, source, Options{Create: true})
+			alive := func(want bool) {
+				t.Helper()
+				if got, err := Alive(t.Context(), source, 0); err != nil || got != want {
+					t.Errorf("alive = %v, %v, want %v", got, err, want)
+				}
+			}
+			alive(false)
+			dead, err := db.NewDaemonClaim(t.Context(), time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hold(t, dead)
+			alive(false) // its version stands still
+			second, err := db.NewDaemonClaim(t.Context(), time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			beating := make(chan bool)
+			go func() {
+				defer close(beating)
+				for ctx.Err() == nil {
+					_, _ = second.Hold(ctx)
+				}
+			}()
+			alive(true)
+			stop()
+			<-beating
+			// What died long ago is cleared away.
+			if _, err := db.writer.ExecContext(t.Context(), "UPDATE claim SET updated_at = 0"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.NewDaemonClaim(t.Context(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := db.read.ClaimsLike(t.Context(), "daemon-%"); err != nil || len(left) != 0 {
+				t.Errorf("left: %v, %v", left, err)
+			}
+		})
+	}
+}

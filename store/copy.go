@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/keypost/keypost/store/queries"
 )
 
 // copied are the tables that a copy takes along, each after those that it
@@ -39,7 +41,7 @@ type Copied struct {
 // source's schema first and is brought to this binary's at the end. Until all
 // is there and compared it cannot be opened ([ErrUnfinished]).
 func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, error) {
-	from, err := connect(source, Options{Now: o.Now})
+	from, err := connect(source, opening{readOnly: true, slow: true}, o.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -57,13 +59,15 @@ func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, 
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
-	to, err := connect(target, Options{Create: true, Now: o.Now})
+	to, err := connect(target, opening{create: true, slow: true}, o.Now)
 	if err != nil {
 		return nil, err
 	}
-	defer to.Close()
 	list, err := copyInto(ctx, from, to, version, o)
-	if err != nil {
+	if err == nil && to.dialect.end != nil {
+		err = to.dialect.end(ctx, to)
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
 		err = fmt.Errorf("copy to %s: %w", Name(target), err)
 	}
 	return list, err
@@ -127,8 +131,10 @@ func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) (
 			}
 		}
 	}
-	_, err = to.writer.ExecContext(ctx, "DELETE FROM pause WHERE name = ?", PauseCopy)
-	return list, err
+	return list, to.write(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.DeletePause(ctx, PauseCopy)
+		return err
+	})
 }
 
 // pausesSince is the schema that brought the table of pauses.
@@ -171,28 +177,22 @@ func (db *DB) ready(ctx context.Context, version int64) error {
 
 // mark pauses something.
 func (db *DB) mark(ctx context.Context, name, reason string) error {
-	_, err := db.writer.ExecContext(ctx, "INSERT INTO pause (name, reason, created_at) VALUES (?, ?, ?)", name, reason, micros(db.now()))
-	return err
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		return t.InsertPause(ctx, queries.InsertPauseParams{Name: name, Reason: reason, CreatedAt: t.now})
+	})
 }
 
-func (db *DB) pausesIn(ctx context.Context, q querier) (map[string]string, error) {
+// pausesIn are the reasons of the pauses in a snapshot.
+func (db *DB) pausesIn(ctx context.Context, snapshot *sql.Tx) (map[string]string, error) {
 	pauses := map[string]string{}
-	if there, err := db.hasTable(ctx, q, "pause"); err != nil || !there {
+	if there, err := db.hasTable(ctx, snapshot, "pause"); err != nil || !there {
 		return pauses, err
 	}
-	rows, err := q.QueryContext(ctx, "SELECT name, reason FROM pause")
-	if err != nil {
-		return nil, err
+	rows, err := queries.New(snapshot).Pauses(ctx)
+	for _, p := range rows {
+		pauses[p.Name] = p.Reason
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var name, reason string
-		if err := rows.Scan(&name, &reason); err != nil {
-			return nil, err
-		}
-		pauses[name] = reason
-	}
-	return pauses, rows.Err()
+	return pauses, err
 }
 
 type querier interface {

@@ -58,6 +58,12 @@ func TestCopy(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if file, ok := strings.CutPrefix(target, "sqlite:"); ok {
+					// One file, with nothing beside it that could be left behind.
+					if beside, err := filepath.Glob(filepath.Dir(file) + "/*"); err != nil || len(beside) != 1 {
+						t.Errorf("beside the copy: %v, %v", beside, err)
+					}
+				}
 				got := mustOpen(t, target, Options{})
 				sound(t, got)
 				var tables []string

@@ -64,7 +64,7 @@ const messagesAtOnce = 500
 
 // ForgetRefused empties the messages of no order that hold an e-mail address,
 // as it is or escaped as in a form; it tells how many.
-func (db *DB) ForgetRefused(ctx context.Context, email string) (n int, err error) {
+func (db *DB) ForgetRefused(ctx context.Context, email, actor string) (n int, err error) {
 	email = strings.ToLower(strings.TrimSpace(email))
 	plain, form := []byte(email), []byte(strings.ToLower(url.QueryEscape(email)))
 	after := ""
@@ -78,7 +78,8 @@ func (db *DB) ForgetRefused(ctx context.Context, email string) (n int, err error
 			if raw := bytes.ToLower(r.Raw); !bytes.Contains(raw, plain) && !bytes.Contains(raw, form) {
 				continue
 			}
-			if err := db.write(ctx, func(ctx context.Context, t *tx) error { return t.EmptyMessage(ctx, r.ID) }); err != nil {
+			err := db.act(ctx, actor, "message.empty", r.ID, func(ctx context.Context, t *tx) error { return t.EmptyMessage(ctx, r.ID) })
+			if err != nil {
 				return n, err
 			}
 			n++

@@ -54,7 +54,7 @@ func TestForgetCustomer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n, err := db.ForgetRefused(ctx, "Ada@example.com"); err != nil || n != 2 {
+		if n, err := db.ForgetRefused(ctx, "Ada@example.com", "test"); err != nil || n != 2 {
 			t.Errorf("ForgetRefused = %d, %v", n, err)
 		}
 		if full, empty := messagesOf(t, db); full != 2 || empty != 3 {

@@ -9,9 +9,9 @@ import (
 // file of its own. All queries are the same.
 type dialect struct {
 	// open opens the pool that writes and the one that reads: where is the URL
-	// after its scheme. It fails with ErrNoDatabase where create is false and
-	// there is none.
-	open         func(where string, create bool) (writer, reader *sql.DB, err error)
+	// after its scheme. It fails with ErrNoDatabase where there is none and it
+	// is not to be created.
+	open         func(where string, o opening) (writer, reader *sql.DB, err error)
 	goose        string                               // goose's name for it
 	prepare      string                               // before an empty database is set up; "": nothing
 	shared       bool                                 // writers that wait share a transaction; without it the database sees to that
@@ -23,6 +23,16 @@ type dialect struct {
 	columnExists func(error) bool                     // a migration adds a column that is there
 	transient    func(error) bool                     // the whole transaction may be tried again
 	check        func(context.Context, *DB) error     // is it whole, and does it keep what it commits
+	// end closes a database that was written as a whole, so that all of it is on
+	// disk, in one piece. nil: it is by then.
+	end func(context.Context, *DB) error
+}
+
+// An opening is how a database is opened.
+type opening struct {
+	create   bool
+	readOnly bool // nothing is written, nor beside it
+	slow     bool // a statement may take as long as it does: for work on whole tables
 }
 
 // dialects by the scheme of the database URL.

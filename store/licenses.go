@@ -172,6 +172,10 @@ func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor
 		if err := t.addLicense(ctx, l, false); err != nil {
 			return err
 		}
+		// What used the old code up has used up the new one.
+		if err := t.MoveUpgrade(ctx, queries.MoveUpgradeParams{LicenseID: n.ID, LicenseID_2: id}); err != nil {
+			return err
+		}
 		return t.event(ctx, EventLicenseReplaced, old.OrderID, n.ID)
 	})
 	if err != nil {

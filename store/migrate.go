@@ -21,7 +21,7 @@ const migrationTerm = 5 * time.Second
 // which version to which. Daemons of the version before may go on running: what
 // is added has a default, nothing is taken away.
 func Migrate(ctx context.Context, source string) (from, to int64, err error) {
-	db, err := connect(source, Options{})
+	db, err := connect(source, opening{slow: true}, nil)
 	if err != nil {
 		return 0, 0, err
 	}

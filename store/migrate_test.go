@@ -14,7 +14,7 @@ import (
 // firstSchema makes a database as the first keypost left it in the field.
 func firstSchema(t *testing.T, source string) {
 	t.Helper()
-	db, err := connect(source, Options{Create: true})
+	db, err := connect(source, opening{create: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,16 +99,17 @@ func TestMigrateAfterACrash(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			source := b.new(t)
 			db := mustOpen(t, source, Options{Create: true})
+			statements := []string{"DELETE FROM goose_db_version WHERE version_id >= 6"}
 			if b.name == "sqlite" {
 				// One transaction there: the column and its version go together.
-				if _, err := db.writer.ExecContext(t.Context(), "ALTER TABLE outbox DROP COLUMN endpoint"); err != nil {
+				statements = append(statements, "DROP INDEX outbox_by_endpoint", "ALTER TABLE outbox DROP COLUMN endpoint")
+			}
+			for _, statement := range statements {
+				if _, err := db.writer.ExecContext(t.Context(), statement); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := db.writer.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id = ?", newest()); err != nil {
-				t.Fatal(err)
-			}
-			if from, to, err := Migrate(t.Context(), source); err != nil || from != newest()-1 || to != newest() {
+			if from, to, err := Migrate(t.Context(), source); err != nil || from != 5 || to != newest() {
 				t.Fatalf("Migrate = %d to %d, %v", from, to, err)
 			}
 			mustOpen(t, source, Options{})

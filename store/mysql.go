@@ -60,10 +60,13 @@ func mysqlCode(err error) uint16 {
 // mysqlConnections is how many a daemon opens at the most.
 const mysqlConnections = 32
 
-func openMySQL(where string, _ bool) (writer, reader *sql.DB, err error) {
+func openMySQL(where string, o opening) (writer, reader *sql.DB, err error) {
 	c, err := mysqlConfig(where)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.slow {
+		c.ReadTimeout = 0
 	}
 	connector, err := mysql.NewConnector(c)
 	if err != nil {

@@ -27,6 +27,7 @@ var ErrUnfinished = errors.New("a copy into it was not finished: empty it, and c
 // Options for [Open].
 type Options struct {
 	Create bool             // set up an empty database
+	Slow   bool             // for work on whole tables: a statement may take as long as it does
 	Now    func() time.Time // the clock; nil: time.Now
 }
 
@@ -49,7 +50,7 @@ type DB struct {
 // schema is newer than the binary, or older (see [Migrate]), and with
 // [ErrUnfinished].
 func Open(ctx context.Context, source string, o Options) (*DB, error) {
-	db, err := connect(source, o)
+	db, err := connect(source, opening{create: o.Create, slow: o.Slow}, o.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -61,18 +62,18 @@ func Open(ctx context.Context, source string, o Options) (*DB, error) {
 }
 
 // connect is Open without a look at the schema.
-func connect(source string, o Options) (*DB, error) {
+func connect(source string, o opening, now func() time.Time) (*DB, error) {
 	scheme, where, _ := strings.Cut(source, ":")
 	d, ok := dialects[scheme]
 	if !ok || where == "" {
 		return nil, errors.New("database: its URL must be sqlite:PATH or mysql://user:password@host:port/database")
 	}
-	db := &DB{dialect: d, now: o.Now}
+	db := &DB{dialect: d, now: now}
 	if db.now == nil {
 		db.now = time.Now
 	}
 	var err error
-	if db.writer, db.reader, err = d.open(where, o.Create); err != nil {
+	if db.writer, db.reader, err = d.open(where, o); err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
 	db.read, db.stmts = queries.New(newStatements(db.reader, d.shared)), newStatements(db.writer, d.shared)

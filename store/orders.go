@@ -119,7 +119,7 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		return Order{}, err
 	}
 	if out.Held == "" && !o.Refunded {
-		if err := t.claimUpgrades(ctx, orderID, out.Upgrades); err != nil {
+		if err := t.claimUpgrades(ctx, orderID, out); err != nil {
 			return Order{}, err
 		}
 	}

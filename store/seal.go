@@ -88,19 +88,30 @@ type AuditReport struct {
 // are all that may have signed. With a head that was given out before, it also
 // finds whether the end was cut off.
 func (db *DB) VerifyAudit(ctx context.Context, head string, keys ...ed25519.PublicKey) (r AuditReport, err error) {
+	// All as it is at one moment: a daemon may be sealing.
+	snapshot, err := db.reader.BeginTx(ctx, &sql.TxOptions{Isolation: db.dialect.snapshot, ReadOnly: true})
+	if err != nil {
+		return r, db.explain(err)
+	}
+	defer snapshot.Rollback()
+	r, err = verifyAudit(ctx, queries.New(snapshot), head, keys)
+	return r, db.explain(err)
+}
+
+func verifyAudit(ctx context.Context, q *queries.Queries, head string, keys []ed25519.PublicKey) (r AuditReport, err error) {
 	var previous queries.AuditSeal
 	found := head == ""
 	for {
-		s, err := db.read.SealByPrevious(ctx, previous.ID)
+		s, err := q.SealByPrevious(ctx, previous.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			break
 		}
 		if err != nil {
-			return r, db.explain(err)
+			return r, err
 		}
-		rows, err := db.read.AuditOfSeal(ctx, s.ID)
+		rows, err := q.AuditOfSeal(ctx, s.ID)
 		if err != nil {
-			return r, db.explain(err)
+			return r, err
 		}
 		at := "seal " + s.ID + " of " + fromMicros(s.CreatedAt).Format(time.RFC3339)
 		signed := func(key ed25519.PublicKey) bool {
@@ -118,29 +129,50 @@ func (db *DB) VerifyAudit(ctx context.Context, head string, keys ...ed25519.Publ
 		found = found || r.Head == head
 		previous = s
 	}
-	return r, db.verifyEnds(ctx, &r, found)
+	err = verifyEnds(ctx, q, &r, found)
+	return r, err
 }
 
 // verifyEnds finds what the walk did not meet.
-func (db *DB) verifyEnds(ctx context.Context, r *AuditReport, found bool) error {
-	seals, err := db.read.CountSeals(ctx)
+func verifyEnds(ctx context.Context, q *queries.Queries, r *AuditReport, found bool) error {
+	seals, err := q.CountSeals(ctx)
 	if err != nil {
-		return db.explain(err)
+		return err
 	}
 	if n := int(seals) - r.Seals; n > 0 {
 		r.Faults = append(r.Faults, fmt.Sprintf("%d seals do not hang together with the first one: seals between were removed", n))
 	}
-	rows, err := db.read.CountSealed(ctx)
+	rows, err := q.CountSealed(ctx)
 	if err != nil {
-		return db.explain(err)
+		return err
 	}
 	if n := int(rows) - r.Rows; n > 0 {
 		r.Faults = append(r.Faults, fmt.Sprintf("%d rows were sealed by seals that are gone", n))
 	}
-	unsealed, err := db.read.CountUnsealed(ctx)
+	unsealed, err := q.CountUnsealed(ctx)
 	r.Unsealed = int(unsealed)
 	if !found {
 		r.Faults = append(r.Faults, "the head that was given is not there: the end of the log was cut off, or it is another database's")
 	}
-	return db.explain(err)
+	return err
+}
+
+// SealedBy tells whether one of the keys signed the last seal, or there is none.
+func (db *DB) SealedBy(ctx context.Context, keys ...ed25519.PublicKey) (bool, error) {
+	last, err := db.read.LastSeal(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		return false, db.explain(err)
+	}
+	var before queries.AuditSeal
+	if last.Previous != "" {
+		if before, err = db.read.SealByID(ctx, last.Previous); err != nil {
+			return false, db.explain(err)
+		}
+	}
+	return slices.ContainsFunc(keys, func(key ed25519.PublicKey) bool {
+		return ed25519.Verify(key, sealed(last, before.Signature), last.Signature)
+	}), nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/ed25519"
 	"strings"
 	"sync/atomic"
@@ -108,6 +109,49 @@ func TestAuditSealRace(t *testing.T) {
 		}
 		if r, err := db.VerifyAudit(t.Context(), "", sealKey().Public().(publicKey)); err != nil || len(r.Faults) > 0 || r.Rows != 5 || r.Unsealed != 0 {
 			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// Whose key sealed last.
+func TestSealedBy(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		other := publicKey(make([]byte, ed25519.PublicKeySize))
+		by := func(want bool, keys ...publicKey) {
+			t.Helper()
+			if got, err := db.SealedBy(t.Context(), keys...); err != nil || got != want {
+				t.Errorf("SealedBy = %v, %v, want %v", got, err, want)
+			}
+		}
+		by(true, other) // nobody's
+		sealed3(t, db)
+		by(false, other)
+		by(true, other, sealKey().Public().(publicKey))
+	})
+}
+
+// While a daemon seals, the log is whole at each moment.
+func TestVerifyAuditWhileSealing(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		sealed := make(chan bool)
+		go func() {
+			defer close(sealed)
+			for range 20 {
+				acted(t, other)
+				if _, err := other.SealAudit(context.Background(), sealKey()); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for done := false; !done; {
+			select {
+			case <-sealed:
+				done = true
+			default:
+			}
+			if r, err := db.VerifyAudit(t.Context(), "", sealKey().Public().(publicKey)); err != nil || len(r.Faults) > 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
 		}
 	})
 }

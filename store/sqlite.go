@@ -35,6 +35,7 @@ var sqliteDialect = dialect{
 		return false
 	},
 	check: checkSQLite,
+	end:   endSQLite,
 }
 
 func sqliteCode(err error) int {
@@ -44,8 +45,8 @@ func sqliteCode(err error) int {
 	return 0
 }
 
-func openSQLite(path string, create bool) (writer, reader *sql.DB, err error) {
-	if err := makeFile(path, create); err != nil {
+func openSQLite(path string, o opening) (writer, reader *sql.DB, err error) {
+	if err := makeFile(path, o.create); err != nil {
 		return nil, nil, err
 	}
 	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
@@ -54,6 +55,9 @@ func openSQLite(path string, create bool) (writer, reader *sql.DB, err error) {
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)",
 	}}
+	if o.readOnly {
+		pragmas = url.Values{"_pragma": {"busy_timeout(5000)"}, "mode": {"ro"}}
+	}
 	name := func(extra string) string {
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
 		return u.String() + "?" + pragmas.Encode() + extra
@@ -74,6 +78,20 @@ func openSQLite(path string, create bool) (writer, reader *sql.DB, err error) {
 
 // cache lets a connection keep so many MB of pages.
 func cache(mb int) string { return fmt.Sprintf("cache_size(-%d)", mb*1000) }
+
+// endSQLite folds the log into the file and leaves the file alone: without this
+// the last rows are beside it, and a full disk would not be noticed.
+func endSQLite(ctx context.Context, db *DB) error {
+	if err := db.reader.Close(); err != nil {
+		return err
+	}
+	var mode string
+	err := db.writer.QueryRowContext(ctx, "PRAGMA journal_mode=DELETE").Scan(&mode)
+	if err == nil && mode != "delete" {
+		err = errors.New("its log was not folded in")
+	}
+	return err
+}
 
 // makeFile makes the database's file and folder where there is none: buyers'
 // names are in it, so it is for the owner's eyes.

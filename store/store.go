@@ -150,6 +150,7 @@ type Outcome struct {
 	Prose    string
 	Reserve  *Reservation
 	Upgrades []string // ids of the licenses that it upgrades, unless it is held
+	Approved bool     // a person has decided on the upgrade: one that is used up is no hindrance
 	Notices  []Notice
 }
 

@@ -2,41 +2,48 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"github.com/keypost/keypost/store/queries"
 )
 
 // claimUpgrades bars the licenses that an order upgrades from a second
 // upgrade, unless it has done so before. ErrUpgradeUsed: another order did;
-// ErrRevoked: one of them is not in force any more.
-func (t *tx) claimUpgrades(ctx context.Context, orderID string, licenses []string) error {
-	for _, id := range licenses {
-		if err := t.lockLicense(ctx, id); err != nil {
-			return err
-		}
-		l, err := t.LicenseByID(ctx, id)
-		if err != nil {
-			return err
-		}
-		if l.Status != Active {
-			return ErrRevoked
-		}
-		err = t.InsertUpgrade(ctx, queries.InsertUpgradeParams{LicenseID: id, OrderID: orderID, CreatedAt: t.now})
-		if !t.db.dialect.duplicate(err) {
-			if err != nil {
-				return err
-			}
+// ErrRevoked: one of them is not in force any more. Of what a person has
+// approved, it takes what is free.
+func (t *tx) claimUpgrades(ctx context.Context, orderID string, out Outcome) error {
+	for _, id := range out.Upgrades {
+		err := t.claimUpgrade(ctx, orderID, id)
+		if out.Approved && (errors.Is(err, ErrUpgradeUsed) || errors.Is(err, ErrRevoked)) {
 			continue
 		}
-		u, err := t.UpgradeOfLicense(ctx, id)
 		if err != nil {
 			return err
-		}
-		if u.OrderID != orderID {
-			return ErrUpgradeUsed
 		}
 	}
 	return nil
+}
+
+func (t *tx) claimUpgrade(ctx context.Context, orderID, licenseID string) error {
+	if err := t.lockLicense(ctx, licenseID); err != nil {
+		return err
+	}
+	l, err := t.LicenseByID(ctx, licenseID)
+	if err != nil {
+		return err
+	}
+	if license(l).usable(fromMicros(t.now)) != nil {
+		return ErrRevoked
+	}
+	err = t.InsertUpgrade(ctx, queries.InsertUpgradeParams{LicenseID: licenseID, OrderID: orderID, CreatedAt: t.now})
+	if !t.db.dialect.duplicate(err) {
+		return err
+	}
+	u, err := t.UpgradeOfLicense(ctx, licenseID)
+	if err == nil && u.OrderID != orderID {
+		err = ErrUpgradeUsed
+	}
+	return err
 }
 
 // UpgradedBy is the order that upgraded a license; ErrNotFound: none did.

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -38,7 +38,7 @@ func (c auditVerify) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
-	keys, err := conf.auditKeys()
+	keys, err := conf.auditKeys(a, db)
 	if err != nil {
 		return err
 	}
@@ -76,20 +76,14 @@ func printAudit(a *app, r store.AuditReport) error {
 
 // auditKeys are all that may have sealed: that of audit_file, and the one that
 // hangs on the master key, which seals where there is no such file.
-func (c *config) auditKeys() (keys []ed25519.PublicKey, err error) {
-	withoutFile := *c
-	withoutFile.Keys.AuditFile = ""
-	var failed []error
-	for _, c := range []*config{c, &withoutFile} {
-		key, err := c.auditKey(false)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		keys = append(keys, key.Public().(ed25519.PublicKey))
+func (c *config) auditKeys(ctx context.Context, db *store.DB) (keys []ed25519.PublicKey, err error) {
+	key, err := c.auditKey(ctx, db, false)
+	if err != nil {
+		return nil, err
 	}
-	if len(keys) == 0 {
-		return nil, errors.Join(failed...)
+	derived, err := c.derivedAuditKey()
+	if err != nil {
+		return nil, err
 	}
-	return keys, nil
+	return []ed25519.PublicKey{key.Public().(ed25519.PublicKey), derived.Public().(ed25519.PublicKey)}, nil
 }

@@ -129,6 +129,18 @@ func checkOutbox(ctx context.Context, db *store.DB) finding {
 	return finding{"outbox", "ok", "no notice was given up"}
 }
 
+// checkAuditKey: the key at hand must be the one that sealed last.
+func (c *config) checkAuditKey(ctx context.Context, db *store.DB) finding {
+	keys, err := c.auditKeys(ctx, db)
+	if err != nil {
+		return finding{"audit log", "failed", err.Error()}
+	}
+	if ours, err := db.SealedBy(ctx, keys...); err != nil || !ours {
+		return finding{"audit log", "failed", "its last seal is by another key than the one at hand: is it the right audit_file and master key? (see keypost audit verify)"}
+	}
+	return finding{"audit log", "ok", "its key is at hand (keypost audit verify looks at the whole)"}
+}
+
 func (p productConfig) finding() finding {
 	f := finding{"product " + p.ID, "ok", fmt.Sprintf("%s, machines a code: %d, leases: %s", p.Name, *p.Limit, time.Duration(*p.Lease))}
 	switch {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keypost/keypost/store"
 )
 
 // A chore is what a daemon does by itself, now and then.
@@ -18,8 +20,8 @@ type chore struct {
 }
 
 const (
-	choresClaim = "chores"
-	claimTerm   = 20 * time.Second // how long a dead daemon's chores lie about
+	claimTerm = 20 * time.Second // how long a dead daemon's chores lie about
+	claimBeat = claimTerm / 5    // how often a claim is raised
 )
 
 func (d *daemon) choreList() []chore {
@@ -33,32 +35,69 @@ func (d *daemon) choreList() []chore {
 
 // chores does them all until ctx ends.
 func (d *daemon) chores(ctx context.Context) {
-	claim := d.db.NewClaim(choresClaim, claimTerm)
+	claim := d.db.NewClaim("chores", claimTerm)
 	var mine atomic.Bool
+	hold := func() {
+		held, err := claim.Hold(ctx)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			slog.Error("claim the chores", "err", err)
+		}
+		mine.Store(held)
+	}
+	hold()
 	var all sync.WaitGroup
 	for _, c := range d.choreList() {
 		all.Go(func() {
-			each(ctx, c.every, func() {
-				if c.alone && !mine.Load() {
+			var last time.Time
+			each(ctx, min(c.every, claimBeat), func() {
+				if c.alone && !mine.Load() || time.Since(last) < c.every-claimBeat/10 {
 					return
 				}
+				last = time.Now()
 				if err := c.do(ctx); err != nil && !errors.Is(err, context.Canceled) {
 					slog.Error(c.name, "err", err)
 				}
 			})
 		})
 	}
-	each(ctx, claimTerm/5, func() {
-		held, err := claim.Hold(ctx)
-		if err != nil && !errors.Is(err, context.Canceled) {
-			slog.Error("claim the chores", "err", err)
-		}
-		mine.Store(held)
-	})
+	each(ctx, claimBeat, hold)
 	all.Wait()
 	d.hooks.Wait() // before another daemon may send the same
-	if err := claim.Release(context.WithoutCancel(ctx)); err != nil {
-		slog.Warn("the chores are not given up: another daemon takes them over in a while", "err", err)
+	release(ctx, claim)
+}
+
+// live shows that the daemon lives, until stop is called: whoever moves the
+// database then knows that nothing more comes in.
+func (d *daemon) live(ctx context.Context) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	claim, err := d.db.NewDaemonClaim(ctx, claimTerm)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if _, err := claim.Hold(ctx); err != nil {
+		cancel()
+		return nil, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		each(ctx, claimBeat, func() {
+			if _, err := claim.Hold(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				slog.Error("show that the daemon lives", "err", err)
+			}
+		})
+		release(ctx, claim)
+	}()
+	return func() { cancel(); <-ended }, nil
+}
+
+// release gives a claim up; one that cannot be is taken for dead in a while.
+func release(ctx context.Context, claim *store.Claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimBeat)
+	defer cancel()
+	if err := claim.Release(ctx); err != nil {
+		slog.Warn("a claim is not given up: another daemon waits for its term", "err", err)
 	}
 }
 

@@ -141,6 +141,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"upgrade_from = [\"demo\"]\n", "keypost.toml:4: product[0].upgrade_from", "upgrade_keyword is missing")
 	bad(goodProduct+"upgrade_keyword = \"x\"\n", "keypost.toml:4: product[0].upgrade_keyword", "upgrade_from is missing")
 	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"old\"]\n", "keypost.toml:5: product[0].upgrade_from", "no product's id")
+	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"demo\"]\n", "product[0].upgrade_from", "would upgrade itself")
 	bad(goodProduct+"gives = [\"app\"]\n", "keypost.toml:4: product[0].gives", "no product's id")
 	bundle := "[[product]]\nid = \"both\"\ngives = [\"demo\"]\n"
 	bad(goodProduct+bundle+"generator = { kind = \"random\" }\n", "product[1].generator", "a bundle has none")

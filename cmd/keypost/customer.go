@@ -20,7 +20,7 @@ type customerCommands struct {
 
 // customerName names a customer.
 type customerName struct {
-	Who string `arg:"" help:"The e-mail address or, for orders without one, the name; in any case."`
+	Who string `arg:"" help:"The e-mail address or, for orders without one, the name; A or a does not matter."`
 }
 
 // find is a customer's orders, newest first: all of one address.
@@ -35,6 +35,9 @@ func (n customerName) find(a *app, db *store.DB) ([]store.Order, error) {
 	if err != nil {
 		return nil, err
 	}
+	if without := withoutAddress(list); len(without) > 0 {
+		return without, nil
+	}
 	addresses := addressesOf(list)
 	if len(addresses) > 1 {
 		if err := orderTable(a.err, list); err != nil {
@@ -43,6 +46,11 @@ func (n customerName) find(a *app, db *store.DB) ([]store.Order, error) {
 		return nil, usageError{fmt.Errorf("%d addresses have this name: name one of them: %s", len(addresses), strings.Join(addresses, ", "))}
 	}
 	return list, nil
+}
+
+// withoutAddress are the orders of a name that nobody's address is on.
+func withoutAddress(list []store.Order) []store.Order {
+	return slices.DeleteFunc(slices.Clone(list), func(o store.Order) bool { return o.Email != "" })
 }
 
 func addressesOf(list []store.Order) (addresses []string) {
@@ -55,18 +63,40 @@ func addressesOf(list []store.Order) (addresses []string) {
 	return addresses
 }
 
-// customerJSON is a customer as scripts see one.
+// customerJSON is all that is kept of a customer.
 type customerJSON struct {
-	Name   string      `json:"name"`
-	Email  string      `json:"email"`
-	Orders []orderJSON `json:"orders"`
+	Name   string              `json:"name"`
+	Email  string              `json:"email"`
+	Orders []customerOrderJSON `json:"orders"`
 }
 
-func showCustomer(a *app, list []store.Order, asJSON bool) error {
+type customerOrderJSON struct {
+	orderJSON
+	Seeds    []string         `json:"seeds"`
+	OEMSeed  string           `json:"oem_seed"`
+	Machines []activationJSON `json:"machines"`
+	Messages []messageJSON    `json:"messages"`
+}
+
+// messageJSON is a post as it came, without secrets; raw is empty once it was
+// not kept any more.
+type messageJSON struct {
+	ID      string  `json:"id"`
+	Channel string  `json:"channel"`
+	Verdict string  `json:"verdict"`
+	Reason  *string `json:"reason"`
+	Raw     string  `json:"raw"`
+}
+
+func showCustomer(a *app, db *store.DB, list []store.Order, asJSON bool) error {
 	if asJSON {
-		out := customerJSON{list[0].Name, list[0].Email, []orderJSON{}}
+		out := customerJSON{list[0].Name, list[0].Email, []customerOrderJSON{}}
 		for _, o := range list {
-			out.Orders = append(out.Orders, newOrderJSON(o))
+			all, err := allOf(a, db, o)
+			if err != nil {
+				return err
+			}
+			out.Orders = append(out.Orders, all)
 		}
 		return printJSON(a.out, out)
 	}
@@ -75,6 +105,23 @@ func showCustomer(a *app, list []store.Order, asJSON bool) error {
 	}
 	fmt.Fprintln(a.out)
 	return orderTable(a.out, list)
+}
+
+// allOf is an order with all that came with it and after it.
+func allOf(a *app, db *store.DB, o store.Order) (customerOrderJSON, error) {
+	out := customerOrderJSON{newOrderJSON(o), append([]string{}, o.Seeds...), o.OEMSeed, []activationJSON{}, []messageJSON{}}
+	for _, l := range o.Licenses {
+		machines, err := db.Activations(a, l.ID)
+		if err != nil {
+			return out, err
+		}
+		out.Machines = append(out.Machines, newActivationsJSON(machines)...)
+	}
+	messages, err := db.Messages(a, o.ID)
+	for _, m := range messages {
+		out.Messages = append(out.Messages, messageJSON{m.ID, m.Channel, m.Verdict, orNull(m.Reason), strings.ToValidUTF8(string(m.Raw), "?")})
+	}
+	return out, err
 }
 
 type customerShow struct {
@@ -96,7 +143,7 @@ func (c customerShow) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return showCustomer(a, list, c.JSON)
+	return showCustomer(a, db, list, c.JSON)
 }
 
 type customerEdit struct {
@@ -143,7 +190,7 @@ func (c customerEdit) Run(a *app) error {
 		}
 		list[i] = o
 	}
-	return showCustomer(a, list, c.JSON)
+	return showCustomer(a, db, list, c.JSON)
 }
 
 type customerForget struct {
@@ -162,18 +209,18 @@ func (c customerForget) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
+	refused := 0
+	if strings.Contains(c.Who, "@") { // first: they are found by the address alone, also by a second run
+		if refused, err = db.ForgetRefused(a, c.Who, actor); err != nil {
+			return err
+		}
+	}
 	list, err := c.find(a, db)
-	if err != nil {
+	if err != nil && !(errors.Is(err, store.ErrNotFound) && refused > 0) {
 		return err
 	}
 	for _, o := range list {
 		if err := db.ForgetCustomer(a, o.ID, actor); err != nil {
-			return err
-		}
-	}
-	refused := 0
-	if email := list[0].Email; email != "" {
-		if refused, err = db.ForgetRefused(a, email); err != nil {
 			return err
 		}
 	}

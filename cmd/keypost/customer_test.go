@@ -25,6 +25,9 @@ func TestCustomer(t *testing.T) {
 		if c.Name != "Ada Private" || c.Email != who || len(c.Orders) != 1 || c.Orders[0].Licenses[0] != codes[0] {
 			t.Errorf("customer = %+v", c)
 		}
+		if o := c.Orders[0]; len(o.Seeds) != 1 || len(o.Machines) != 1 || len(o.Messages) != 1 || !strings.Contains(o.Messages[0].Raw, "ada.private") {
+			t.Errorf("all that is kept = %+v", o)
+		}
 		s.must(2, "customer", "edit", who)
 		s.must(2, "customer", "edit", who, "--email", "nonsense")
 		s.must(0, "customer", "edit", who, "--name", "Ada Private-Lovelace")
@@ -35,6 +38,10 @@ func TestCustomer(t *testing.T) {
 			t.Errorf("forget:\n%s", out)
 		}
 		s.must(3, "customer", "show", who)
+		s.must(3, "customer", "forget", who)
+		// Who was only refused can be forgotten, too.
+		s.must(1, "post", "krps", s.url+"/in/kagi", "--email", who, "--secret", "wrong", "--transaction", "REFUSED")
+		s.must(0, "customer", "forget", who)
 		// The code works on; the store's repeat is held and keeps nobody either.
 		if problem := s.activate(codes[0], "machine-2"); problem != "" {
 			t.Error(problem)

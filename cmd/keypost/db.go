@@ -70,9 +70,13 @@ type verifiedJSON struct {
 }
 
 func (c dbVerify) Run(a *app) error {
-	_, db, err := a.open()
+	conf, err := a.load()
 	if err != nil {
 		return err
+	}
+	db, err := store.Open(a, conf.Database.URL, store.Options{Slow: true})
+	if err != nil {
+		return notSetUp(err)
 	}
 	defer db.Close()
 	list, err := db.Verify(a)
@@ -160,7 +164,7 @@ func databaseURL(arg string) (string, error) {
 // notRunning tells whether a daemon lives on a database: what it took in after
 // a move would be lost.
 func (a *app) notRunning(url string) error {
-	alive, err := store.Alive(a, url, choresClaim)
+	alive, err := store.Alive(a, url, claimBeat)
 	if err != nil {
 		return notSetUp(err)
 	}
@@ -236,7 +240,7 @@ func (c dbBackup) Run(a *app) (err error) {
 	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s is written. Keep the master key too: %s\n", safe(c.File), safe(conf.Keys.MasterFile))
+	fmt.Fprintf(a.out, "%s is written. Keep with it: %s\n", safe(c.File), safe(conf.keyFiles()))
 	return nil
 }
 
@@ -275,10 +279,10 @@ func (c dbRestore) Run(a *app) error {
 	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
 		return err
 	}
-	fmt.Fprintf(a.out, `%s is restored. Its master key must be the one of the time of the backup: %s
+	fmt.Fprintf(a.out, `%s is restored. With it belongs, of the time of the backup: %s
 Orders that came after the backup are not in it: the store's repeats would get new codes.
 Outbox and pools rest until: keypost db restore --confirm
-`, safe(store.Name(conf.Database.URL)), safe(conf.Keys.MasterFile))
+`, safe(store.Name(conf.Database.URL)), safe(conf.keyFiles()))
 	return nil
 }
 

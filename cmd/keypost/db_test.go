@@ -23,7 +23,7 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 		s.must(0, "license", "suspend", codes[1])
 		file := filepath.Join(t.TempDir(), "backup.db")
-		if out := s.must(0, "db", "backup", file); !strings.Contains(out, "Keep the master key too") || !strings.Contains(out, "license        2") {
+		if out := s.must(0, "db", "backup", file); !strings.Contains(out, "Keep with it: ") || !strings.Contains(out, "license        2") {
 			t.Errorf("backup:\n%s", out)
 		}
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {

@@ -157,15 +157,7 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		out := shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), upgradedBy, []activationJSON{}}
-		for _, m := range machines {
-			j := activationJSON{ID: m.ID, Name: m.Machine.Name, Platform: m.Machine.Platform, AppVersion: m.Machine.AppVersion, CreatedAt: m.CreatedAt}
-			if !m.LeaseExpires.IsZero() {
-				j.LeaseExpires = &m.LeaseExpires
-			}
-			out.Activations = append(out.Activations, j)
-		}
-		return printJSON(a.out, out)
+		return printJSON(a.out, shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), upgradedBy, newActivationsJSON(machines)})
 	}
 	expires, upgraded := "", ""
 	if l.ExpiresAt != nil {

@@ -52,19 +52,37 @@ func (c *config) keyring(ctx context.Context, db *store.DB, create bool) (*activ
 	return ring, nil
 }
 
-// auditKey signs the seals of the audit log: the key of audit_file, which is
-// made with create if there is none, or one that hangs on the master key.
-func (c *config) auditKey(create bool) (ed25519.PrivateKey, error) {
-	if file := c.Keys.AuditFile; file != "" {
-		seed, err := readMaster(file)
-		if errors.Is(err, fs.ErrNotExist) && create {
-			seed, err = makeMaster(file)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("the audit log's key: %w", err)
-		}
-		return ed25519.NewKeyFromSeed(seed), nil
+// auditKey signs the seals of the audit log: the key of audit_file, or one that
+// hangs on the master key. With create, a file is made where there was none
+// yet; one that has sealed and is gone is not made up anew.
+func (c *config) auditKey(ctx context.Context, db *store.DB, create bool) (ed25519.PrivateKey, error) {
+	file := c.Keys.AuditFile
+	if file == "" {
+		return c.derivedAuditKey()
 	}
+	seed, err := readMaster(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		derived, derivedErr := c.derivedAuditKey()
+		if derivedErr != nil {
+			return nil, derivedErr
+		}
+		first, sealedErr := db.SealedBy(ctx, derived.Public().(ed25519.PublicKey))
+		if sealedErr != nil {
+			return nil, sealedErr
+		}
+		if !first || !create {
+			return nil, fmt.Errorf("the audit log's key %s is missing: put it back from your backup (without it, what is sealed cannot be verified)", file)
+		}
+		seed, err = makeMaster(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the audit log's key: %w", err)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// derivedAuditKey hangs on the master key.
+func (c *config) derivedAuditKey() (ed25519.PrivateKey, error) {
 	master, err := readMaster(c.Keys.MasterFile)
 	if err != nil {
 		return nil, fmt.Errorf("the master key: %w", err)
@@ -74,6 +92,14 @@ func (c *config) auditKey(create bool) (ed25519.PrivateKey, error) {
 		return nil, err
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// keyFiles are what a backup of the database needs beside it.
+func (c *config) keyFiles() string {
+	if c.Keys.AuditFile == "" {
+		return c.Keys.MasterFile
+	}
+	return c.Keys.MasterFile + " and " + c.Keys.AuditFile
 }
 
 // readMaster reads a master key: 32 bytes in base64, on one line.

@@ -208,3 +208,16 @@ func newLicenseJSON(l store.License) licenseJSON {
 		Order: orderRefJSON(l.Order), ExpiresAt: l.ExpiresAt, CreatedAt: l.CreatedAt,
 	}
 }
+
+// newActivationsJSON is never nil.
+func newActivationsJSON(machines []store.Activation) []activationJSON {
+	list := []activationJSON{}
+	for _, m := range machines {
+		j := activationJSON{ID: m.ID, Name: m.Machine.Name, Platform: m.Machine.Platform, AppVersion: m.Machine.AppVersion, CreatedAt: m.CreatedAt}
+		if !m.LeaseExpires.IsZero() {
+			j.LeaseExpires = &m.LeaseExpires
+		}
+		list = append(list, j)
+	}
+	return list
+}

@@ -108,8 +108,13 @@ func (c *config) checkUpgrade(key func(string) string, p productConfig) error {
 		return c.errorf(key("upgrade_from"), "upgrade_keyword is missing: name the keyword under which the store asks for the old code")
 	}
 	for _, id := range p.UpgradeFrom {
-		if _, ok := c.product(id); !ok {
+		switch old, ok := c.product(id); {
+		case !ok:
 			return c.errorf(key("upgrade_from"), "%q is no product's id", id)
+		case id == p.ID:
+			return c.errorf(key("upgrade_from"), "%s would upgrade itself", id)
+		case len(old.Gives) > 0:
+			return c.errorf(key("upgrade_from"), "%s is a bundle and has no codes of its own: name what it gives", id)
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ func (serveCommand) Run(a *app) error {
 		return fmt.Errorf("%w (another address: [server] listen)", err)
 	}
 	d := newDaemon(c, db, ring, listener.Addr().String())
-	if d.auditKey, err = c.auditKey(true); err != nil {
+	if d.auditKey, err = c.auditKey(a, db, true); err != nil {
 		return err
 	}
 	return d.serve(a, listener, reload)
@@ -128,6 +128,11 @@ func (d *daemon) serve(a *app, listener net.Listener, reload <-chan os.Signal) e
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
+	stop, err := d.live(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	working := make(chan struct{})
 	go func() { defer close(working); d.chores(ctx) }()
 	ended := make(chan error, 1)
@@ -158,7 +163,7 @@ func (d *daemon) reload() {
 		slog.Error("the config stays as it was: the new one is wrong", "err", err)
 		return
 	}
-	if c.Server.Listen != d.config.Load().Server.Listen || c.Database.URL != d.config.Load().Database.URL || c.Keys.MasterFile != d.config.Load().Keys.MasterFile ||
+	if c.Server.Listen != d.config.Load().Server.Listen || c.Database.URL != d.config.Load().Database.URL || c.Keys != d.config.Load().Keys ||
 		*c.Server.Misses != *d.config.Load().Server.Misses {
 		slog.Warn("listen, misses, database and keys stay as they were until the next start")
 	}

@@ -18,3 +18,9 @@ SELECT * FROM pause ORDER BY name;
 
 -- name: DeletePause :execrows
 DELETE FROM pause WHERE name = ?;
+
+-- name: ClaimsLike :many
+SELECT * FROM claim WHERE name LIKE ? ORDER BY name;
+
+-- name: DeleteOldClaims :exec
+DELETE FROM claim WHERE name LIKE ? AND updated_at < ?;

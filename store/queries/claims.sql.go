@@ -25,6 +25,38 @@ func (q *Queries) ClaimByName(ctx context.Context, name string) (Claim, error) {
 	return i, err
 }
 
+const claimsLike = `-- name: ClaimsLike :many
+SELECT name, owner, version, updated_at FROM claim WHERE name LIKE ? ORDER BY name
+`
+
+func (q *Queries) ClaimsLike(ctx context.Context, name string) ([]Claim, error) {
+	rows, err := q.db.QueryContext(ctx, claimsLike, name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Claim
+	for rows.Next() {
+		var i Claim
+		if err := rows.Scan(
+			&i.Name,
+			&i.Owner,
+			&i.Version,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteClaim = `-- name: DeleteClaim :exec
 DELETE FROM claim WHERE name = ? AND owner = ?
 `
@@ -36,6 +68,20 @@ type DeleteClaimParams struct {
 
 func (q *Queries) DeleteClaim(ctx context.Context, arg DeleteClaimParams) error {
 	_, err := q.db.ExecContext(ctx, deleteClaim, arg.Name, arg.Owner)
+	return err
+}
+
+const deleteOldClaims = `-- name: DeleteOldClaims :exec
+DELETE FROM claim WHERE name LIKE ? AND updated_at < ?
+`
+
+type DeleteOldClaimsParams struct {
+	Name      string
+	UpdatedAt int64
+}
+
+func (q *Queries) DeleteOldClaims(ctx context.Context, arg DeleteOldClaimsParams) error {
+	_, err := q.db.ExecContext(ctx, deleteOldClaims, arg.Name, arg.UpdatedAt)
 	return err
 }
 

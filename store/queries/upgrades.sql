@@ -6,3 +6,6 @@ SELECT * FROM upgrade WHERE license_id = ?;
 
 -- name: DeleteUpgrades :exec
 DELETE FROM upgrade WHERE order_id = ?;
+
+-- name: MoveUpgrade :exec
+UPDATE upgrade SET license_id = ? WHERE license_id = ?;

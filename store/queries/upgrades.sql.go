@@ -33,6 +33,20 @@ func (q *Queries) InsertUpgrade(ctx context.Context, arg InsertUpgradeParams) er
 	return err
 }
 
+const moveUpgrade = `-- name: MoveUpgrade :exec
+UPDATE upgrade SET license_id = ? WHERE license_id = ?
+`
+
+type MoveUpgradeParams struct {
+	LicenseID   string
+	LicenseID_2 string
+}
+
+func (q *Queries) MoveUpgrade(ctx context.Context, arg MoveUpgradeParams) error {
+	_, err := q.db.ExecContext(ctx, moveUpgrade, arg.LicenseID, arg.LicenseID_2)
+	return err
+}
+
 const upgradeOfLicense = `-- name: UpgradeOfLicense :one
 SELECT license_id, order_id, created_at FROM upgrade WHERE license_id = ?
 `
