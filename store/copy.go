@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -59,6 +62,7 @@ func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, 
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
+	undo := undoNew(target)
 	to, err := connect(target, opening{create: true, slow: true}, o.Now)
 	if err != nil {
 		return nil, err
@@ -68,9 +72,24 @@ func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, 
 		err = to.dialect.end(ctx, to)
 	}
 	if err = errors.Join(err, to.Close()); err != nil {
+		undo()
 		err = fmt.Errorf("copy to %s: %w", Name(target), err)
 	}
 	return list, err
+}
+
+// undoNew removes an embedded database that was not there before: half a copy
+// is of no use.
+func undoNew(target string) func() {
+	path, embedded := strings.CutPrefix(target, "sqlite:")
+	if _, err := os.Stat(path); !embedded || !errors.Is(err, fs.ErrNotExist) {
+		return func() {}
+	}
+	return func() {
+		for _, file := range []string{path, path + "-wal", path + "-shm", path + "-journal"} {
+			_ = os.Remove(file) // some are not there
+		}
+	}
 }
 
 func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) ([]Copied, error) {

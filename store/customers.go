@@ -15,11 +15,14 @@ import (
 // OrdersOf are a customer's orders, newest first: by e-mail address, or by
 // name where there is no @ in it; case does not count.
 func (db *DB) OrdersOf(ctx context.Context, who string) (list []Order, err error) {
-	find := db.read.OrdersByName
+	who = strings.TrimSpace(who)
+	upper, lower := strings.ToUpper(who), strings.ToLower(who)
+	var ids []string
 	if strings.Contains(who, "@") {
-		find = db.read.OrdersByEmail
+		ids, err = db.read.OrdersByEmail(ctx, queries.OrdersByEmailParams{LOWER: who, LOWER_2: upper, LOWER_3: lower})
+	} else {
+		ids, err = db.read.OrdersByName(ctx, queries.OrdersByNameParams{LOWER: who, LOWER_2: upper, LOWER_3: lower})
 	}
-	ids, err := find(ctx, strings.TrimSpace(who))
 	if err != nil {
 		return nil, db.explain(err)
 	}

@@ -84,6 +84,14 @@ func TestForgetCustomer(t *testing.T) {
 		if list, err := db.OrdersOf(ctx, "FRED f."); err != nil || len(list) != 1 || list[0].Email != "f@example.com" {
 			t.Errorf("edited = %+v, %v", list, err)
 		}
+		if err := db.EditCustomer(ctx, other.ID, " ÉMILE Ö. ", "ÖDA@Ex.com ", "test"); err != nil {
+			t.Fatal(err)
+		}
+		for _, who := range []string{"émile ö.", "Émile Ö.", "öda@ex.com", "ÖDA@EX.COM"} {
+			if list, err := db.OrdersOf(ctx, who); err != nil || len(list) != 1 {
+				t.Errorf("%s: %v, %v", who, list, err)
+			}
+		}
 		sound(t, db)
 	})
 }

@@ -38,6 +38,8 @@ var mysqlDialect = dialect{
 		case 1213, // deadlock, or a conflict with another node's commit
 			1205, // lock wait timeout
 			1020, // the record has changed since it was read
+			1040, // too many connections
+			1203, // the same, for this user
 			1047, // the node is not ready
 			1053, // server shutdown in progress
 			2006, // the server has gone away

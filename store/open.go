@@ -22,7 +22,7 @@ var ErrSchema = errors.New("schema mismatch")
 
 // ErrUnfinished is what [Open] answers for a database into which a copy was
 // begun and not finished.
-var ErrUnfinished = errors.New("a copy into it was not finished: empty it, and copy again")
+var ErrUnfinished = errors.New("a copy into it was not finished: delete it (its file, or its tables), and copy again")
 
 // Options for [Open].
 type Options struct {
@@ -119,6 +119,20 @@ func (db *DB) finished(ctx context.Context) error {
 	return err
 }
 
+// CheckNew is [DB.Check] for a database that is not set up yet: can it be, and
+// would it keep what it commits.
+func CheckNew(ctx context.Context, source string) error {
+	if path, ok := strings.CutPrefix(source, "sqlite:"); ok {
+		return checkPlace(path)
+	}
+	db, err := connect(source, opening{}, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.dialect.check(ctx, db)
+}
+
 // Name is a database's URL without its password, for messages.
 func Name(source string) string {
 	path, ok := strings.CutPrefix(source, "sqlite:")
@@ -126,7 +140,7 @@ func Name(source string) string {
 		return path
 	}
 	u, err := url.Parse(source)
-	if err != nil {
+	if err != nil || u.Host == "" || u.Opaque != "" { // else a password may be anywhere in it
 		return "(its URL cannot be read)"
 	}
 	return u.Redacted()

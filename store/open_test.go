@@ -60,7 +60,7 @@ func TestOpenRefusesOtherSchemas(t *testing.T) {
 func TestOpenRefusesOtherURLs(t *testing.T) {
 	for _, source := range []string{
 		"", "sqlite:", "postgres://u:secret@h/db", "keypost.db", "mysql:", "mysql://u:secret@/db", "mysql://u:secret@h", "mysql://h/db",
-		"mysql://u:secret@127.0.0.1:1/db", "mysql://u:secret@h/db/x", "mysql://u:secret@h:port/db",
+		"mysql://u:secret@127.0.0.1:1/db", "mysql:u:secret@h/db", "mysql:/u:secret@h/db", "mysql:///u:secret@h", "mysql://u:secret@h/db/x", "mysql://u:secret@h:port/db",
 	} {
 		_, err := Open(t.Context(), source, Options{Create: true})
 		if err == nil || strings.Contains(err.Error(), "secret") {
@@ -207,5 +207,24 @@ func TestRetryWaitsForOtherNodes(t *testing.T) {
 	mustAdd(t, db, newOrder("T2", "k2", "B"))
 	if v := syncWait(); v != 1 {
 		t.Errorf("a second try has wsrep_sync_wait = %d", v)
+	}
+}
+
+// A place for a new database is looked at before anything is made there.
+func TestCheckNew(t *testing.T) {
+	folder := t.TempDir()
+	for path, good := range map[string]bool{"k.db": true, "a/b/k.db": true, "file/k.db": false} {
+		if err := os.WriteFile(filepath.Join(folder, "file"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckNew(t.Context(), "sqlite:"+filepath.Join(folder, path)); (err == nil) != good {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if err := CheckNew(t.Context(), storetest.MariaDB(t)); err != nil {
+		t.Errorf("a good server: %v", err)
 	}
 }

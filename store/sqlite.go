@@ -119,9 +119,8 @@ func checkSQLite(ctx context.Context, db *DB) error {
 	if err := db.writer.QueryRowContext(ctx, "PRAGMA database_list").Scan(&seq, &name, &file); err != nil {
 		return err
 	}
-	mounts, _ := os.ReadFile("/proc/self/mountinfo") // none where there is no Linux
-	if kind := networkFolder(string(mounts), file); kind != "" {
-		return fmt.Errorf("%s is on a network folder (%s), where locks and commits cannot be trusted: move it to a local disk (keypost db copy), or use MySQL", file, kind)
+	if err := checkLocal(file); err != nil {
+		return err
 	}
 	for _, want := range []struct{ pragma, value, mend string }{
 		{"quick_check", "ok", "restore a backup"},
@@ -136,6 +135,38 @@ func checkSQLite(ctx context.Context, db *DB) error {
 		}
 	}
 	return nil
+}
+
+func checkLocal(file string) error {
+	mounts, _ := os.ReadFile("/proc/self/mountinfo") // none where there is no Linux
+	if kind := networkFolder(string(mounts), file); kind != "" {
+		return fmt.Errorf("%s is on a network folder (%s), where locks and commits cannot be trusted: put it on a local disk (keypost db copy moves it), or use MySQL", file, kind)
+	}
+	return nil
+}
+
+// checkPlace tells whether a file can be made where there is none yet. It leaves
+// nothing behind.
+func checkPlace(file string) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	if err := checkLocal(file); err != nil {
+		return err
+	}
+	folder := filepath.Dir(file)
+	for { // the nearest folder that is there
+		if _, err := os.Stat(folder); err == nil || folder == filepath.Dir(folder) {
+			break
+		}
+		folder = filepath.Dir(folder)
+	}
+	f, err := os.CreateTemp(folder, ".keypost-check-*")
+	if err != nil {
+		return fmt.Errorf("it cannot be made: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // networkTypes are file systems whose disk is another machine's.

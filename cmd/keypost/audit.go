@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/keypost/keypost/store"
@@ -32,7 +34,12 @@ type auditJSON struct {
 	Faults   []string `json:"faults"`
 }
 
+var headShape = regexp.MustCompile(`^([0-9a-f]{32})?$`)
+
 func (c auditVerify) Run(a *app) error {
+	if !headShape.MatchString(c.Head) {
+		return usageError{errors.New("--head must be the 32 digits that the daemon logged")}
+	}
 	conf, db, err := a.open()
 	if err != nil {
 		return err

@@ -20,17 +20,17 @@ type channelConfig struct {
 	HeldMessage string `toml:"held_message"`
 	MaxQuantity *int   `toml:"max_quantity"`
 
-	Secret        string   `toml:"secret"`
-	SecretFile    string   `toml:"secret_file"`
-	Secrets       []string `toml:"secrets"`
-	Digest        string   `toml:"digest"`
-	Invocation    string   `toml:"invocation"`
-	UnitWindow    duration `toml:"unit_window"`
-	UnitMax       int      `toml:"unit_max"`
-	ReplyCodes    *bool    `toml:"reply_codes"`
-	UserName      string   `toml:"username"`
-	BasicAuth     string   `toml:"basic_auth"`
-	BasicAuthFile string   `toml:"basic_auth_file"`
+	Secret        string    `toml:"secret"`
+	SecretFile    string    `toml:"secret_file"`
+	Secrets       []string  `toml:"secrets"`
+	Digest        string    `toml:"digest"`
+	Invocation    string    `toml:"invocation"`
+	UnitWindow    *duration `toml:"unit_window"`
+	UnitMax       int       `toml:"unit_max"`
+	ReplyCodes    *bool     `toml:"reply_codes"`
+	UserName      string    `toml:"username"`
+	BasicAuth     string    `toml:"basic_auth"`
+	BasicAuthFile string    `toml:"basic_auth_file"`
 
 	localOnly string
 	httpsOnly bool
@@ -122,7 +122,7 @@ const defaultUnitWindow = 10 * time.Minute
 func (c *config) checkInvocation(key func(string) string, ch *channelConfig) error {
 	switch strings.ToLower(ch.Invocation) {
 	case "", "line":
-		if ch.UnitMax != 0 || ch.UnitWindow != 0 {
+		if ch.UnitMax != 0 || ch.UnitWindow != nil {
 			return c.errorf(key("unit_max"), `unit_max and unit_window are for invocation = "unit"`)
 		}
 		return nil
@@ -137,10 +137,11 @@ func (c *config) checkInvocation(key func(string) string, ch *channelConfig) err
 		}
 		return c.errorf(at, "unit needs unit_max, from 2 to %d: as many equal posts are copies of one order, and any more are repeats", defaultMaxQuantity)
 	}
-	if ch.UnitWindow == 0 {
-		ch.UnitWindow = duration(defaultUnitWindow)
+	if ch.UnitWindow == nil {
+		ch.UnitWindow = new(duration)
+		*ch.UnitWindow = duration(defaultUnitWindow)
 	}
-	if d := time.Duration(ch.UnitWindow); d < time.Second || d > 24*time.Hour {
+	if d := time.Duration(*ch.UnitWindow); d < time.Second || d > 24*time.Hour {
 		return c.errorf(key("unit_window"), `it must be from "1s" to "24h"`)
 	}
 	return nil
@@ -192,6 +193,14 @@ func (c *config) exposure(key func(string) string, ch *channelConfig) error {
 	return nil
 }
 
+// unit is the desk's part of invocation = "unit".
+func (ch channelConfig) unit() ingest.Unit {
+	if ch.UnitWindow == nil {
+		return ingest.Unit{}
+	}
+	return ingest.Unit{Max: ch.UnitMax, Window: time.Duration(*ch.UnitWindow)}
+}
+
 // krps is the protocol's part of a channel.
 func (ch channelConfig) krps() krps.Channel {
 	return krps.Channel{
@@ -214,7 +223,7 @@ func krpsFinding(ch channelConfig) finding {
 	k := ch.krps()
 	f := finding{"channel " + k.Label(), "ok", fmt.Sprintf("%s of %s, %s", ch.Kind, ch.Store, k.Digest)}
 	if ch.UnitMax > 0 {
-		f.Detail += fmt.Sprintf(", up to %d equal posts within %s are copies", ch.UnitMax, time.Duration(ch.UnitWindow))
+		f.Detail += fmt.Sprintf(", up to %d equal posts within %s are copies", ch.UnitMax, time.Duration(*ch.UnitWindow))
 	}
 	if !*ch.ReplyCodes {
 		f.Detail += ", codes go by mail"

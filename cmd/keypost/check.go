@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,17 +93,30 @@ func (c *config) checkProxy() finding {
 	switch {
 	case len(c.Server.proxies) > 0:
 		f.Detail = "X-Forwarded-For counts from " + strings.Join(c.Server.TrustedProxies, ", ")
-	case strings.HasPrefix(c.Server.PublicURL, "https:"):
+	case strings.HasPrefix(c.Server.PublicURL, "https:") || c.loopback() && !c.publicOnLoopback():
 		f.Result = "failed"
-		f.Detail = "public_url is HTTPS, so a proxy stands in front, and trusted_proxies does not name it: all callers would count as one, and one guesser would lock all out"
+		f.Detail = "going by public_url a proxy stands in front, and trusted_proxies does not name it: all callers would count as one, and one guesser would lock all out"
 	}
 	return f
+}
+
+// publicOnLoopback: the world that public_url speaks of is this machine.
+func (c *config) publicOnLoopback() bool {
+	u, err := url.Parse(c.Server.PublicURL)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
 }
 
 func (c *config) checkDatabase(ctx context.Context) []finding {
 	db, err := store.Open(ctx, c.Database.URL, store.Options{})
 	if errors.Is(err, store.ErrNoDatabase) {
-		return []finding{{"database", "ok", store.Name(c.Database.URL) + " is not there yet: keypost serve sets it up at its first start"}}
+		if err := store.CheckNew(ctx, c.Database.URL); err != nil {
+			return []finding{{"database", "failed", store.Name(c.Database.URL) + " is not set up yet: " + err.Error()}}
+		}
+		return []finding{{"database", "ok", store.Name(c.Database.URL) + " is not set up yet: keypost serve does so at its first start"}}
 	}
 	if err != nil {
 		return []finding{{"database", "failed", err.Error()}}
@@ -142,14 +160,25 @@ func (c *config) checkAuditKey(ctx context.Context, db *store.DB) finding {
 }
 
 func (p productConfig) finding() finding {
-	f := finding{"product " + p.ID, "ok", fmt.Sprintf("%s, machines a code: %d, leases: %s", p.Name, *p.Limit, time.Duration(*p.Lease))}
+	f := finding{"product " + p.ID, "ok", fmt.Sprintf("%s, machines a code: %s, leases: %s", p.Name, p.limits(), time.Duration(*p.Lease))}
 	switch {
 	case len(p.Gives) > 0:
 		f.Detail = fmt.Sprintf("%s, a bundle of %s", p.Name, strings.Join(p.Gives, ", "))
+	case *p.Limit == 0 && len(p.Limits) > 0:
+		f.Detail += " (other license types: no limit)"
 	case *p.Limit == 0:
 		f.Result, f.Detail = "warning", p.Name+", no limit: a code works on any number of machines"
 	}
 	return f
+}
+
+// limits are the machines a code, for people.
+func (p productConfig) limits() string {
+	text := strconv.Itoa(*p.Limit)
+	for _, licenseType := range slices.Sorted(maps.Keys(p.Limits)) {
+		text += fmt.Sprintf(", %s %d", licenseType, p.Limits[licenseType])
+	}
+	return text
 }
 
 // check has the generator make a code that is thrown away.

@@ -19,11 +19,24 @@ import (
 func TestCheckProxy(t *testing.T) {
 	s := newSite(t)
 	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"", 1))
-	if out := s.must(1, "check"); !strings.Contains(out, "failed  proxy: public_url is HTTPS") {
+	if out := s.must(1, "check"); !strings.Contains(out, "failed  proxy: going by public_url") {
 		t.Errorf("check:\n%s", out)
 	}
 	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"\ntrusted_proxies = [\"127.0.0.1\"]", 1))
 	if out := s.must(0, "check"); !strings.Contains(out, "counts from 127.0.0.1") {
+		t.Errorf("check:\n%s", out)
+	}
+	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"http://keys.example.com\"", 1))
+	s.must(1, "check")
+	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"http://localhost:8080\"", 1))
+	s.must(0, "check")
+}
+
+// A database that cannot be made is a fault before the first start.
+func TestCheckNewDatabase(t *testing.T) {
+	s := newSite(t)
+	s.write(siteConfig + "[database]\nurl = \"sqlite:keypost.toml/k.db\"\n")
+	if out := s.must(1, "check"); !strings.Contains(out, "failed  database") {
 		t.Errorf("check:\n%s", out)
 	}
 }
@@ -31,7 +44,7 @@ func TestCheckProxy(t *testing.T) {
 func TestCheck(t *testing.T) {
 	s := newSite(t)
 	out := s.must(0, "check")
-	for _, want := range []string{"ok      config", "is not there yet", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
+	for _, want := range []string{"ok      config", "is not set up yet", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check lacks %q:\n%s", want, out)
 		}

@@ -337,7 +337,7 @@ func (c *config) desk() ingest.Config {
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{
 			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes,
-			Unit: ingest.Unit{Max: ch.UnitMax, Window: time.Duration(ch.UnitWindow)},
+			Unit: ch.unit(),
 		}
 	}
 	return out

@@ -145,6 +145,8 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"gives = [\"app\"]\n", "keypost.toml:4: product[0].gives", "no product's id")
 	bundle := "[[product]]\nid = \"both\"\ngives = [\"demo\"]\n"
 	bad(goodProduct+bundle+"generator = { kind = \"random\" }\n", "product[1].generator", "a bundle has none")
+	bad(goodProduct+bundle+"limit = 3\n", "product[1].limit", "a bundle has none")
+	bad(goodProduct+goodChannel+"invocation = \"unit\"\nunit_max = 5\nunit_window = \"0s\"\n", "channel[0].unit_window", "1s")
 	bad(goodProduct+bundle+"[[product]]\nid = \"all\"\ngives = [\"both\"]\n", "product[2].gives", "gives products itself")
 	bad(goodProduct+"[[product]]\nid = \"two\"\ngives = [\"demo\", \"demo\"]\n", "product[1].gives", "is there twice")
 	bad(goodProduct+goodChannel+"invocation = \"unit\"\nunit_max = 251\n", "channel[0].unit_max", "from 2 to 250")

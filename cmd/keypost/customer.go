@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/keypost/keypost/store"
 )
@@ -146,6 +148,23 @@ func (c customerShow) Run(a *app) error {
 	return showCustomer(a, db, list, c.JSON)
 }
 
+// checkPerson: what is typed in goes into the heads of mails one day.
+func checkPerson(name, email string) error {
+	if len(name) > 256 || len(email) > 256 {
+		return errors.New("--name and --email must have at most 256 bytes each")
+	}
+	for flag, v := range map[string]string{"--name": name, "--email": email} {
+		if !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) {
+			return fmt.Errorf("%s must be plain text on one line", flag)
+		}
+	}
+	local, domain, _ := strings.Cut(email, "@")
+	if email != "" && (local == "" || domain == "" || strings.ContainsFunc(email, unicode.IsSpace) || strings.Contains(domain, "@")) {
+		return errors.New("--email is not an address like ada@example.com")
+	}
+	return nil
+}
+
 type customerEdit struct {
 	jsonFlag
 	customerName
@@ -161,13 +180,11 @@ func (c customerEdit) Run(a *app) error {
 	if c.Name == nil && c.Email == nil {
 		return usageError{errors.New("give --name or --email")}
 	}
-	if c.Email != nil && !strings.Contains(*c.Email, "@") {
-		return usageError{fmt.Errorf("--email %s is not an address (to erase one: keypost customer forget)", *c.Email)}
+	if c.Email != nil && *c.Email == "" {
+		return usageError{errors.New("--email is empty (to erase a customer: keypost customer forget)")}
 	}
-	for _, v := range []*string{c.Name, c.Email} {
-		if v != nil && len(*v) > 256 {
-			return usageError{errors.New("--name and --email must have at most 256 bytes each")}
-		}
+	if err := checkPerson(deref(c.Name), deref(c.Email)); err != nil {
+		return usageError{err}
 	}
 	_, db, err := a.open()
 	if err != nil {

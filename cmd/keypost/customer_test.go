@@ -29,7 +29,11 @@ func TestCustomer(t *testing.T) {
 			t.Errorf("all that is kept = %+v", o)
 		}
 		s.must(2, "customer", "edit", who)
-		s.must(2, "customer", "edit", who, "--email", "nonsense")
+		for _, wrong := range []string{"nonsense", "", "@", "a@", "a@b@c", "a b@c", "a@b\r\nBcc: c@d"} {
+			s.must(2, "customer", "edit", who, "--email", wrong)
+		}
+		s.must(2, "customer", "edit", who, "--name", "a\nb")
+		s.must(2, "license", "issue", "demo", "--email", "a@b\r\nBcc: c@d")
 		s.must(0, "customer", "edit", who, "--name", "Ada Private-Lovelace")
 		if out := s.must(0, "customer", "show", "ada private-lovelace"); !strings.Contains(out, who) {
 			t.Errorf("edited:\n%s", out)

@@ -212,6 +212,9 @@ func (dbBackup) Help() string {
 }
 
 func (c dbBackup) Run(a *app) (err error) {
+	if c.File == "" {
+		return usageError{errors.New("the file's name is empty")}
+	}
 	conf, err := a.load()
 	if err != nil {
 		return err
@@ -276,14 +279,35 @@ func (c dbRestore) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
+	if err := showCopied(a, copied, c.JSON); err != nil {
 		return err
+	}
+	if err := conf.opens(a); err != nil {
+		return fmt.Errorf("it is restored, but keypost serve will not start on it: %w", err)
+	}
+	if c.JSON {
+		return nil
 	}
 	fmt.Fprintf(a.out, `%s is restored. With it belongs, of the time of the backup: %s
 Orders that came after the backup are not in it: the store's repeats would get new codes.
 Outbox and pools rest until: keypost db restore --confirm
 `, safe(store.Name(conf.Database.URL)), safe(conf.keyFiles()))
 	return nil
+}
+
+// opens tells whether the master key at hand is the database's.
+func (c *config) opens(a *app) error {
+	db, err := store.Open(a, c.Database.URL, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	keys, err := db.SigningKeys(a)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	_, err = c.keyring(a, db, false)
+	return err
 }
 
 func (c dbRestore) confirm(a *app) error {

@@ -42,6 +42,12 @@ func TestBackupAndRestore(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
+		// With another master key it says so.
+		wrong := &site{t: t, config: filepath.Join(filepath.Dir(s.config), "wrong.toml")}
+		wrong.write(siteConfig + "[database]\nurl = \"sqlite:wrong/keypost.db\"\n")
+		if out := wrong.must(1, "db", "restore", file); !strings.Contains(out, "master key") || !strings.Contains(out, "will not start") {
+			t.Errorf("restored without the master key:\n%s", out)
+		}
 		for name, database := range map[string]string{"sqlite": "sqlite:restored/keypost.db", "mariadb": storetest.MariaDB(t)} {
 			t.Run("into "+name, func(t *testing.T) {
 				key := "data/keypost.key"
@@ -113,6 +119,8 @@ func TestMove(t *testing.T) {
 		t.Errorf("copied twice:\n%s", out)
 	}
 	s.must(2, "db", "copy", "postgres://x", "@"+url)
+	s.must(2, "db", "backup", "")
+	s.must(2, "audit", "verify", "--head", "zz")
 	s.must(2, "db", "copy", embedded, "@"+filepath.Join(folder, "missing"))
 
 	s.write(siteConfig + "[database]\nurl_file = \"mysql-url\"\n[keys]\nmaster_file = \"data/keypost.key\"\n")

@@ -213,8 +213,9 @@ func (c licenseIssue) Run(a *app) error {
 	if strings.TrimSpace(c.Type) == "" {
 		return usageError{errors.New("--type is empty")}
 	}
-	if len(c.Name) > 256 || len(c.Email) > 256 {
-		return usageError{errors.New("--name and --email must have at most 256 bytes each")}
+	c.Name, c.Email = strings.TrimSpace(c.Name), strings.TrimSpace(c.Email)
+	if err := checkPerson(c.Name, c.Email); err != nil {
+		return usageError{err}
 	}
 	if c.Codes && c.JSON {
 		return usageError{errors.New("--codes or --json, not both")}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/keygen"
@@ -55,6 +56,12 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 		}
 		aliases[fold], own[fold] = p.ID, true
 	}
+	if err := c.checkUpgrade(key, *p); err != nil {
+		return err
+	}
+	if err := c.checkBundle(key, *p); err != nil {
+		return err
+	}
 	if p.Limit == nil {
 		p.Limit = new(int)
 	}
@@ -72,12 +79,6 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 	p.Limits = folded
 	if _, err := parseFloor(p.PriceFloor); err != nil {
 		return c.errorf(key("price_floor"), "%v", err)
-	}
-	if err := c.checkUpgrade(key, *p); err != nil {
-		return err
-	}
-	if err := c.checkBundle(key, *p); err != nil {
-		return err
 	}
 	if p.Lease == nil {
 		lease := duration(defaultLease)
@@ -103,6 +104,9 @@ func (c *config) checkUpgrade(key func(string) string, p productConfig) error {
 			return c.errorf(key("upgrade_keyword"), "upgrade_from is missing: name the products that are upgraded")
 		}
 		return nil
+	}
+	if strings.ContainsFunc(p.UpgradeKeyword, unicode.IsControl) {
+		return c.errorf(key("upgrade_keyword"), "it must be on one line")
 	}
 	if strings.TrimSpace(p.UpgradeKeyword) == "" {
 		return c.errorf(key("upgrade_from"), "upgrade_keyword is missing: name the keyword under which the store asks for the old code")
@@ -135,8 +139,15 @@ func (c *config) checkBundle(key func(string) string, p productConfig) error {
 		}
 		seen[id] = true
 	}
-	if len(p.Gives) > 0 && p.Generator.Kind != "" {
-		return c.errorf(key("generator"), "a bundle has none: its codes are those of the products that it gives")
+	if len(p.Gives) == 0 {
+		return nil
+	}
+	for name, set := range map[string]bool{
+		"generator": p.Generator.Kind != "", "limit": p.Limit != nil, "limits": p.Limits != nil, "lease": p.Lease != nil, "accept_test": p.AcceptTest,
+	} {
+		if set {
+			return c.errorf(key(name), "a bundle has none: its codes are those of the products that it gives")
+		}
 	}
 	return nil
 }

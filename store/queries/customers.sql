@@ -1,8 +1,9 @@
 -- name: OrdersByEmail :many
-SELECT id FROM orders WHERE LOWER(email) = LOWER(?) ORDER BY id DESC;
+-- As it is, in upper and in lower case: SQLite's LOWER knows ASCII alone.
+SELECT id FROM orders WHERE LOWER(TRIM(email)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC;
 
 -- name: OrdersByName :many
-SELECT id FROM orders WHERE LOWER(name) = LOWER(?) ORDER BY id DESC;
+SELECT id FROM orders WHERE LOWER(TRIM(name)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC;
 
 -- name: EditCustomer :execrows
 UPDATE orders SET name = ?, email = ?, updated_at = ? WHERE id = ?;

@@ -148,11 +148,18 @@ func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([
 }
 
 const ordersByEmail = `-- name: OrdersByEmail :many
-SELECT id FROM orders WHERE LOWER(email) = LOWER(?) ORDER BY id DESC
+SELECT id FROM orders WHERE LOWER(TRIM(email)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC
 `
 
-func (q *Queries) OrdersByEmail(ctx context.Context, lower string) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, ordersByEmail, lower)
+type OrdersByEmailParams struct {
+	LOWER   string
+	LOWER_2 string
+	LOWER_3 string
+}
+
+// As it is, in upper and in lower case: SQLite's LOWER knows ASCII alone.
+func (q *Queries) OrdersByEmail(ctx context.Context, arg OrdersByEmailParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, ordersByEmail, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +182,17 @@ func (q *Queries) OrdersByEmail(ctx context.Context, lower string) ([]string, er
 }
 
 const ordersByName = `-- name: OrdersByName :many
-SELECT id FROM orders WHERE LOWER(name) = LOWER(?) ORDER BY id DESC
+SELECT id FROM orders WHERE LOWER(TRIM(name)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC
 `
 
-func (q *Queries) OrdersByName(ctx context.Context, lower string) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, ordersByName, lower)
+type OrdersByNameParams struct {
+	LOWER   string
+	LOWER_2 string
+	LOWER_3 string
+}
+
+func (q *Queries) OrdersByName(ctx context.Context, arg OrdersByNameParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, ordersByName, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
 	if err != nil {
 		return nil, err
 	}
