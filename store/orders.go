@@ -61,29 +61,23 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 	return Order{}, false, fmt.Errorf("%w: an order's key was taken and is gone", ErrUnavailable)
 }
 
-// addSaleLine counts one more line on the order's sale, which it makes first
-// where need be.
+// addSaleLine counts one more line on the order's sale, or makes the sale with
+// its first one.
 func (t *tx) addSaleLine(ctx context.Context, newID string, o Order) (queries.Sale, error) {
-	line := queries.AddSaleLineParams{UpdatedAt: t.now, Store: o.Store, TransactionFold: o.Fold}
-	n, err := t.AddSaleLine(ctx, line)
+	n, err := t.AddSaleLine(ctx, queries.AddSaleLineParams{UpdatedAt: t.now, Store: o.Store, TransactionFold: o.Fold})
 	if err != nil {
 		return queries.Sale{}, err
 	}
-	if n == 0 {
-		err := t.InsertSale(ctx, queries.InsertSaleParams{
-			ID: newID, Store: o.Store, TransactionID: o.Transaction, TransactionFold: o.Fold, CreatedAt: t.now, UpdatedAt: t.now,
-		})
-		if t.db.dialect.duplicate(err) {
-			return queries.Sale{}, errAgain
-		}
-		if err != nil {
-			return queries.Sale{}, err
-		}
-		if _, err := t.AddSaleLine(ctx, line); err != nil {
-			return queries.Sale{}, err
-		}
+	if n > 0 {
+		return t.SaleByFold(ctx, queries.SaleByFoldParams{Store: o.Store, TransactionFold: o.Fold})
 	}
-	return t.SaleByFold(ctx, queries.SaleByFoldParams{Store: o.Store, TransactionFold: o.Fold})
+	err = t.InsertSale(ctx, queries.InsertSaleParams{
+		ID: newID, Store: o.Store, TransactionID: o.Transaction, TransactionFold: o.Fold, CreatedAt: t.now, UpdatedAt: t.now,
+	})
+	if t.db.dialect.duplicate(err) {
+		err = errAgain // another delivery has made it meanwhile
+	}
+	return queries.Sale{ID: newID, LineCount: 1}, err
 }
 
 func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParams {

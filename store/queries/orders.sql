@@ -8,8 +8,8 @@ SELECT order_id FROM order_key WHERE hash = ?;
 SELECT * FROM sale WHERE store = ? AND transaction_fold = ?;
 
 -- name: InsertSale :exec
-INSERT INTO sale (id, store, transaction_id, transaction_fold, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
+VALUES (?, ?, ?, ?, 1, ?, ?);
 
 -- name: TouchSaleOfOrder :execrows
 UPDATE sale SET updated_at = ? WHERE id = (SELECT sale_id FROM orders WHERE orders.id = ?);

@@ -189,8 +189,8 @@ func (q *Queries) InsertOrderKey(ctx context.Context, arg InsertOrderKeyParams) 
 }
 
 const insertSale = `-- name: InsertSale :exec
-INSERT INTO sale (id, store, transaction_id, transaction_fold, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
+VALUES (?, ?, ?, ?, 1, ?, ?)
 `
 
 type InsertSaleParams struct {
