@@ -190,8 +190,22 @@ func TestAuditVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.must(0, "check")
+	// Gone, it is not made up anew; without it in the config, its seals are strange.
+	key := filepath.Join(filepath.Dir(s.config), "audit.key")
+	if err := os.Rename(key, key+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"check"}, {"serve"}, {"audit", "verify"}} {
+		if out := s.must(1, command...); !strings.Contains(out, "put it back") {
+			t.Errorf("%v without the audit key:\n%s", command, out)
+		}
+	}
 	s.write(siteConfig)
 	s.must(1, "audit", "verify")
+	if out := s.must(1, "check"); !strings.Contains(out, "by another key") {
+		t.Errorf("check with another key:\n%s", out)
+	}
 }
 
 func TestDBMigrate(t *testing.T) {
