@@ -63,7 +63,7 @@ func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]stor
 	}
 	list := make([]store.NewLicense, o.Quantity*len(parts))
 	for i, part := range parts {
-		o.Product = part.ID
+		o.Product, o.Limit = part.ID, part.limit(o.LicenseType)
 		made, err := generate(ctx, part.codes(o.Test).generator(), o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.ID, err)
@@ -80,7 +80,7 @@ func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]stor
 func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.NewLicense, error) {
 	codes, err := g.Generate(ctx, keygen.Request{
 		OrderID: o.ID, Product: o.Product, LicenseType: o.LicenseType, Name: o.Name, Email: o.Email,
-		Seeds: o.Seeds, OEMSeed: o.OEMSeed, Quantity: o.Quantity,
+		Seeds: o.Seeds, OEMSeed: o.OEMSeed, Quantity: o.Quantity, Limit: o.Limit, ExpiresAt: o.ExpiresAt,
 	})
 	if err != nil {
 		return nil, err

@@ -33,6 +33,8 @@ const (
 	HeldConflict       = "conflict"        // a known order with another quantity, license type or price
 	HeldLateLine       = "late_line"       // a known order with other seeds
 	HeldGenerator      = "generator"       // no code could be made
+	HeldIncomplete     = "incomplete"      // it lacks what its code is made of
+	HeldSameName       = "same_name"       // its code, made of its buyer's name, is another buyer's
 	HeldUpgradeUnknown = "upgrade_unknown" // no license in force has the code that is to be upgraded
 	HeldUpgradeUsed    = "upgrade_used"    // that license was upgraded before
 )
@@ -48,6 +50,10 @@ func Explain(reason string) string {
 		return "One copy cost less than the product's price_floor: compare it with the store, then approve or reject."
 	case HeldCurrency:
 		return "It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject."
+	case HeldIncomplete:
+		return "The code is made of something that the order lacks, a name or a machine's number: correct it (keypost customer edit) or ask the buyer, then approve."
+	case HeldSameName:
+		return "Another buyer of the same name has this code: correct the name (keypost customer edit) and approve, or reject and issue by hand."
 	case HeldUpgradeUnknown:
 		return "An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject."
 	case HeldUpgradeUsed:

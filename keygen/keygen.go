@@ -4,7 +4,11 @@
 // to say: the desk draws another one then.
 package keygen
 
-import "context"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // A Request is what a generator may know of an order.
 type Request struct {
@@ -15,10 +19,31 @@ type Request struct {
 	Seeds       []string // what the buyer was asked for, item by item
 	OEMSeed     string   // what the vendor set at the store, as posted
 	Quantity    int      // how many codes are wanted, at least 1
+	Limit       int      // machines a code; 0: no limit
+	ExpiresAt   *time.Time
 }
+
+// ErrRequest is what a generator answers, with more words, where the order
+// lacks what its code is made of, a name or a machine's number, or has it in a
+// wrong shape: another try is no use, a person must mend the order.
+var ErrRequest = errors.New("the order lacks what its code is made of")
 
 // A Generator makes codes of 1-255 characters, exactly Request.Quantity of
 // them. It may be called from several goroutines at once.
 type Generator interface {
 	Generate(context.Context, Request) ([]string, error)
+}
+
+// A Fixed generator makes the same code again for an order that is alike: a
+// code that is taken stays taken, however often it is asked.
+type Fixed interface {
+	Generator
+	Fixed()
+}
+
+// A Verifier can tell by a code alone that it is one of its own, made for this
+// product: what a license that has no row may be trusted for.
+type Verifier interface {
+	Generator
+	Verify(product, code string) bool
 }

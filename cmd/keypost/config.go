@@ -324,10 +324,9 @@ const idHint = "it must be 1-64 letters, digits, dots, dashes and underscores"
 func (c *config) desk() ingest.Config {
 	out := ingest.Config{Channels: map[string]ingest.Channel{}}
 	for _, p := range c.Products {
-		codes, _ := p.Generator.codes()      // checked by completeProduct
-		floor, _ := parseFloor(p.PriceFloor) // likewise
+		floor, _ := parseFloor(p.PriceFloor) // checked by completeProduct
 		product := ingest.Product{
-			ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Gives: p.Gives, Codes: codes,
+			ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Gives: p.Gives, Codes: p.codes,
 		}
 		if len(p.UpgradeFrom) > 0 {
 			product.Upgrade = &ingest.Upgrade{From: p.UpgradeFrom, Keyword: strings.TrimSpace(p.UpgradeKeyword)}
@@ -348,8 +347,7 @@ func (c *config) activation() activation.Config {
 	out := activation.Config{Issuer: c.Server.PublicURL}
 	for _, p := range c.Products {
 		a := activation.Product{ID: p.ID, Lease: time.Duration(*p.Lease), AcceptTest: p.AcceptTest}
-		codes, _ := p.Generator.codes() // checked by completeProduct
-		if shape, ok := codes.Compute.(interface{ Malformed(string) bool }); ok {
+		if shape, ok := p.codes.Compute.(interface{ Malformed(string) bool }); ok {
 			a.Malformed = shape.Malformed
 		}
 		out.Products = append(out.Products, a)

@@ -9,7 +9,6 @@ import (
 	"unicode"
 
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/keygen"
 )
 
 // productConfig is a [[product]].
@@ -26,10 +25,8 @@ type productConfig struct {
 	Generator      generatorConfig `toml:"generator"`
 	AcceptTest     bool            `toml:"accept_test"`
 	Lease          *duration       `toml:"lease"`
-}
 
-type generatorConfig struct {
-	Kind string `toml:"kind"`
+	codes ingest.Codes // what the generator makes
 }
 
 func (c *config) completeProduct(i int, aliases map[string]string) error {
@@ -87,13 +84,7 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 	if d := time.Duration(*p.Lease); d != 0 && d < minLease {
 		return c.errorf(key("lease"), `it must be "0s" (no leases) or at least %s`, minLease)
 	}
-	if p.Generator.Kind == "" {
-		p.Generator.Kind = "random"
-	}
-	if _, err := p.Generator.codes(); err != nil {
-		return c.errorf(key("generator.kind"), "%v", err)
-	}
-	return nil
+	return c.completeGenerator(key, p)
 }
 
 // checkUpgrade: an upgrade needs older products, and a keyword to know the old
@@ -176,17 +167,4 @@ func parseFloor(s string) (f ingest.Floor, err error) {
 	f.Amount, _ = new(big.Rat).SetString(m[1])
 	f.Currency = m[2]
 	return f, nil
-}
-
-// generators are the kinds; a new one is a line here.
-var generators = map[string]func(generatorConfig) (ingest.Codes, error){
-	"random": func(generatorConfig) (ingest.Codes, error) { return ingest.Codes{Compute: keygen.Random{}}, nil },
-}
-
-func (g generatorConfig) codes() (ingest.Codes, error) {
-	build, ok := generators[g.Kind]
-	if !ok {
-		return ingest.Codes{}, fmt.Errorf("unknown generator %q: it must be one of %s", g.Kind, names(generators))
-	}
-	return build(g)
 }
