@@ -77,8 +77,11 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 		return l, err
 	}
 	o.Product, o.Quantity = l.Product, 1 // of a bundle: the part
+	// Another name for generators to know the request by: they must not give the
+	// old code again.
+	o.ID = fmt.Sprintf("%s-%d", o.ID, l.Generation+1)
 	for range redraws {
-		made, err := generate(ctx, p.codes(l.Test).generator(), o)
+		made, err := p.generate(ctx, o)
 		if err != nil {
 			return l, fmt.Errorf("%w: %w", ErrGenerator, err)
 		}

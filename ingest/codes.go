@@ -10,10 +10,11 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// Codes says how a product's codes are made: exactly one field is set.
+// Codes says where a product's codes come from: exactly one field is set.
 type Codes struct {
 	Compute keygen.Generator // computes in place
 	Outside keygen.Generator // leaves the process: the order is reserved meanwhile
+	Pool    string           // they were loaded beforehand, into the pool of this name
 }
 
 func (c Codes) generator() keygen.Generator {
@@ -55,7 +56,7 @@ func (c *Config) parts(p Product) []Product {
 // one of every part.
 func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
 	if len(p.Gives) == 0 {
-		return generate(ctx, p.codes(o.Test).generator(), o)
+		return p.generate(ctx, o)
 	}
 	parts := c.parts(p)
 	if len(parts) != len(p.Gives) {
@@ -64,7 +65,7 @@ func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]stor
 	list := make([]store.NewLicense, o.Quantity*len(parts))
 	for i, part := range parts {
 		o.Product, o.Limit = part.ID, part.limit(o.LicenseType)
-		made, err := generate(ctx, part.codes(o.Test).generator(), o)
+		made, err := part.generate(ctx, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.ID, err)
 		}
@@ -74,6 +75,28 @@ func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]stor
 		}
 	}
 	return list, nil
+}
+
+// generate has the codes of one product made, or says which pool they come from.
+func (p Product) generate(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
+	codes := p.codes(o.Test)
+	if codes.Pool == "" {
+		return generate(ctx, codes.generator(), o)
+	}
+	list := make([]store.NewLicense, o.Quantity)
+	for i := range list {
+		list[i] = store.NewLicense{ID: store.NewID(), Pool: codes.Pool}
+	}
+	return list, nil
+}
+
+// fixed tells whether a product's codes, or those of a part, would be the same
+// again: drawing others is no use.
+func (c *Config) fixed(p Product, test bool) bool {
+	return slices.ContainsFunc(c.parts(p), func(part Product) bool {
+		_, fixed := part.codes(test).generator().(keygen.Fixed)
+		return fixed
+	})
 }
 
 // generate has codes made and checks that the generator kept its word.

@@ -164,8 +164,11 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 		}
 		n.Message.Verdict = store.VerdictAccepted
 		o, added, err = d.db.AddOrder(ctx, *n)
-		if held = upgradeReason(err); held == "" && !errors.Is(err, store.ErrCodeTaken) {
+		if held = heldFor(err); held == "" && !errors.Is(err, store.ErrCodeTaken) {
 			return o, added, err
+		}
+		if held == "" && c.fixed(p, n.Order.Test) {
+			held = HeldSameName
 		}
 	}
 	if held == "" {
@@ -187,6 +190,9 @@ func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Prod
 	codes, err := c.generate(ctx, p, n.Order)
 	if err != nil {
 		slog.Warn("no code made: the order will be held", "product", p.ID, "err", err)
+		if held := heldFor(err); held != "" {
+			return held
+		}
 		return HeldGenerator // it would fail the next time too; the order must not be lost
 	}
 	n.Outcome.Codes = codes

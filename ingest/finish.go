@@ -37,20 +37,33 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 	}
 	for range redraws {
 		codes, err := c.generate(ctx, p, o)
+		if reason := heldFor(err); reason != "" {
+			return d.heldAgain(ctx, o, token, reason, err)
+		}
 		if err != nil {
 			return d.failed(ctx, o, token, err)
 		}
 		out.Codes = codes
 		out.Notices = notices(o, out)
 		done, err := d.db.FinishOrder(ctx, o.ID, token, out)
-		if reason := upgradeReason(err); reason != "" {
-			return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
+		if reason := heldFor(err); reason != "" {
+			return d.heldAgain(ctx, o, token, reason, err)
 		}
 		if !errors.Is(err, store.ErrCodeTaken) {
 			return done, err
 		}
+		if c.fixed(p, o.Test) {
+			return d.heldAgain(ctx, o, token, HeldSameName, err)
+		}
 	}
 	return d.failed(ctx, o, token, store.ErrCodeTaken)
+}
+
+// heldAgain holds an order whose codes cannot be had until a person mends
+// something; whoever has just approved it is told why.
+func (d *Desk) heldAgain(ctx context.Context, o store.Order, token, reason string, why error) (store.Order, error) {
+	slog.Warn("no code made", "order", o.ID, "product", o.Product, "reason", reason, "err", why)
+	return d.db.FinishOrder(context.WithoutCancel(ctx), o.ID, token, held(o, reason))
 }
 
 // decided tells whether an order was held for its upgrade, so that whoever

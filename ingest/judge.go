@@ -1,6 +1,12 @@
 package ingest
 
-import "math/big"
+import (
+	"errors"
+	"math/big"
+
+	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/store"
+)
 
 // A Floor is the least that one copy may cost: buyers could alter an order form.
 type Floor struct {
@@ -33,6 +39,7 @@ const (
 	HeldConflict       = "conflict"        // a known order with another quantity, license type or price
 	HeldLateLine       = "late_line"       // a known order with other seeds
 	HeldGenerator      = "generator"       // no code could be made
+	HeldPoolEmpty      = "pool_empty"      // no code is left in the product's pool, or pools rest
 	HeldIncomplete     = "incomplete"      // it lacks what its code is made of
 	HeldSameName       = "same_name"       // its code, made of its buyer's name, is another buyer's
 	HeldUpgradeUnknown = "upgrade_unknown" // no license in force has the code that is to be upgraded
@@ -50,6 +57,8 @@ func Explain(reason string) string {
 		return "One copy cost less than the product's price_floor: compare it with the store, then approve or reject."
 	case HeldCurrency:
 		return "It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject."
+	case HeldPoolEmpty:
+		return "No code is left: load more (keypost pool load), then approve. After a restore pools rest until keypost db restore --confirm."
 	case HeldIncomplete:
 		return "The code is made of something that the order lacks, a name or a machine's number: correct it (keypost customer edit) or ask the buyer, then approve."
 	case HeldSameName:
@@ -64,6 +73,22 @@ func Explain(reason string) string {
 		return "The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not."
 	case HeldGenerator:
 		return "The generator made no usable code: mend it (keypost check), then approve."
+	}
+	return ""
+}
+
+// heldFor is why an order is held when its codes could not be made or kept, for
+// a reason that another try would not mend; "": there is none.
+func heldFor(err error) string {
+	switch {
+	case errors.Is(err, keygen.ErrRequest):
+		return HeldIncomplete
+	case errors.Is(err, store.ErrPoolEmpty):
+		return HeldPoolEmpty
+	case errors.Is(err, store.ErrUpgradeUsed):
+		return HeldUpgradeUsed
+	case errors.Is(err, store.ErrRevoked):
+		return HeldUpgradeUnknown
 	}
 	return ""
 }

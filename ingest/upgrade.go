@@ -66,15 +66,3 @@ func (d *Desk) oldLicense(ctx context.Context, p Product, code string) (store.Li
 	}
 	return store.License{}, store.ErrNotFound
 }
-
-// upgradeReason is why an order is held whose licenses could not be upgraded,
-// or "".
-func upgradeReason(err error) string {
-	switch {
-	case errors.Is(err, store.ErrUpgradeUsed):
-		return HeldUpgradeUsed
-	case errors.Is(err, store.ErrRevoked):
-		return HeldUpgradeUnknown
-	}
-	return ""
-}

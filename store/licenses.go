@@ -137,7 +137,7 @@ func (db *DB) Reasons(ctx context.Context, licenseID string) (sources []string, 
 // revoked: the order's duplicates get the new code from now on. The new
 // license has the policy of the old one and no machines. ErrStale: it was
 // replaced before; ErrRevoked and ErrSuspended: it is, and so would the new one
-// have to be; ErrCodeTaken: draw another code.
+// have to be; ErrCodeTaken: draw another code; ErrPoolEmpty.
 func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor string) (License, error) {
 	err := db.act(ctx, actor, "license.replace", id, func(ctx context.Context, t *tx) error {
 		old, err := t.LicenseByID(ctx, id)
@@ -168,7 +168,10 @@ func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor
 			return err
 		}
 		l := license(old)
-		l.ID, l.Code, l.Generation = n.ID, n.Code, old.Generation+1
+		l.ID, l.Generation = n.ID, old.Generation+1
+		if l.Code, err = t.codeOf(ctx, n, l.Product, old.OrderID); err != nil {
+			return err
+		}
 		if err := t.addLicense(ctx, l, false); err != nil {
 			return err
 		}

@@ -15,8 +15,9 @@ var errKeyTaken = errors.New("the order's key is taken")
 // AddOrder adds an order with its outcome. When one of its keys exists
 // already, nothing is added and the order that owns the key is returned with
 // added == false. Where nothing was added for another reason: ErrCodeTaken, one
-// of the codes belongs to another license; ErrUpgradeUsed and ErrRevoked, one of
-// the licenses to upgrade was upgraded before, or is not in force.
+// of the codes belongs to another license; ErrPoolEmpty; ErrUpgradeUsed and
+// ErrRevoked, one of the licenses to upgrade was upgraded before, or is not in
+// force.
 func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, err error) {
 	saleID := NewID()
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
@@ -124,6 +125,9 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		}
 		if c.Part != nil {
 			l.Product, l.Limit = c.Part.Product, c.Part.Limit
+		}
+		if l.Code, err = t.codeOf(ctx, c, l.Product, orderID); err != nil {
+			return Order{}, err
 		}
 		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
 			return Order{}, err

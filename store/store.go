@@ -22,6 +22,7 @@ var (
 	ErrNotFound    = errors.New("not found")
 	ErrCodeTaken   = errors.New("the code exists already")
 	ErrUpgradeUsed = errors.New("the license was upgraded before")
+	ErrPoolEmpty   = errors.New("the pool has no code left")
 	ErrStale       = errors.New("another process has taken this over")
 	ErrLimit       = errors.New("all seats are taken")
 	ErrRevoked     = errors.New("the license is revoked")
@@ -124,10 +125,12 @@ type Message struct {
 	Raw                          []byte
 }
 
-// A NewLicense is a code that a generator made.
+// A NewLicense is a code that a generator made, or that is to be taken out of a
+// pool.
 type NewLicense struct {
 	ID, Code string
-	Part     *Part // nil: it is of the order's own product, with the order's limit
+	Pool     string // "": Code is there
+	Part     *Part  // nil: it is of the order's own product, with the order's limit
 }
 
 // A Part is what one code of a bundle is for.

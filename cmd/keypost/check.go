@@ -73,7 +73,7 @@ func (c *config) findings(ctx context.Context) []finding {
 	list = append(list, c.checkDatabase(ctx)...)
 	for _, p := range c.Products {
 		list = append(list, p.finding())
-		if len(p.Gives) == 0 {
+		if len(p.Gives) == 0 && p.codes.Pool == "" {
 			list = append(list, p.check(ctx))
 		}
 	}
@@ -145,6 +145,21 @@ func checkOutbox(ctx context.Context, db *store.DB) finding {
 		return finding{"outbox", "warning", fmt.Sprintf("notices given up: %d (keypost outbox list --status dead)", dead)}
 	}
 	return finding{"outbox", "ok", "no notice was given up"}
+}
+
+func (c *config) checkPools(ctx context.Context, db *store.DB) (list []finding) {
+	pools, err := c.pools(ctx, db)
+	if err != nil {
+		return []finding{{"pools", "failed", err.Error()}}
+	}
+	for _, p := range pools {
+		f := finding{"pool " + p.Pool, "ok", fmt.Sprintf("%d codes left of %d", p.Free, p.Codes)}
+		if p.Low {
+			f.Result, f.Detail = "warning", f.Detail+": load more with keypost pool load"
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 // checkAuditKey: the key at hand must be the one that sealed last.

@@ -29,6 +29,7 @@ func (d *daemon) choreList() []chore {
 		{"finish what dead processes left", 10 * time.Second, false, d.desk.Sweep},
 		{"seal the audit log", time.Second, true, d.seal},
 		{"empty old messages", time.Hour, true, d.emptyMessages},
+		{"watch the pools", time.Minute, true, d.watchPools},
 		{"send webhooks", time.Second, true, d.hooks.Send},
 	}
 }

@@ -11,6 +11,11 @@ import (
 // generatorConfig is a product's generator: the keys of all kinds.
 type generatorConfig struct {
 	Kind string `toml:"kind"`
+
+	// pool
+	Pool string `toml:"pool"`
+	File string `toml:"file"`
+	Low  *int   `toml:"low"`
 }
 
 // A generatorKind is a way to make codes.
@@ -24,6 +29,7 @@ type generatorKind struct {
 // generators is the one table of them; a new kind is a file in keygen and a
 // line here.
 var generators = map[string]generatorKind{
+	"pool": {keys: []string{"pool", "file", "low"}, build: buildPool},
 	"random": {build: func(*config, *productConfig) (ingest.Codes, error) {
 		return ingest.Codes{Compute: keygen.Random{}}, nil
 	}},

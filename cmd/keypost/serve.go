@@ -57,6 +57,9 @@ func (serveCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := c.loadPools(a, db); err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", c.Server.Listen)
 	if err != nil {
 		if c.file == "" {
@@ -77,7 +80,8 @@ type daemon struct {
 	db       *store.DB
 	desk     *ingest.Desk
 	seats    *activation.Server
-	emptied  string // chore: messages up to this id hold no raw input any more
+	low      map[string]bool // chore: pools that were warned of
+	emptied  string          // chore: messages up to this id hold no raw input any more
 	config   atomic.Pointer[config]
 	hooks    *delivery.Sender
 	auditKey ed25519.PrivateKey
@@ -87,7 +91,7 @@ type daemon struct {
 func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
 	d := &daemon{
 		address: address, db: db, desk: ingest.New(db, c.desk()),
-		seats: activation.New(db, ring, *c.Server.Misses, c.activation()), hooks: delivery.New(db),
+		seats: activation.New(db, ring, *c.Server.Misses, c.activation()), hooks: delivery.New(db), low: map[string]bool{},
 	}
 	d.configure(c)
 	return d
@@ -166,6 +170,10 @@ func (d *daemon) reload() {
 	if c.Server.Listen != d.config.Load().Server.Listen || c.Database.URL != d.config.Load().Database.URL || c.Keys != d.config.Load().Keys ||
 		*c.Server.Misses != *d.config.Load().Server.Misses {
 		slog.Warn("listen, misses, database and keys stay as they were until the next start")
+	}
+	if err := c.loadPools(context.Background(), d.db); err != nil {
+		slog.Error("the config stays as it was: a pool's file cannot be loaded", "err", err)
+		return
 	}
 	d.configure(c)
 	slog.Info("the config was read again")
