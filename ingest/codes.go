@@ -52,6 +52,17 @@ func (c *Config) parts(p Product) []Product {
 	return parts
 }
 
+// Try makes the codes that an order of a product, o.Product, would get, and
+// issues nothing. Those of a pool come without code.
+func (c Config) Try(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
+	p, ok := c.byID(o.Product)
+	if !ok {
+		return nil, ErrNoProduct
+	}
+	o.Limit = p.limit(o.LicenseType)
+	return c.generate(ctx, p, o)
+}
+
 // generate has an order's codes made; a bundle's come copy by copy, in each
 // one of every part.
 func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {

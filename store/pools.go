@@ -51,6 +51,12 @@ func (t *tx) codeOf(ctx context.Context, n NewLicense, product, orderID string) 
 	return t.takePoolCode(ctx, n.Pool, product, orderID)
 }
 
+// NextPoolCodes are those that a product's next orders would get; they stay.
+func (db *DB) NextPoolCodes(ctx context.Context, pool, product string, n int) ([]string, error) {
+	codes, err := db.read.NextPoolCodes(ctx, queries.NextPoolCodesParams{Pool: pool, Product: product, Limit: int32(n)})
+	return codes, db.explain(err)
+}
+
 const poolBatch = 500
 
 // LoadPool adds codes to a pool, in their order; those that it knows already,

@@ -133,7 +133,8 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 	if _, err := c.keyring(ctx, db, false); err != nil {
 		keys = finding{"keys", "failed", err.Error()}
 	}
-	return append(list, keys, c.checkAuditKey(ctx, db), checkOutbox(ctx, db))
+	list = append(list, keys, c.checkAuditKey(ctx, db), checkOutbox(ctx, db))
+	return append(list, c.checkPools(ctx, db)...)
 }
 
 func checkOutbox(ctx context.Context, db *store.DB) finding {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -191,7 +194,8 @@ type licenseIssue struct {
 	Product     string  `help:"The same as a flag."`
 	Name        string  `help:"The licensee's name."`
 	Email       string  `help:"The licensee's e-mail address."`
-	Quantity    int     `help:"How many codes, 1 to 250." default:"1" aliases:"count"`
+	Quantity    int     `help:"How many codes, 1 to 250, or up to 100000 with --out." default:"1" aliases:"count"`
+	Out         string  `help:"Write the codes to this file, one a line: for stores that take lists. A file that is there stays." placeholder:"FILE"`
 	Type        string  `help:"The license type." default:"single"`
 	Expires     *string `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
 	Test        bool    `help:"Codes for testing."`
@@ -200,12 +204,20 @@ type licenseIssue struct {
 }
 
 func (licenseIssue) Help() string {
-	return "Example: keypost license issue demo --name \"Ada Lovelace\" --email ada@example.com --transaction gift-1"
+	return "Example: keypost license issue demo --name \"Ada Lovelace\" --email ada@example.com --transaction gift-1\n\n" +
+		"Example: keypost license issue demo --count 1000 --out codes.txt --transaction reseller-1"
 }
 
 func (c licenseIssue) Run(a *app) error {
-	if c.Quantity < 1 || c.Quantity > defaultMaxQuantity {
-		return usageError{fmt.Errorf("--quantity must be from 1 to %d", defaultMaxQuantity)}
+	most := defaultMaxQuantity
+	if c.Out != "" {
+		most = maxBatch
+	}
+	if c.Quantity < 1 || c.Quantity > most {
+		return usageError{fmt.Errorf("--quantity must be from 1 to %d, or with --out to %d", defaultMaxQuantity, maxBatch)}
+	}
+	if c.Out != "" && (c.Codes || c.JSON) {
+		return usageError{errors.New("--out writes the codes to a file: it goes with neither --codes nor --json")}
 	}
 	if c.Transaction != nil && (strings.TrimSpace(*c.Transaction) == "" || len(*c.Transaction) > 255) {
 		return usageError{errors.New("--transaction must have 1-255 bytes, not all of them spaces")}
@@ -240,11 +252,16 @@ func (c licenseIssue) Run(a *app) error {
 	if expires != nil && expires.Before(time.Now()) {
 		fmt.Fprintln(a.err, "These codes have ended before they begin: they will not activate.")
 	}
-	o, err := ingest.New(db, conf.desk()).Accept(a, ingest.Order{
+	desk := ingest.New(db, conf.desk())
+	claim := ingest.Order{
 		Channel: ingest.Manual, Store: ingest.Manual, Transaction: transaction, StoreProduct: product, LicenseType: c.Type,
 		Name: c.Name, Email: c.Email, Quantity: c.Quantity, ExpiresAt: expires, Test: c.Test,
 		Message: store.Message{Channel: ingest.Manual}, Actor: actor,
-	})
+	}
+	if c.Out != "" {
+		return c.batch(a, desk, claim)
+	}
+	o, err := desk.Accept(a, claim)
 	if err != nil {
 		return err
 	}
@@ -263,6 +280,53 @@ func (c licenseIssue) Run(a *app) error {
 	if o.Status == store.Held {
 		return errHeld
 	}
+	return nil
+}
+
+// maxBatch is how many codes --out makes; more are more files.
+const maxBatch = 100_000
+
+// batch issues codes by orders of 250, the lines of one transaction, and writes
+// them to a file that appears whole or not at all. The same call again gives
+// the same codes, also after it was broken off.
+func (c licenseIssue) batch(a *app, desk *ingest.Desk, claim ingest.Order) error {
+	if _, err := os.Lstat(c.Out); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is there already and stays as it is: name another file", c.Out)
+	}
+	if c.Transaction == nil {
+		fmt.Fprintf(a.err, "If this is broken off, go on with: --transaction %s\n", claim.Transaction)
+	}
+	f, err := os.CreateTemp(filepath.Dir(c.Out), ".keypost-codes-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	bar := newBar(a.err)
+	defer bar.end()
+	for done := 0; done < c.Quantity; done += claim.Quantity {
+		claim.StoreLine, claim.Quantity = strconv.Itoa(done/defaultMaxQuantity+1), min(defaultMaxQuantity, c.Quantity-done)
+		o, err := desk.Accept(a, claim)
+		if err != nil {
+			return fmt.Errorf("%w (after %d codes: run it again with --transaction %s)", err, done, claim.Transaction)
+		}
+		if o.Status != store.Issued {
+			return fmt.Errorf("order %s %s %d is %s (%s): mend that, and run it again with --transaction %s", o.Store, o.Transaction, o.Line, o.Status, o.Reason, o.Transaction)
+		}
+		for _, code := range codes(o) {
+			if strings.ContainsAny(code, "\r\n") {
+				return errors.New("a code has several lines: it fits into no list")
+			}
+			if _, err := fmt.Fprintln(f, code); err != nil {
+				return err
+			}
+		}
+		bar.at("", int64(done+claim.Quantity), int64(c.Quantity))
+	}
+	if err := errors.Join(f.Sync(), f.Close(), os.Link(f.Name(), c.Out)); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "%d codes are in %s, order %s %s.\n", c.Quantity, safe(c.Out), claim.Store, safe(claim.Transaction))
 	return nil
 }
 

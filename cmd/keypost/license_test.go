@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -94,4 +96,50 @@ func testLicensesByHand(t *testing.T, s *site) {
 	if len(list) != 5 {
 		t.Errorf("%d active licenses", len(list))
 	}
+}
+
+// A batch for a store that takes lists: a file, which is never written over,
+// and the same codes again for the same transaction.
+func TestIssueBatch(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, s *site) {
+		if err := s.serve()(); err != nil {
+			t.Fatal(err)
+		}
+		folder := t.TempDir()
+		file := filepath.Join(folder, "codes.txt")
+		s.must(2, "license", "issue", "demo", "--count", "251")
+		s.must(2, "license", "issue", "demo", "--count", "2", "--out", file, "--json")
+		s.must(2, "license", "issue", "demo", "--count", "100001", "--out", file)
+		if out := s.must(0, "license", "issue", "demo", "--count", "600", "--out", file, "--transaction", "reseller-1"); !strings.Contains(out, "600 codes are in") {
+			t.Errorf("issue:\n%s", out)
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes := strings.Fields(string(b))
+		seen := map[string]bool{}
+		for _, code := range codes {
+			seen[code] = true
+		}
+		if len(codes) != 600 || len(seen) != 600 {
+			t.Errorf("%d codes, %d of them different", len(codes), len(seen))
+		}
+		if out := s.must(1, "license", "issue", "demo", "--count", "600", "--out", file, "--transaction", "reseller-1"); !strings.Contains(out, "stays as it is") {
+			t.Errorf("again:\n%s", out)
+		}
+		again := filepath.Join(folder, "again.txt")
+		s.must(0, "license", "issue", "demo", "--count", "600", "--out", again, "--transaction", "reseller-1")
+		if b2, err := os.ReadFile(again); err != nil || string(b2) != string(b) {
+			t.Errorf("the same transaction gave other codes, %v", err)
+		}
+		var orders []orderJSON
+		if s.read(0, &orders, "order", "list"); len(orders) != 3 || orders[2].Quantity != 250 || orders[0].Quantity != 100 {
+			t.Errorf("orders = %d", len(orders))
+		}
+		if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+		s.must(0, "db", "verify")
+	})
 }

@@ -43,6 +43,7 @@ type commands struct {
 	Parse      parseCommands     `cmd:"" help:"Show what would be taken of an order, touching nothing."`
 	Order      orderCommands     `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
 	License    licenseCommands   `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
+	Keygen     keygenCommands    `cmd:"" help:"Generators: try."`
 	Pool       poolCommands      `cmd:"" help:"Codes that were made elsewhere: load, show."`
 	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`

@@ -4,6 +4,11 @@ SELECT * FROM pool_code WHERE pool = ? AND order_id = ''
   AND NOT EXISTS (SELECT 1 FROM license WHERE license.product = ? AND license.code_hash = pool_code.code_hash)
 ORDER BY id LIMIT 1;
 
+-- name: NextPoolCodes :many
+SELECT code FROM pool_code WHERE pool = ? AND order_id = ''
+  AND NOT EXISTS (SELECT 1 FROM license WHERE license.product = ? AND license.code_hash = pool_code.code_hash)
+ORDER BY id LIMIT ?;
+
 -- name: TakePoolCode :execrows
 UPDATE pool_code SET order_id = ? WHERE id = ? AND order_id = '';
 

@@ -58,6 +58,41 @@ func (q *Queries) InsertPoolCode(ctx context.Context, arg InsertPoolCodeParams) 
 	return err
 }
 
+const nextPoolCodes = `-- name: NextPoolCodes :many
+SELECT code FROM pool_code WHERE pool = ? AND order_id = ''
+  AND NOT EXISTS (SELECT 1 FROM license WHERE license.product = ? AND license.code_hash = pool_code.code_hash)
+ORDER BY id LIMIT ?
+`
+
+type NextPoolCodesParams struct {
+	Pool    string
+	Product string
+	Limit   int32
+}
+
+func (q *Queries) NextPoolCodes(ctx context.Context, arg NextPoolCodesParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, nextPoolCodes, arg.Pool, arg.Product, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var code string
+		if err := rows.Scan(&code); err != nil {
+			return nil, err
+		}
+		items = append(items, code)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const poolHashes = `-- name: PoolHashes :many
 SELECT code_hash FROM pool_code WHERE pool = ?
 `
