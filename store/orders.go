@@ -132,6 +132,11 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
 			return Order{}, err
 		}
+		if c.Past != nil {
+			if err := t.addPast(ctx, l.ID, *c.Past); err != nil {
+				return Order{}, err
+			}
+		}
 	}
 	for _, n := range out.Notices {
 		n.OrderID = orderID

@@ -74,8 +74,8 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 		if ch.Store == "" {
 			ch.Store = k.store
 		}
-		if !idShape.MatchString(ch.Store) || ch.Store == ingest.Manual {
-			return c.errorf(key("store"), "%q cannot be a store: %s, and not %q", ch.Store, idHint, ingest.Manual)
+		if !idShape.MatchString(ch.Store) || ch.Store == ingest.Manual || ch.Store == ingest.Import {
+			return c.errorf(key("store"), "%q cannot be a store: %s, and neither %q nor %q", ch.Store, idHint, ingest.Manual, ingest.Import)
 		}
 		if ch.MaxQuantity == nil {
 			ch.MaxQuantity = new(int)

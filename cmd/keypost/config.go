@@ -194,7 +194,7 @@ func (c *config) complete() error {
 	for i := range c.Products {
 		fault(c.completeProduct(i, seen))
 	}
-	taken := map[string]bool{ingest.Manual: true}
+	taken := map[string]bool{ingest.Manual: true, ingest.Import: true}
 	for i := range c.Channels {
 		fault(c.completeChannel(i, taken))
 	}

@@ -45,6 +45,8 @@ type commands struct {
 	License    licenseCommands   `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
 	Keygen     keygenCommands    `cmd:"" help:"Generators: try."`
 	Pool       poolCommands      `cmd:"" help:"Codes that were made elsewhere: load, show."`
+	Import     importCommands    `cmd:"" help:"What was issued elsewhere: csv."`
+	Export     exportCommands    `cmd:"" help:"All licenses: csv."`
 	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
 	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`

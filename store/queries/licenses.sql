@@ -61,3 +61,6 @@ SELECT license.id, license.type, license.status, license.test, license.seat_max,
   activation.id AS activation_id, activation.lease_id, activation.lease_issued_at, activation.lease_expires_at, activation.created_at
 FROM license LEFT JOIN activation ON activation.license_id = license.id AND activation.fp_mac = ?
 WHERE license.product = ? AND license.code_hash = ?;
+
+-- name: SetUsed :exec
+UPDATE license SET used = ?, created_at = ? WHERE id = ?;

@@ -471,6 +471,21 @@ func (q *Queries) SetLicenseStatus(ctx context.Context, arg SetLicenseStatusPara
 	return err
 }
 
+const setUsed = `-- name: SetUsed :exec
+UPDATE license SET used = ?, created_at = ? WHERE id = ?
+`
+
+type SetUsedParams struct {
+	Used      int
+	CreatedAt int64
+	ID        string
+}
+
+func (q *Queries) SetUsed(ctx context.Context, arg SetUsedParams) error {
+	_, err := q.db.ExecContext(ctx, setUsed, arg.Used, arg.CreatedAt, arg.ID)
+	return err
+}
+
 const takeSeat = `-- name: TakeSeat :execrows
 UPDATE license SET used = used + 1
 WHERE id = ? AND status = 'active' AND (expires_at IS NULL OR expires_at > ?) AND (seat_max = 0 OR used < seat_max)
