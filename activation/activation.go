@@ -20,9 +20,12 @@ import (
 // A Product is what the activation of one depends on.
 type Product struct {
 	ID         string
-	Lease      time.Duration     // 0: no leases
-	AcceptTest bool              // codes of test orders activate
-	Malformed  func(string) bool // the code has the generator's shape and cannot be one of its codes; may be nil
+	Lease      time.Duration // 0: no leases
+	AcceptTest bool          // codes of test orders activate
+	// Adopt makes a license of a code that is not known and is one of the
+	// product's all the same; store.ErrNotFound: it is not. May be nil.
+	Adopt     func(ctx context.Context, code string) (store.License, error)
+	Malformed func(string) bool // the code has the generator's shape and cannot be one of its codes; may be nil
 }
 
 // Config is all that the server is told; see [Server.Configure].

@@ -49,7 +49,13 @@ type released struct {
 }
 
 func (s *Server) activate(r *http.Request) (any, error) {
-	q, p, l, err := s.license(r)
+	q, p, l, err := s.find(r, func(ctx context.Context, p Product, q request) (store.License, error) {
+		l, err := s.store.FindLicense(ctx, p.ID, q.Code)
+		if errors.Is(err, store.ErrNotFound) && p.Adopt != nil {
+			l, err = p.Adopt(ctx, q.Code)
+		}
+		return l, err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +95,8 @@ func (s *Server) take(ctx context.Context, a store.Activation, p Product) (store
 
 func (s *Server) validate(r *http.Request) (any, error) {
 	var a store.Activation
-	q, p, l, err := s.find(r, func(ctx context.Context, product string, q request) (l store.License, err error) {
-		l, a, err = s.store.FindSeat(ctx, product, q.Code, s.keys.MAC(q.Fingerprint))
+	q, p, l, err := s.find(r, func(ctx context.Context, p Product, q request) (l store.License, err error) {
+		l, a, err = s.store.FindSeat(ctx, p.ID, q.Code, s.keys.MAC(q.Fingerprint))
 		return l, err
 	})
 	switch {
@@ -128,14 +134,14 @@ func (s *Server) deactivate(r *http.Request) (any, error) {
 
 // license reads a request and finds the license that it is about.
 func (s *Server) license(r *http.Request) (request, Product, store.License, error) {
-	return s.find(r, func(ctx context.Context, product string, q request) (store.License, error) {
-		return s.store.FindLicense(ctx, product, q.Code)
+	return s.find(r, func(ctx context.Context, p Product, q request) (store.License, error) {
+		return s.store.FindLicense(ctx, p.ID, q.Code)
 	})
 }
 
 // find reads a request and looks up what it is about. Codes that do not exist
 // count against the address.
-func (s *Server) find(r *http.Request, look func(ctx context.Context, product string, q request) (store.License, error)) (request, Product, store.License, error) {
+func (s *Server) find(r *http.Request, look func(ctx context.Context, p Product, q request) (store.License, error)) (request, Product, store.License, error) {
 	q, err := decode(r)
 	if err != nil {
 		return q, Product{}, store.License{}, err
@@ -151,7 +157,7 @@ func (s *Server) find(r *http.Request, look func(ctx context.Context, product st
 		s.misses.add(from, "", s.now())
 		return q, p, store.License{}, errUnknown
 	}
-	l, err := look(r.Context(), p.ID, q)
+	l, err := look(r.Context(), p, q)
 	if errors.Is(err, store.ErrNotFound) {
 		s.misses.add(from, p.ID, s.now())
 		if p.Malformed != nil && p.Malformed(q.Code) {

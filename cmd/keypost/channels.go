@@ -74,8 +74,8 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 		if ch.Store == "" {
 			ch.Store = k.store
 		}
-		if !idShape.MatchString(ch.Store) || ch.Store == ingest.Manual || ch.Store == ingest.Import {
-			return c.errorf(key("store"), "%q cannot be a store: %s, and neither %q nor %q", ch.Store, idHint, ingest.Manual, ingest.Import)
+		if own := []string{ingest.Manual, ingest.Import, ingest.Adopted}; !idShape.MatchString(ch.Store) || slices.Contains(own, ch.Store) {
+			return c.errorf(key("store"), "%q cannot be a store: %s, and none of Keypost's own: %s", ch.Store, idHint, strings.Join(own, ", "))
 		}
 		if ch.MaxQuantity == nil {
 			ch.MaxQuantity = new(int)

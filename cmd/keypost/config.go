@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/keypost/keypost/activation"
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/store"
 )
 
 // defaultConfig is looked for where --config names no file.
@@ -194,7 +196,7 @@ func (c *config) complete() error {
 	for i := range c.Products {
 		fault(c.completeProduct(i, seen))
 	}
-	taken := map[string]bool{ingest.Manual: true, ingest.Import: true}
+	taken := map[string]bool{ingest.Manual: true, ingest.Import: true, ingest.Adopted: true}
 	for i := range c.Channels {
 		fault(c.completeChannel(i, taken))
 	}
@@ -342,11 +344,14 @@ func (c *config) desk() ingest.Config {
 	return out
 }
 
-// activation is the activation server's part.
-func (c *config) activation() activation.Config {
+// activation is the activation server's part; desk adopts codes.
+func (c *config) activation(desk *ingest.Desk) activation.Config {
 	out := activation.Config{Issuer: c.Server.PublicURL}
 	for _, p := range c.Products {
 		a := activation.Product{ID: p.ID, Lease: time.Duration(*p.Lease), AcceptTest: p.AcceptTest}
+		if p.Adopt {
+			a.Adopt = func(ctx context.Context, code string) (store.License, error) { return desk.Adopt(ctx, p.ID, code) }
+		}
 		if shape, ok := p.codes.Compute.(interface{ Malformed(string) bool }); ok {
 			a.Malformed = shape.Malformed
 		}

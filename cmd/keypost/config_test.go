@@ -36,7 +36,7 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk, seats := c.desk(), c.activation()
+	desk, seats := c.desk(), c.activation(nil)
 	p, ch := desk.Products[0], desk.Channels["kagi"]
 	switch {
 	case c.Server.Listen != "127.0.0.1:8080", c.Server.PublicURL != "http://127.0.0.1:8080", *c.Server.Misses != 100:
@@ -143,6 +143,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"old\"]\n", "keypost.toml:5: product[0].upgrade_from", "no product's id")
 	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"demo\"]\n", "product[0].upgrade_from", "would upgrade itself")
 	bad(goodProduct+"gives = [\"app\"]\n", "keypost.toml:4: product[0].gives", "no product's id")
+	bad(goodProduct+"adopt = true\n", "keypost.toml:4: product[0].adopt", "cannot tell its own codes")
 	bundle := "[[product]]\nid = \"both\"\ngives = [\"demo\"]\n"
 	bad(goodProduct+bundle+"generator = { kind = \"random\" }\n", "product[1].generator", "a bundle has none")
 	bad(goodProduct+bundle+"limit = 3\n", "product[1].limit", "a bundle has none")

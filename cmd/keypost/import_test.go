@@ -35,8 +35,12 @@ func TestImportCSV(t *testing.T) {
 			t.Errorf("import again:\n%s", out)
 		}
 		for _, c := range []struct{ code, machine, problem string }{
-			{"old1", "machine-1", ""}, {"OLD-1", "machine-2", "limit_reached"}, {"OLD-2", "machine-1", "limit_reached"},
-			{"OLD-3", "machine-1", "code_revoked"}, {"OLD-4", "machine-1", "code_expired"}, {"OLD-5", "machine-1", ""},
+			{"old1", "machine-1", ""},
+			{"OLD-1", "machine-2", "limit_reached"},
+			{"OLD-2", "machine-1", "limit_reached"},
+			{"OLD-3", "machine-1", "code_revoked"},
+			{"OLD-4", "machine-1", "code_expired"},
+			{"OLD-5", "machine-1", ""},
 		} {
 			if problem := s.activate(c.code, c.machine); problem != c.problem {
 				t.Errorf("%s on %s: %q, want %q", c.code, c.machine, problem, c.problem)

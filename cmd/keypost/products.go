@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/keygen"
 )
 
 // productConfig is a [[product]].
@@ -24,6 +25,7 @@ type productConfig struct {
 	Gives          []string        `toml:"gives"`
 	Generator      generatorConfig `toml:"generator"`
 	AcceptTest     bool            `toml:"accept_test"`
+	Adopt          bool            `toml:"adopt"`
 	Lease          *duration       `toml:"lease"`
 
 	codes ingest.Codes // what the generator makes
@@ -84,7 +86,13 @@ func (c *config) completeProduct(i int, aliases map[string]string) error {
 	if d := time.Duration(*p.Lease); d != 0 && d < minLease {
 		return c.errorf(key("lease"), `it must be "0s" (no leases) or at least %s`, minLease)
 	}
-	return c.completeGenerator(key, p)
+	if err := c.completeGenerator(key, p); err != nil {
+		return err
+	}
+	if _, verifies := p.codes.Compute.(keygen.Verifier); p.Adopt && !verifies {
+		return c.errorf(key("adopt"), "a %s generator cannot tell its own codes from others", p.Generator.Kind)
+	}
+	return nil
 }
 
 // checkUpgrade: an upgrade needs older products, and a keyword to know the old
@@ -134,7 +142,7 @@ func (c *config) checkBundle(key func(string) string, p productConfig) error {
 		return nil
 	}
 	for name, set := range map[string]bool{
-		"generator": p.Generator.Kind != "", "limit": p.Limit != nil, "limits": p.Limits != nil, "lease": p.Lease != nil, "accept_test": p.AcceptTest,
+		"generator": p.Generator.Kind != "", "limit": p.Limit != nil, "limits": p.Limits != nil, "lease": p.Lease != nil, "accept_test": p.AcceptTest, "adopt": p.Adopt,
 	} {
 		if set {
 			return c.errorf(key(name), "a bundle has none: its codes are those of the products that it gives")

@@ -89,9 +89,10 @@ type daemon struct {
 }
 
 func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string) *daemon {
+	desk := ingest.New(db, c.desk())
 	d := &daemon{
-		address: address, db: db, desk: ingest.New(db, c.desk()),
-		seats: activation.New(db, ring, *c.Server.Misses, c.activation()), hooks: delivery.New(db), low: map[string]bool{},
+		address: address, db: db, desk: desk,
+		seats: activation.New(db, ring, *c.Server.Misses, c.activation(desk)), hooks: delivery.New(db), low: map[string]bool{},
 	}
 	d.configure(c)
 	return d
@@ -108,7 +109,7 @@ func (d *daemon) configure(c *config) {
 	}
 	d.config.Store(c)
 	d.desk.Configure(c.desk())
-	d.seats.Configure(c.activation())
+	d.seats.Configure(c.activation(d.desk))
 	d.hooks.Configure(c.endpoints())
 	d.db.Subscribe(c.subscribers())
 	h := routes(c, d.db, d.desk, d.seats)
