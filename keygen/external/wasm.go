@@ -1,0 +1,164 @@
+package external
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/keypost/keypost/keygen"
+)
+
+const (
+	wasmTimeout = time.Second
+	wasmMemory  = 64 << 20
+	wasmPage    = 64 << 10
+)
+
+// A Wasm generator runs a WebAssembly module, a WASI preview 1 command, once
+// for each request, in an instance of its own that is thrown away. The module
+// reaches nothing but its three streams, the clock and real randomness.
+type Wasm struct {
+	file    string
+	limits  Limits
+	gate    gate
+	mu      sync.Mutex // while it is compiled
+	runtime wazero.Runtime
+	module  wazero.CompiledModule // nil: not compiled yet
+}
+
+// compiled keeps machine code, so that a config that is read again does not
+// compile its modules again.
+var compiled = sync.OnceValue(wazero.NewCompilationCache)
+
+// NewWasm makes a generator of a module's file. It is compiled when the first
+// code is made, which takes a second or two.
+func NewWasm(file string, l Limits) (*Wasm, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("module: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("module: %s is not a file", file)
+	}
+	return &Wasm{file: file, limits: l.or(wasmTimeout, wasmMemory), gate: make(gate, slots)}, nil
+}
+
+// Generate runs the module once.
+func (w *Wasm) Generate(ctx context.Context, r keygen.Request) ([]string, error) {
+	in, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, callTerm, errBusy)
+	defer cancel()
+	leave, err := w.gate.enter(ctx)
+	if err != nil {
+		return nil, w.failed(err)
+	}
+	defer leave()
+	if err := w.compile(); err != nil {
+		return nil, w.failed(err)
+	}
+	codes, err := w.run(ctx, in, r)
+	if err != nil {
+		return nil, w.failed(err)
+	}
+	return codes, nil
+}
+
+// failed names the module, but where the order is at fault.
+func (w *Wasm) failed(err error) error {
+	if errors.Is(err, keygen.ErrRequest) {
+		return err
+	}
+	return fmt.Errorf("the module %s: %w", filepath.Base(w.file), err)
+}
+
+// compile compiles the module unless it is. Nobody's time limit counts: the
+// next one needs it too.
+func (w *Wasm) compile() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.module != nil {
+		return nil
+	}
+	code, err := os.ReadFile(w.file)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+		WithCompilationCache(compiled()).
+		WithCloseOnContextDone(true). // an endless loop ends with its context
+		WithMemoryLimitPages(uint32(w.limits.Memory/wasmPage)))
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+		return errors.Join(err, r.Close(ctx))
+	}
+	module, err := r.CompileModule(ctx, code)
+	if err != nil {
+		return errors.Join(errors.New(firstLine(err)), r.Close(ctx))
+	}
+	if _, ok := module.ExportedFunctions()["_start"]; !ok {
+		return errors.Join(errors.New("it has no _start: build it as a WASI command, not as a library"), r.Close(ctx))
+	}
+	w.runtime, w.module = r, module
+	return nil
+}
+
+// run runs one instance to its end or ctx's.
+func (w *Wasm) run(ctx context.Context, in []byte, r keygen.Request) ([]string, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ctx, stop := context.WithTimeoutCause(ctx, w.limits.Timeout, errTimeout)
+	defer stop()
+	out := &capped{kept: maxOutput, max: maxOutput, over: func() { cancel(errOutput) }}
+	errs := &capped{kept: keptErrors, max: maxErrors, over: func() { cancel(errOutput) }}
+	instance, err := w.runtime.InstantiateModule(ctx, w.module, wazero.NewModuleConfig().
+		WithName(""). // many at once
+		WithArgs(strings.TrimSuffix(filepath.Base(w.file), filepath.Ext(w.file))).
+		WithStdin(bytes.NewReader(in)).WithStdout(out).WithStderr(errs).
+		WithSysWalltime().WithSysNanotime().
+		WithNanosleep(func(ns int64) { nap(ctx, time.Duration(ns)) }). // wazero's own outlasts ctx
+		WithRandSource(rand.Reader))                                   // wazero's own is the same each time
+	if instance != nil {
+		_ = instance.Close(context.WithoutCancel(ctx))
+	}
+	if ctx.Err() != nil {
+		return nil, stopped(ctx, w.limits.Timeout)
+	}
+	said := errs.buf.String()
+	if exit, ok := errors.AsType[*sys.ExitError](err); ok && exit.ExitCode() != 0 {
+		return nil, exited(int(exit.ExitCode()), said, r)
+	} else if err != nil && !ok {
+		return nil, fmt.Errorf("%s%s", firstLine(err), because(said, r))
+	}
+	codes, err := lines(out.buf.Bytes(), r.Quantity)
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, because(said, r))
+	}
+	return codes, nil
+}
+
+func nap(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// firstLine is an error without the module's stack.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
