@@ -307,13 +307,22 @@ func (c *config) secret(key, value, file string) (string, error) {
 	if value != "" {
 		return "", c.errorf(key+"_file", "%s is there too: keep one of them", key)
 	}
-	b, err := os.ReadFile(c.path(file))
+	value, err := readSecret(c.path(file))
 	if err != nil {
 		return "", c.errorf(key+"_file", "%v", err)
 	}
-	value = strings.TrimRight(string(b), "\r\n")
+	return value, nil
+}
+
+// readSecret reads a file that holds one secret.
+func readSecret(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimRight(string(b), "\r\n")
 	if value == "" {
-		return "", c.errorf(key+"_file", "%s is empty", c.path(file))
+		return "", fmt.Errorf("%s is empty", file)
 	}
 	return value, nil
 }

@@ -16,6 +16,17 @@ type generatorConfig struct {
 	Pool string `toml:"pool"`
 	File string `toml:"file"`
 	Low  *int   `toml:"low"`
+
+	// command, http, wasm
+	Command    []string  `toml:"command"`
+	RunAs      string    `toml:"run_as"`
+	URL        string    `toml:"url"`
+	Secret     string    `toml:"secret"`
+	SecretFile string    `toml:"secret_file"`
+	Private    bool      `toml:"private"`
+	Module     string    `toml:"module"`
+	Timeout    *duration `toml:"timeout"`
+	Memory     *int      `toml:"memory"` // MiB
 }
 
 // A generatorKind is a way to make codes.
@@ -29,10 +40,13 @@ type generatorKind struct {
 // generators is the one table of them; a new kind is a file in keygen and a
 // line here.
 var generators = map[string]generatorKind{
-	"pool": {keys: []string{"pool", "file", "low"}, build: buildPool},
+	"command": {keys: []string{"command", "run_as", "timeout", "memory"}, build: buildCommand},
+	"http":    {keys: []string{"url", "secret", "secret_file", "private", "timeout"}, build: buildHTTP},
+	"pool":    {keys: []string{"pool", "file", "low"}, build: buildPool},
 	"random": {build: func(*config, *productConfig) (ingest.Codes, error) {
 		return ingest.Codes{Compute: keygen.Random{}}, nil
 	}},
+	"wasm": {keys: []string{"module", "timeout", "memory"}, build: buildWasm},
 }
 
 func (c *config) completeGenerator(key func(string) string, p *productConfig) (err error) {

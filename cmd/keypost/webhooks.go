@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -55,24 +56,32 @@ func eventNames() string {
 	return strings.Join(list, ", ")
 }
 
-// webhookURL never tells the URL: there may be a secret in it.
-func (c *config) webhookURL(key string, w *webhookConfig) error {
-	u, err := url.Parse(w.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || u.User != nil {
-		return c.errorf(key, "it is not a URL like https://crm.example.com/keypost (without user, password and #)")
-	}
-	w.host = u.Hostname()
-	addr, err := netip.ParseAddr(w.host)
-	w.inClear = u.Scheme == "http" && w.host != "localhost" && !addr.IsLoopback()
-	switch {
-	case w.Private:
-		return nil
-	case u.Scheme == "http":
-		return c.errorf(key, "there are names and codes in events: it must be https, or private = true for a receiver in your own network")
-	case w.host == "localhost" || err == nil && !public(addr):
-		return c.errorf(key, "%s is not on the public internet: private = true allows it", w.host)
+func (c *config) webhookURL(key string, w *webhookConfig) (err error) {
+	if w.host, w.inClear, err = callable(w.URL, w.Private); err != nil {
+		return c.errorf(key, "%v", err)
 	}
 	return nil
+}
+
+// callable judges a URL that we are to call; inClear: it leads over a network,
+// and is not encrypted. No error tells the URL: there may be a secret in it.
+func callable(text string, private bool) (host string, inClear bool, err error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || u.User != nil {
+		return "", false, errors.New("it is not a URL like https://crm.example.com/keypost (without user, password and #)")
+	}
+	host = u.Hostname()
+	addr, err := netip.ParseAddr(host)
+	inClear = u.Scheme == "http" && host != "localhost" && !addr.IsLoopback()
+	switch {
+	case private:
+		return host, inClear, nil
+	case u.Scheme == "http":
+		return "", false, errors.New("names and codes are sent: it must be https, or private = true for a receiver in your own network")
+	case host == "localhost" || err == nil && !public(addr):
+		return "", false, fmt.Errorf("%s is not on the public internet: private = true allows it", host)
+	}
+	return host, inClear, nil
 }
 
 func (c *config) webhookSecrets(key func(string) string, w *webhookConfig) (err error) {
