@@ -102,12 +102,16 @@ func (p Product) generate(ctx context.Context, o store.Order) ([]store.NewLicens
 }
 
 // fixed tells whether a product's codes, or those of a part, would be the same
-// again: drawing others is no use.
-func (c *Config) fixed(p Product, test bool) bool {
-	return slices.ContainsFunc(c.parts(p), func(part Product) bool {
-		_, fixed := part.codes(test).generator().(keygen.Fixed)
-		return fixed
-	})
+// again: drawing others is no use. computed: they are made of the order itself,
+// of a name, say.
+func (c *Config) fixed(p Product, test bool) (fixed, computed bool) {
+	for _, part := range c.parts(p) {
+		codes := part.codes(test)
+		if _, ok := codes.generator().(keygen.Fixed); ok {
+			fixed, computed = true, computed || codes.Outside == nil
+		}
+	}
+	return fixed, computed
 }
 
 // generate has codes made and checks that the generator kept its word.

@@ -167,7 +167,7 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 		if held = heldFor(err); held == "" && !errors.Is(err, store.ErrCodeTaken) {
 			return o, added, err
 		}
-		if held == "" && c.fixed(p, n.Order.Test) {
+		if _, computed := c.fixed(p, n.Order.Test); held == "" && computed {
 			held = HeldSameName
 		}
 	}

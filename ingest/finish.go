@@ -52,8 +52,10 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 		if !errors.Is(err, store.ErrCodeTaken) {
 			return done, err
 		}
-		if c.fixed(p, o.Test) {
+		if fixed, computed := c.fixed(p, o.Test); computed {
 			return d.heldAgain(ctx, o, token, HeldSameName, err)
+		} else if fixed {
+			break
 		}
 	}
 	return d.failed(ctx, o, token, store.ErrCodeTaken)

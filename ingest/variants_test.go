@@ -502,3 +502,47 @@ func TestStatusOnly(t *testing.T) {
 		}
 	})
 }
+
+// always makes the same code of a name.
+type always struct{ fake }
+
+func (always) Fixed() {}
+
+// Two buyers of one name have one code: the second is held, and a corrected name
+// helps. Where the code comes from outside, the generator is to blame.
+func TestSameName(t *testing.T) {
+	byName := always{func(r keygen.Request) ([]string, error) {
+		if r.Name == "" {
+			return nil, fmt.Errorf("%w: the name", keygen.ErrRequest)
+		}
+		return []string{"CODE-" + r.Name}, nil
+	}}
+	d := newDesk(t, with(Codes{Compute: byName}))
+	first := mustAccept(t, d, claim())
+	second := mustAccept(t, d, claim(func(o *Order) { o.Transaction = "T2" }))
+	if first.Status != store.Issued || second.Reason != HeldSameName {
+		t.Fatalf("%+v, %+v", first, second)
+	}
+	if o, err := d.Approve(t.Context(), second.ID, "", "test"); err != nil || o.Reason != HeldSameName {
+		t.Errorf("approved as it is: %+v, %v", o, err)
+	}
+	if err := d.db.EditCustomer(t.Context(), second.ID, "Fred Fragola II", "", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := d.Approve(t.Context(), second.ID, "", "test"); err != nil || !slices.Equal(codes(o), []string{"CODE-Fred Fragola II"}) {
+		t.Errorf("corrected: %+v, %v", o, err)
+	}
+	if o := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.Name = "T3", "" })); o.Reason != HeldIncomplete {
+		t.Errorf("without a name: %+v", o)
+	}
+
+	d = newDesk(t, with(Codes{Outside: byName}))
+	mustAccept(t, d, claim())
+	calls := mustAccept(t, d, claim(func(o *Order) { o.Transaction = "T2" }))
+	if calls.Status != store.Reserved {
+		t.Errorf("a code that exists, from outside: %+v", calls)
+	}
+	if o := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.Name = "T3", "" })); o.Reason != HeldIncomplete {
+		t.Errorf("without a name, outside: %+v", o)
+	}
+}
