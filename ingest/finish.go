@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/keypost/keypost/store"
 )
 
 const (
-	outsideTerm  = 2 * time.Minute        // a reservation whose process died is taken over after this
+	outsideTerm  = 15 * time.Second       // a reservation whose process died is taken over after this
 	computeTerm  = 5 * time.Second        // the same, where nothing leaves the process (an approval)
+	keepEvery    = outsideTerm / 3        // how often a process shows that it is still at it
 	reserveTries = 5                      // then the order is held
 	waitReserved = 5 * time.Second        // how long a second delivery waits for the first
 	waitStep     = 100 * time.Millisecond // between two looks at it
@@ -36,7 +38,7 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 		return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
 	}
 	for range redraws {
-		codes, err := c.generate(ctx, p, o)
+		codes, err := d.generateReserved(ctx, c, p, o, token)
 		if reason := heldFor(err); reason != "" {
 			return d.heldAgain(ctx, o, token, reason, err)
 		}
@@ -59,6 +61,33 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 		}
 	}
 	return d.failed(ctx, o, token, store.ErrCodeTaken)
+}
+
+// generateReserved has codes made, and keeps the reservation meanwhile, however
+// long a generator takes: others take over from the dead, not from the slow.
+func (d *Desk) generateReserved(ctx context.Context, c *Config, p Product, o store.Order, token string) ([]store.NewLicense, error) {
+	if !c.outside(p, o.Test) {
+		return c.generate(ctx, p, o)
+	}
+	ended := make(chan struct{})
+	var keeping sync.WaitGroup
+	keeping.Go(func() {
+		tick := time.NewTicker(keepEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			// One that cannot be kept is somebody else's, and they know by the token.
+			_ = d.db.ReleaseOrder(ctx, o.ID, store.Reservation{Token: token, Until: d.now().Add(outsideTerm)})
+		}
+	})
+	codes, err := c.generate(ctx, p, o)
+	close(ended)
+	keeping.Wait() // or a late word would undo what comes next
+	return codes, err
 }
 
 // heldAgain holds an order whose codes cannot be had until a person mends

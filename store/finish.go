@@ -69,8 +69,8 @@ func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o
 	return o, err
 }
 
-// ReleaseOrder gives a reservation back after a failure; the order can be
-// reserved again from then on.
+// ReleaseOrder changes until when a reservation holds: it is kept for longer, or
+// given back after a failure, and the order can be reserved again from then on.
 func (db *DB) ReleaseOrder(ctx context.Context, id string, r Reservation) error {
 	return db.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.ReleaseOrder(ctx, queries.ReleaseOrderParams{

@@ -28,6 +28,7 @@ type torture struct {
 	mu        sync.Mutex
 	attempted []string            // transactions
 	acks      map[string][]string // transaction → the codes that its answer carried; empty: held
+	products  map[string]string   // code → the product that it is for
 	seats     map[seat]string     // → the activation's id
 	released  map[seat]bool       // machines that were told that they have no seat any more
 	kills     map[string]int      // by what was killed
@@ -41,8 +42,15 @@ const workers = 8
 // afterwards is how many answers the survivors of a kill must give.
 const afterwards = 10
 
-// quantity of a transaction is in its name: three copies are held.
+// products by how their codes are made.
+var products = []string{"computed", "program", "pool"}
+
+// quantity and product of a transaction are in its name: three copies are held.
 func quantity(transaction string) string { return transaction[len(transaction)-1:] }
+
+func product(transaction string) string {
+	return products[int(transaction[len(transaction)-2]-'A')]
+}
 
 // round sends load to all daemons at once, kills something after so many
 // answers, and waits until what lives answers again.
@@ -113,7 +121,7 @@ func (t *torture) load(ctx context.Context, round int, seed uint64) *load {
 			random := rand.New(rand.NewPCG(seed, uint64(w)))
 			for n := 0; ; n++ {
 				// Each transaction is two workers': the same order at two daemons at once.
-				transaction := fmt.Sprintf("R%dW%dN%dQ%d", round, w/2, n, n%3+1)
+				transaction := fmt.Sprintf("R%dW%dN%d%c%d", round, w/2, n, 'A'+n/3%len(products), n%3+1)
 				ok, err := t.once(ctx, d, transaction, w, random)
 				if err != nil {
 					l.failed <- err
@@ -181,7 +189,7 @@ func (t *torture) once(ctx context.Context, d *daemon, transaction string, worke
 // activate asks for a seat and notes the one that was given; none where all
 // are taken.
 func (t *torture) activate(ctx context.Context, d *daemon, s seat) (ok, given bool, err error) {
-	id, status, ok := activate(ctx, d, "activate", s.code, s.machine)
+	id, status, ok := activate(ctx, d, "activate", t.product(s.code), s.code, s.machine)
 	if !ok || status == http.StatusConflict {
 		return ok, false, nil
 	}
@@ -210,7 +218,7 @@ func (t *torture) comeAndGo(ctx context.Context, d *daemon, s seat) (ok bool, er
 	t.mu.Lock()
 	delete(t.seats, s)
 	t.mu.Unlock()
-	_, status, ok := activate(ctx, d, "deactivate", s.code, s.machine)
+	_, status, ok := activate(ctx, d, "deactivate", t.product(s.code), s.code, s.machine)
 	if !ok {
 		return false, nil
 	}
@@ -223,6 +231,12 @@ func (t *torture) comeAndGo(ctx context.Context, d *daemon, s seat) (ok bool, er
 	return true, nil
 }
 
+func (t *torture) product(code string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.products[code]
+}
+
 // acknowledged notes an answer and holds it against an earlier one.
 func (t *torture) acknowledged(transaction string, codes []string) error {
 	t.mu.Lock()
@@ -232,6 +246,9 @@ func (t *torture) acknowledged(transaction string, codes []string) error {
 		return fmt.Errorf("order %s had %v and has %v", transaction, before, codes)
 	}
 	t.acks[transaction] = codes
+	for _, code := range codes {
+		t.products[code] = product(transaction)
+	}
 	return nil
 }
 
@@ -287,7 +304,7 @@ func send(ctx context.Context, target, body string) (status int, answer []byte, 
 // post posts an order; a held one has no codes. BAD is no promise.
 func post(ctx context.Context, d *daemon, transaction string) (codes []string, ok bool) {
 	fields := krps.Example()
-	fields["ACG:TransactionID"], fields["ACG:QuantityOrdered"] = transaction, quantity(transaction)
+	fields["ACG:TransactionID"], fields["ACG:ProductName"], fields["ACG:QuantityOrdered"] = transaction, product(transaction), quantity(transaction)
 	krps.Digest("MD5").Sign(fields, "torture")
 	for ctx.Err() == nil {
 		_, body, header, ok := send(ctx, d.url+"/in/kagi", krps.Encode(fields))
@@ -310,8 +327,8 @@ func post(ctx context.Context, d *daemon, transaction string) (codes []string, o
 
 // activate calls activate, validate or deactivate, again while the daemon is
 // without its database.
-func activate(ctx context.Context, d *daemon, call, code, machine string) (id string, status int, ok bool) {
-	form := url.Values{"product": {"demo"}, "code": {code}, "fingerprint": {machine}}
+func activate(ctx context.Context, d *daemon, call, product, code, machine string) (id string, status int, ok bool) {
+	form := url.Values{"product": {product}, "code": {code}, "fingerprint": {machine}}
 	for ctx.Err() == nil {
 		status, body, _, ok := send(ctx, d.url+"/v1/"+call, form.Encode())
 		if ok && status == http.StatusServiceUnavailable {

@@ -33,7 +33,8 @@ func main() {
 	}
 }
 
-// config has a free port, and orders of three copies are held.
+// config has a free port, and orders of three copies are held. Codes are
+// computed, or a program makes them, or they come out of a pool.
 const config = `[server]
 listen = "127.0.0.1:0"
 [database]
@@ -41,10 +42,16 @@ url = %q
 [keys]
 master_file = "master.key"
 [[product]]
-id = "demo"
-aliases = ["Product_Name"]
+id = "computed"
 limit = 3
-generator = { kind = "random" }
+[[product]]
+id = "program"
+limit = 3
+generator = { kind = "command", command = ["./generator"] }
+[[product]]
+id = "pool"
+limit = 3
+generator = { kind = "pool", file = "codes.txt" }
 [[channel]]
 name = "kagi"
 kind = "krps"
@@ -73,7 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	t := &torture{
 		binary: path, config: filepath.Join(folder, "keypost.toml"), log: filepath.Join(folder, "log"),
-		acks: map[string][]string{}, seats: map[seat]string{}, released: map[seat]bool{}, kills: map[string]int{},
+		acks: map[string][]string{}, products: map[string]string{}, seats: map[seat]string{}, released: map[seat]bool{}, kills: map[string]int{},
 	}
 	url := "sqlite:keypost.db"
 	switch *database {
@@ -92,6 +99,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := os.WriteFile(t.config, fmt.Appendf(nil, config, url), 0o600); err != nil {
 		return err
 	}
+	if err := t.fill(folder); err != nil {
+		return err
+	}
 	defer t.killDaemons()
 	random := rand.New(rand.NewPCG(*seed, 0))
 	fmt.Fprintf(out, "seed %d\n", *seed)
@@ -104,6 +114,34 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	return t.verify(ctx, t.daemons[0], out)
+}
+
+// generator makes codes by chance, as many as there are lines to be read in the
+// quantity: a program of a vendor's.
+const generator = `#!/bin/sh
+read -r line
+n=$(printf '%s' "$line" | sed 's/.*"quantity":\([0-9]*\).*/\1/')
+i=0
+while [ $i -lt "$n" ]; do
+	od -An -N12 -tx1 /dev/urandom | tr -d ' \n'
+	echo
+	i=$((i+1))
+done
+`
+
+// poolSize is more codes than the orders of many rounds take.
+const poolSize = 20_000
+
+// fill writes the program and the pool's codes.
+func (t *torture) fill(folder string) error {
+	var codes strings.Builder
+	for i := range poolSize {
+		fmt.Fprintf(&codes, "POOL-%06d\n", i)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(folder, "generator"), []byte(generator), 0o700),
+		os.WriteFile(filepath.Join(folder, "codes.txt"), []byte(codes.String()), 0o600),
+	)
 }
 
 // startAll starts the daemons that do not run.

@@ -58,12 +58,12 @@ func (t *torture) verify(ctx context.Context, d *daemon, out io.Writer) error {
 	machines := map[string]int{}
 	for s, id := range t.seats {
 		machines[s.code]++
-		if got, status, ok := activate(ctx, d, "validate", s.code, s.machine); !ok || got != id {
+		if got, status, ok := activate(ctx, d, "validate", t.products[s.code], s.code, s.machine); !ok || got != id {
 			fault("machine %s of %s lost its seat %s: it has %q (status %d)", s.machine, s.code, id, got, status)
 		}
 	}
 	for s := range t.released {
-		if _, status, ok := activate(ctx, d, "validate", s.code, s.machine); !ok || status != http.StatusNotFound {
+		if _, status, ok := activate(ctx, d, "validate", t.products[s.code], s.code, s.machine); !ok || status != http.StatusNotFound {
 			fault("machine %s of %s was deactivated and is there (status %d)", s.machine, s.code, status)
 		}
 	}
@@ -87,6 +87,16 @@ func (t *torture) verify(ctx context.Context, d *daemon, out io.Writer) error {
 	for _, r := range rules {
 		if r.Broken > 0 {
 			fault("not so for %d rows: %s", r.Broken, r.What)
+		}
+	}
+	made := map[string]int{}
+	for code := range owner {
+		made[product(owner[code])]++
+	}
+	for _, p := range products {
+		fmt.Fprintf(out, "codes %s: %d\n", p, made[p])
+		if made[p] == 0 {
+			fault("no code is from %s", p)
 		}
 	}
 	killed := 0
