@@ -17,6 +17,7 @@ require (
 	github.com/vbauerster/mpb/v8 v8.9.3
 	golang.org/x/crypto v0.50.0
 	golang.org/x/sys v0.49.0
+	golang.org/x/text v0.36.0
 	golang.org/x/time v0.16.0
 	modernc.org/sqlite v1.55.0
 )

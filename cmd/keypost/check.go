@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
@@ -197,19 +200,57 @@ func (p productConfig) limits() string {
 	return text
 }
 
-// check has the generator make a code that is thrown away.
+// weakBits are so few that a patient guesser may find a code.
+const weakBits = 64
+
+// check has the generator make a code for a made-up order, which is thrown away.
 func (p productConfig) check(ctx context.Context) finding {
 	if p.codes.Outside != nil {
 		return p.checkOutside(ctx)
 	}
 	subject := "generator of " + p.ID
-	made, err := p.codes.Compute.Generate(ctx, keygen.Request{OrderID: "check", Product: p.ID, Quantity: 1})
+	made, err := p.codes.Compute.Generate(ctx, p.plausible())
+	if errors.Is(err, fs.ErrNotExist) { // the database's check tells if it was there before
+		return finding{subject, "ok", p.Generator.Kind + ", by a key that hangs on the master key, which keypost serve makes at its first start"}
+	}
 	if err != nil || len(made) != 1 {
 		return finding{subject, "failed", fmt.Sprintf("made %d codes of 1: %v", len(made), err)}
 	}
-	detail := p.Generator.Kind + ", like " + made[0]
-	if g, ok := p.codes.Compute.(interface{ Bits() float64 }); ok {
-		detail += fmt.Sprintf(", %.0f random bits", g.Bits())
+	f := finding{subject, "ok", p.Generator.Kind + ", " + p.like(made[0])}
+	if g, ok := p.codes.Compute.(keygen.Signed); ok {
+		public, err := g.Public()
+		if err != nil {
+			return finding{subject, "failed", err.Error()}
+		}
+		f.Detail += ", public key " + base64.RawURLEncoding.EncodeToString(public)
 	}
-	return finding{subject, "ok", detail}
+	if g, ok := p.codes.Compute.(interface{ Bits() float64 }); ok {
+		f.Detail += fmt.Sprintf(", %.0f random bits", g.Bits())
+		if g.Bits() < weakBits {
+			f.Result = "warning"
+			f.Detail += fmt.Sprintf(": with fewer than %d, codes that were sold can be found by trying, which is only slowed down (misses)", weakBits)
+		}
+	}
+	return f
+}
+
+// like tells of a code that was made; not the code itself where software that
+// checks offline would take it.
+func (p productConfig) like(code string) string {
+	_, fixed := p.codes.Compute.(keygen.Fixed)
+	if _, verifies := p.codes.Compute.(keygen.Verifier); fixed || verifies {
+		return fmt.Sprintf("a code of %d characters", utf8.RuneCountInString(code))
+	}
+	return "like " + code
+}
+
+// plausible is a request as an order makes it.
+func (p productConfig) plausible() keygen.Request {
+	q := keygen.Request{
+		OrderID: "check", Product: p.ID, LicenseType: "single", Name: "Ada Lovelace", Email: "ada@example.com", Quantity: 1, Limit: *p.Limit,
+	}
+	if p.Generator.Example != "" {
+		q.Seeds = []string{"Keyword: " + p.Generator.Keyword + " - " + p.Generator.Example}
+	}
+	return q
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/keypost/keypost/activation/client"
+	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
 )
 
@@ -78,6 +81,61 @@ func TestCheck(t *testing.T) {
 	s.read(1, &list, "check")
 	if len(list) != 1 || list[0].Result != "failed" || !strings.Contains(list[0].Detail, "keypost.toml:1") {
 		t.Errorf("a wrong config: %+v", list)
+	}
+}
+
+// checked is the result of check and what it says of the generator that a
+// product would have.
+func checked(t *testing.T, generator string) finding {
+	t.Helper()
+	c, err := parsed(t, goodProduct+"limit = 2\ngenerator = { "+generator+" }\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Products[0].check(t.Context())
+}
+
+func TestCheckGenerators(t *testing.T) {
+	for _, c := range []struct{ generator, result, want string }{
+		{`kind = "random", groups = 6, length = 4, prefix = "KP"`, "ok", `^random, like KP(-\w{4}){6}, 104 random bits$`},
+		{`kind = "pattern", pattern = "KP-@@@@@-@@@@@-@@@@@"`, "ok", `^pattern, like KP(-\w{5}){3}, 68 random bits$`},
+		{`kind = "pattern", pattern = "KP-####-####-@@@@", check = "luhn"`, "warning", `^pattern, like KP-\d{4}-\d{4}-\w{4}\d, 45 random bits: with fewer than 64`},
+		{`kind = "aes-name", key = "0123456789abcdef"`, "ok", `^aes-name, a code of 32 characters$`},
+		{`kind = "machine", key = "0123456789abcdef", keyword = "Computer number"`, "ok", `^machine, a code of 29 characters$`},
+		{`kind = "machine", key = "0123456789abcdef", keyword = "N", shape = "[0-9A-F:]{17}", example = "00:1a:2b:3c:4d:5e"`, "ok", `^machine, a code of 29 characters$`},
+		{`kind = "signed"`, "ok", `^signed, by a key that hangs on the master key, which keypost serve makes`},
+	} {
+		if f := checked(t, c.generator); f.Result != c.result || !regexp.MustCompile(c.want).MatchString(f.Detail) {
+			t.Errorf("%s: %+v, want %s %s", c.generator, f, c.result, c.want)
+		}
+	}
+}
+
+// The key of signed codes is the same for each config that has the master key
+// and the product, and another for another product.
+func TestSignedKey(t *testing.T) {
+	c, err := parsed(t, goodProduct+"generator = { kind = \"signed\" }\n[[product]]\nid = \"two\"\ngenerator = { kind = \"signed\", licensee = true }\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	demo, two := c.Products[0].codes.Compute.(keygen.Signed), c.Products[1].codes.Compute.(keygen.Signed)
+	if _, err := demo.Public(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a master key: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Keys.MasterFile), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.Keys.MasterFile, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := demo.Public()
+	b, err2 := two.Public()
+	if err := errors.Join(err, err2); err != nil || a.Equal(b) {
+		t.Errorf("%x %x %v", a, b, err)
+	}
+	want := "signed, a code of 146 characters, public key NOw5UNEpXabruvi_r6Sfa9LA5j8bmSBwgAlpqy5taBY"
+	if f := c.Products[0].check(t.Context()); f.Result != "ok" || f.Detail != want {
+		t.Errorf("%+v, want %s", f, want)
 	}
 }
 

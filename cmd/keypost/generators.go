@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -16,6 +18,36 @@ type generatorConfig struct {
 	Pool string `toml:"pool"`
 	File string `toml:"file"`
 	Low  *int   `toml:"low"`
+
+	// random
+	Groups   *int   `toml:"groups"`
+	Length   *int   `toml:"length"`
+	Alphabet string `toml:"alphabet"`
+	Prefix   string `toml:"prefix"`
+
+	// pattern
+	Pattern string `toml:"pattern"`
+	Check   string `toml:"check"`
+
+	// aes-name, machine: what the product's software shares with us
+	Key     string `toml:"key"`
+	KeyFile string `toml:"key_file"`
+
+	// aes-name
+	Mode     string `toml:"mode"`
+	IV       string `toml:"iv"`
+	Encoding string `toml:"encoding"`
+	Output   string `toml:"output"`
+	Case     string `toml:"case"`
+	Group    *int   `toml:"group"`
+
+	// machine
+	Keyword string `toml:"keyword"`
+	Shape   string `toml:"shape"`
+	Example string `toml:"example"`
+
+	// signed
+	Licensee bool `toml:"licensee"`
 
 	// command, http, wasm
 	Command    []string  `toml:"command"`
@@ -33,7 +65,8 @@ type generatorConfig struct {
 type generatorKind struct {
 	keys []string // of generatorConfig that it has, beside kind
 	// build makes the generator. It does nothing that takes long: each command
-	// that reads the config calls it. Its errors name no key.
+	// that reads the config calls it. Its errors name no key, but for
+	// keygen.OptionError.
 	build func(c *config, p *productConfig) (ingest.Codes, error)
 }
 
@@ -43,10 +76,18 @@ var generators = map[string]generatorKind{
 	"command": {keys: []string{"command", "run_as", "timeout", "memory"}, build: buildCommand},
 	"http":    {keys: []string{"url", "secret", "secret_file", "private", "timeout"}, build: buildHTTP},
 	"pool":    {keys: []string{"pool", "file", "low"}, build: buildPool},
-	"random": {build: func(*config, *productConfig) (ingest.Codes, error) {
-		return ingest.Codes{Compute: keygen.Random{}}, nil
-	}},
-	"wasm": {keys: []string{"module", "timeout", "memory"}, build: buildWasm},
+	"random":  {keys: []string{"groups", "length", "alphabet", "prefix"}, build: buildRandom},
+	"pattern": {keys: []string{"pattern", "check"}, build: buildPattern},
+	"aes-name": {
+		keys:  []string{"key", "key_file", "mode", "iv", "encoding", "output", "case", "group"},
+		build: buildAESName,
+	},
+	"machine": {
+		keys:  []string{"key", "key_file", "keyword", "shape", "example", "groups", "length"},
+		build: buildMachine,
+	},
+	"signed": {keys: []string{"licensee", "group"}, build: buildSigned},
+	"wasm":   {keys: []string{"module", "timeout", "memory"}, build: buildWasm},
 }
 
 func (c *config) completeGenerator(key func(string) string, p *productConfig) (err error) {
@@ -65,8 +106,116 @@ func (c *config) completeGenerator(key func(string) string, p *productConfig) (e
 			return c.errorf(key("generator."+name), "a %s generator has no such key", g.Kind)
 		}
 	}
-	if p.codes, err = kind.build(c, p); err != nil {
+	p.codes, err = kind.build(c, p)
+	if e, ok := errors.AsType[*keygen.OptionError](err); ok {
+		return c.errorf(key("generator."+e.Option), "%s", e.Problem)
+	}
+	if err != nil {
 		return c.errorf(key("generator"), "%v", err)
 	}
 	return nil
+}
+
+func buildRandom(_ *config, p *productConfig) (ingest.Codes, error) {
+	g := p.Generator
+	groups, length, err := g.size()
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	r := keygen.Random{Groups: groups, Length: length, Alphabet: g.Alphabet, Prefix: g.Prefix}
+	return ingest.Codes{Compute: r}, r.Check()
+}
+
+// size is how many groups of symbols a code has, and how many symbols a group;
+// 0 is keygen's default.
+func (g generatorConfig) size() (groups, length int, err error) {
+	for option, n := range map[string]*int{"groups": g.Groups, "length": g.Length} {
+		if n != nil && *n < 1 {
+			return 0, 0, &keygen.OptionError{Option: option, Problem: "it must be at least 1"}
+		}
+	}
+	return orElse(g.Groups, 0), orElse(g.Length, 0), nil
+}
+
+func orElse(n *int, without int) int {
+	if n == nil {
+		return without
+	}
+	return *n
+}
+
+func buildPattern(_ *config, p *productConfig) (ingest.Codes, error) {
+	g, err := keygen.NewPattern(p.Generator.Pattern, p.Generator.Check)
+	return ingest.Codes{Compute: g}, err
+}
+
+// secretKey is what the product's software shares with us.
+func (c *config) secretKey(g generatorConfig) (string, error) {
+	switch {
+	case g.KeyFile == "" && g.Key == "":
+		return "", &keygen.OptionError{Option: "key", Problem: "it is missing: give it, or key_file"}
+	case g.KeyFile == "":
+		return g.Key, nil
+	case g.Key != "":
+		return "", &keygen.OptionError{Option: "key_file", Problem: "key is there too: keep one of them"}
+	}
+	key, err := readSecret(c.path(g.KeyFile))
+	if err != nil {
+		return "", &keygen.OptionError{Option: "key_file", Problem: err.Error()}
+	}
+	return key, nil
+}
+
+func buildAESName(c *config, p *productConfig) (ingest.Codes, error) {
+	o := p.Generator
+	key, err := c.secretKey(o)
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	g, err := keygen.NewAESName(keygen.AESNameOptions{
+		Key: key, Mode: o.Mode, IV: o.IV, Encoding: o.Encoding, Output: o.Output, Case: o.Case, Group: orElse(o.Group, 0),
+	})
+	return ingest.Codes{Compute: g}, err
+}
+
+// defaultExample is a machine's number that check tries.
+const defaultExample = "0123-4567"
+
+func buildMachine(c *config, p *productConfig) (ingest.Codes, error) {
+	o := &p.Generator
+	key, err := c.secretKey(*o)
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	groups, length, err := o.size()
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	g, err := keygen.NewMachine(keygen.MachineOptions{
+		Key: key, Keyword: o.Keyword, Shape: o.Shape, Groups: groups, Length: length, Seed: ingest.Seed,
+	})
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	switch {
+	case o.Example == "" && o.Shape == "":
+		o.Example = defaultExample
+	case o.Example == "":
+		return ingest.Codes{}, &keygen.OptionError{Option: "example", Problem: "it is missing: give a number of this shape, for keypost check"}
+	}
+	if !g.Fits(o.Example) {
+		return ingest.Codes{}, &keygen.OptionError{Option: "example", Problem: fmt.Sprintf("%q has not the shape (of capital letters and digits, without spaces and dashes)", o.Example)}
+	}
+	return ingest.Codes{Compute: g}, nil
+}
+
+// defaultGroup is how many symbols of a signed code are between dashes.
+const defaultGroup = 5
+
+func buildSigned(c *config, p *productConfig) (ingest.Codes, error) {
+	group := orElse(p.Generator.Group, defaultGroup)
+	if group < 0 {
+		return ingest.Codes{}, &keygen.OptionError{Option: "group", Problem: "it must be 0 (no dashes) or more"}
+	}
+	return ingest.Codes{Compute: keygen.Signed{Signer: c.codeSigner(p.ID), Name: p.Generator.Licensee, Group: group}}, nil
 }

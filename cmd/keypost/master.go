@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/keypost/keypost/activation"
 	"github.com/keypost/keypost/store"
@@ -92,6 +94,30 @@ func (c *config) derivedAuditKey() (ed25519.PrivateKey, error) {
 		return nil, err
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// codeSigner signs a product's codes with a key that hangs on the master key.
+// That is read when the first code is made: a config is read before there is one.
+func (c *config) codeSigner(product string) func() (crypto.Signer, error) {
+	var mu sync.Mutex
+	var key ed25519.PrivateKey
+	return func() (crypto.Signer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if key != nil {
+			return key, nil
+		}
+		master, err := readMaster(c.Keys.MasterFile)
+		if err != nil {
+			return nil, fmt.Errorf("the master key: %w", err)
+		}
+		seed, err := hkdf.Key(sha256.New, master, nil, "keypost sign codes "+product, ed25519.SeedSize)
+		if err != nil {
+			return nil, err
+		}
+		key = ed25519.NewKeyFromSeed(seed)
+		return key, nil
+	}
 }
 
 // keyFiles are what a backup of the database needs beside it.
