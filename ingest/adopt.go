@@ -21,14 +21,24 @@ func (d *Desk) Adopt(ctx context.Context, productID, code string) (store.License
 		return store.License{}, store.ErrNotFound
 	}
 	g, ok := p.Codes.generator().(keygen.Verifier)
-	if !ok || !g.Verify(p.ID, code) {
+	if !ok {
 		return store.License{}, store.ErrNotFound
 	}
+	says, ok := g.Verify(p.ID, code)
+	if !ok {
+		return store.License{}, store.ErrNotFound
+	}
+	if says.LicenseType == "" {
+		says.LicenseType = "single"
+	}
 	o := Order{
-		Channel: Adopted, Store: Adopted, Transaction: store.NormalCode(code), StoreProduct: p.ID, LicenseType: "single", Quantity: 1,
-		Message: store.Message{Channel: Adopted},
+		Channel: Adopted, Store: Adopted, Transaction: store.NormalCode(code), StoreProduct: p.ID, LicenseType: says.LicenseType, Name: says.Name,
+		Quantity: 1, ExpiresAt: says.ExpiresAt, Message: store.Message{Channel: Adopted},
 	}
 	n := d.draft(c, o, p)
+	if says.Limit > 0 { // else the product's
+		n.Order.Limit = says.Limit
+	}
 	n.Message.Verdict = store.VerdictAccepted
 	n.Outcome.Codes = []store.NewLicense{{ID: store.NewID(), Code: code}}
 	// Two machines may be the first at the same time: the key decides, and the

@@ -7,13 +7,16 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
 )
 
 // own is a generator that knows its own codes.
 type own struct{ fake }
 
-func (own) Verify(product, code string) bool { return strings.HasPrefix(code, product+"-") }
+func (own) Verify(product, code string) (keygen.Claims, bool) {
+	return keygen.Claims{}, strings.HasPrefix(code, product+"-")
+}
 
 // A code that proves itself becomes a license at its first use, once.
 func TestAdopt(t *testing.T) {

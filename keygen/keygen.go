@@ -45,5 +45,12 @@ type Fixed interface {
 // product: what a license that has no row may be trusted for.
 type Verifier interface {
 	Generator
-	Verify(product, code string) bool
+	Verify(product, code string) (Claims, bool)
+}
+
+// Claims are what a code says of its license; what it does not say is zero.
+type Claims struct {
+	LicenseType, Name string
+	Limit             int
+	ExpiresAt         *time.Time
 }

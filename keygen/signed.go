@@ -40,6 +40,7 @@ const (
 	signedEdition = 4
 	signedName    = 8
 	signedMin     = 1 + 4 + ed25519.SignatureSize
+	signedDay     = 24 * time.Hour
 )
 
 var signedEpoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -87,8 +88,9 @@ func (g Signed) payload(q Request) ([]byte, error) {
 	p[0] = signedVersion
 	rand.Read(p[1:]) // never fails
 	if q.ExpiresAt != nil {
-		day := q.ExpiresAt.Sub(signedEpoch) / (24 * time.Hour)
-		if q.ExpiresAt.Before(signedEpoch) || day > 0xffff {
+		last := q.ExpiresAt.Add(-time.Nanosecond) // at the end itself it is over
+		day := last.Sub(signedEpoch) / signedDay
+		if last.Before(signedEpoch) || day > 0xffff {
 			return nil, errors.New("it expires outside the years 2020-2199")
 		}
 		p[0] |= signedExpiry
@@ -119,16 +121,48 @@ func signedMessage(product string, payload []byte) []byte {
 	return append([]byte("keypost-signed-code\n"+product+"\n"), payload...)
 }
 
-// Verify tells by a code's signature that it was made for this product.
-func (g Signed) Verify(product, code string) bool {
+// Verify tells by a code's signature that it was made for this product, and
+// what it says.
+func (g Signed) Verify(product, code string) (Claims, bool) {
 	code = plain(code)
 	b, err := encoding32.DecodeString(code)
 	// The last symbol's spare bits must be 0: one code has one writing.
 	if err != nil || len(b) < signedMin || encoding32.EncodeToString(b) != code {
-		return false
+		return Claims{}, false
 	}
 	public, err := g.Public()
 	payload := b[:len(b)-ed25519.SignatureSize]
-	return err == nil && payload[0]&0xf0 == signedVersion &&
-		ed25519.Verify(public, signedMessage(product, payload), b[len(payload):])
+	if err != nil || payload[0]&0xf0 != signedVersion || !ed25519.Verify(public, signedMessage(product, payload), b[len(payload):]) {
+		return Claims{}, false
+	}
+	return readClaims(payload)
+}
+
+// readClaims reads a payload that was signed.
+func readClaims(p []byte) (c Claims, ok bool) {
+	has, p := p[0], p[5:]
+	if has&signedExpiry != 0 {
+		if len(p) < 2 {
+			return c, false
+		}
+		end := signedEpoch.Add(time.Duration(binary.BigEndian.Uint16(p)+1) * signedDay)
+		c.ExpiresAt, p = &end, p[2:]
+	}
+	if has&signedSeats != 0 {
+		n, size := binary.Uvarint(p)
+		if size <= 0 || n > 1<<30 {
+			return c, false
+		}
+		c.Limit, p = int(n), p[size:]
+	}
+	if has&signedEdition != 0 {
+		if len(p) == 0 || len(p) < 1+int(p[0]) {
+			return c, false
+		}
+		c.LicenseType, p = string(p[1:1+p[0]]), p[1+p[0]:]
+	}
+	if has&signedName != 0 {
+		c.Name, p = string(p), nil
+	}
+	return c, len(p) == 0
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func signed(seed byte) Signed {
@@ -30,12 +32,12 @@ func TestSignedLayout(t *testing.T) {
 		want string // without the number
 	}{
 		{Request{}, false, "10"},
-		{Request{ExpiresAt: day("2020-01-01T00:00:00Z")}, false, "11" + "0000"},
+		{Request{ExpiresAt: day("2020-01-02T00:00:00Z")}, false, "11" + "0000"},
 		{Request{ExpiresAt: day("2021-01-01T23:59:59Z")}, false, "11" + "016e"},
 		{Request{Limit: 300}, false, "12" + "ac02"},
 		{Request{LicenseType: "site"}, false, "14" + "0473697465"},
 		{Request{Name: "Zoë"}, true, "18" + "5a6fc3ab"},
-		{Request{LicenseType: "site", Limit: 3, Name: "Ada", ExpiresAt: day("2020-01-03T00:00:00Z")}, true, "1f" + "0002" + "03" + "0473697465" + "416461"},
+		{Request{LicenseType: "site", Limit: 3, Name: "Ada", ExpiresAt: day("2020-01-03T00:00:00Z")}, true, "1f" + "0001" + "03" + "0473697465" + "416461"},
 	} {
 		g := signed(1)
 		g.Name = c.name
@@ -58,16 +60,16 @@ func TestSignedVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	code := codes[0]
-	if !g.Verify("demo", code) || !g.Verify("demo", strings.ToLower(strings.ReplaceAll(code, "-", " "))) {
+	if !verifies(g, "demo", code) || !verifies(g, "demo", strings.ToLower(strings.ReplaceAll(code, "-", " "))) {
 		t.Errorf("%s is not its own", code)
 	}
-	if g.Verify("other", code) || signed(2).Verify("demo", code) || g.Verify("demo", "") || g.Verify("demo", code+"2") {
+	if verifies(g, "other", code) || verifies(signed(2), "demo", code) || verifies(g, "demo", "") || verifies(g, "demo", code+"2") {
 		t.Error("a foreign code passes")
 	}
 	s := plain(code)
 	for i := range s {
 		for _, c := range symbols32 {
-			if byte(c) != s[i] && (i%7 == 0 || i == len(s)-1) && g.Verify("demo", s[:i]+string(c)+s[i+1:]) {
+			if byte(c) != s[i] && (i%7 == 0 || i == len(s)-1) && verifies(g, "demo", s[:i]+string(c)+s[i+1:]) {
 				t.Fatalf("%s with %c at %d passes", s, c, i)
 			}
 		}
@@ -94,7 +96,7 @@ func TestSignedRequests(t *testing.T) {
 	if _, err := broken.Generate(t.Context(), Request{Quantity: 1}); err == nil || errors.Is(err, ErrRequest) {
 		t.Errorf("without a key: %v", err)
 	}
-	if broken.Verify("demo", strings.Repeat("2", 120)) {
+	if verifies(broken, "demo", strings.Repeat("2", 120)) {
 		t.Error("without a key a code passes")
 	}
 }
@@ -104,8 +106,42 @@ func FuzzSignedVerify(f *testing.F) {
 	codes, _ := g.Generate(f.Context(), Request{Product: "demo", Quantity: 1})
 	f.Add(codes[0])
 	f.Fuzz(func(t *testing.T, code string) {
-		if g.Verify("demo", code) && plain(code) != plain(codes[0]) {
+		if verifies(g, "demo", code) && plain(code) != plain(codes[0]) {
 			t.Errorf("%q passes", code)
+		}
+	})
+}
+
+func verifies(g Signed, product, code string) bool {
+	_, ok := g.Verify(product, code)
+	return ok
+}
+
+// A code says what was sold.
+func TestSignedClaims(t *testing.T) {
+	g := signed(1)
+	g.Name = true
+	end := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, want := range []Claims{{Name: "Ada"}, {LicenseType: "site", Name: "Ada", Limit: 300, ExpiresAt: &end}} {
+		codes, err := g.Generate(t.Context(), Request{
+			Product: "demo", Name: want.Name, LicenseType: want.LicenseType, Limit: want.Limit, ExpiresAt: want.ExpiresAt, Quantity: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := g.Verify("demo", codes[0])
+		if diff := cmp.Diff(want, got); diff != "" || !ok {
+			t.Errorf("%v %s", ok, diff)
+		}
+	}
+}
+
+// Whatever a signed payload holds, reading it does not panic.
+func FuzzReadClaims(f *testing.F) {
+	f.Add([]byte("\x1f12345\x00\x02\x03\x04siteAda"))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if len(p) >= 5 {
+			readClaims(p)
 		}
 	})
 }
