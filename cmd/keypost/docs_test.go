@@ -306,10 +306,12 @@ func TestDocsProblemCodes(t *testing.T) {
 	}
 }
 
-// The rights that the tests have are those that the page names.
+// The rights that the tests have are those that the pages name.
 func TestDocsRights(t *testing.T) {
-	if page := pages(t)["../../docs/mysql.md"]; !strings.Contains(page, "GRANT "+storetest.Rights+" ON ") {
-		t.Errorf("docs/mysql.md does not grant %s", storetest.Rights)
+	for _, file := range []string{"../../docs/mysql.md", "../../README.md"} {
+		if !strings.Contains(pages(t)[file], "GRANT "+storetest.Rights+" ON ") {
+			t.Errorf("%s does not grant %s", file, storetest.Rights)
+		}
 	}
 }
 
