@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
 )
 
@@ -88,6 +89,9 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 		n, err := d.db.ReplaceLicense(ctx, l.ID, made[0], actor)
 		if !errors.Is(err, store.ErrCodeTaken) {
 			return n, err
+		}
+		if _, fixed := p.codes(l.Test).generator().(keygen.Fixed); fixed {
+			return l, fmt.Errorf("%w: made of the same order it would be the same code", ErrGenerator)
 		}
 	}
 	return l, ErrGenerator

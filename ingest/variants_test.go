@@ -536,6 +536,10 @@ func TestSameName(t *testing.T) {
 		t.Errorf("without a name: %+v", o)
 	}
 
+	if _, err := d.Replace(t.Context(), first.Licenses[0], "test"); !errors.Is(err, ErrGenerator) || !strings.Contains(err.Error(), "the same code") {
+		t.Errorf("replaced by itself: %v", err)
+	}
+
 	d = newDesk(t, with(Codes{Outside: byName}))
 	mustAccept(t, d, claim())
 	calls := mustAccept(t, d, claim(func(o *Order) { o.Transaction = "T2" }))
