@@ -41,7 +41,7 @@ const (
 	HeldGenerator      = "generator"       // no code could be made
 	HeldPoolEmpty      = "pool_empty"      // no code is left in the product's pool, or pools rest
 	HeldIncomplete     = "incomplete"      // it lacks what its code is made of
-	HeldSameName       = "same_name"       // its code, made of its buyer's name, is another buyer's
+	HeldSameName       = "same_name"       // its code, made of the order itself, was issued before
 	HeldUpgradeUnknown = "upgrade_unknown" // no license in force has the code that is to be upgraded
 	HeldUpgradeUsed    = "upgrade_used"    // that license was upgraded before
 )
@@ -60,9 +60,9 @@ func Explain(reason string) string {
 	case HeldPoolEmpty:
 		return "No code is left: load more (keypost pool load), then approve. After a restore pools rest until keypost db restore --confirm."
 	case HeldIncomplete:
-		return "The code is made of something that the order lacks, a name or a machine's number: correct it (keypost customer edit) or ask the buyer, then approve."
+		return "The code is made of something that the order lacks or has in a wrong form: correct the name (keypost customer edit) and approve, or ask the buyer, reject, and issue by hand (keypost license issue --name … --seed …)."
 	case HeldSameName:
-		return "Another buyer of the same name has this code: correct the name (keypost customer edit) and approve, or reject and issue by hand."
+		return "Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name (keypost customer edit) and approve; if it is the same buyer again, reject it and send the first order's code (keypost order resend)."
 	case HeldUpgradeUnknown:
 		return "An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject."
 	case HeldUpgradeUsed:

@@ -113,6 +113,11 @@ func (g *AESName) Generate(_ context.Context, q Request) ([]string, error) {
 	if strings.TrimSpace(q.Name) == "" {
 		return nil, fmt.Errorf("%w: the licensee has no name", ErrRequest)
 	}
+	if strings.Contains(q.Name, "?") {
+		// Of a letter that a store cannot carry that is what comes (KRPS 2.0, "CSV
+		// Safe Definition" 1), and the code of "Zo?" is of no use to Zoë.
+		return nil, fmt.Errorf("%w: the name has a question mark, which stands for a letter that the store could not carry", ErrRequest)
+	}
 	if q.Quantity != 1 {
 		return nil, fmt.Errorf("%w: a name has one code, and %d are wanted: they need names of their own", ErrRequest, q.Quantity)
 	}

@@ -104,6 +104,7 @@ func TestAESNameRequests(t *testing.T) {
 			t.Errorf("%s %d: %v, %v, want %s", name, quantity, codes, err, want)
 		}
 	}
+	bad("", "Zo??", 1, "question mark")
 	bad("", "", 1, "no name")
 	bad("", " \u00a0", 1, "no name")
 	bad("", "Ada Lovelace", 2, "names of their own")

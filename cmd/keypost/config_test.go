@@ -143,6 +143,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"old\"]\n", "keypost.toml:5: product[0].upgrade_from", "no product's id")
 	bad(goodProduct+"upgrade_keyword = \"x\"\nupgrade_from = [\"demo\"]\n", "product[0].upgrade_from", "would upgrade itself")
 	bad(goodProduct+"gives = [\"app\"]\n", "keypost.toml:4: product[0].gives", "no product's id")
+	bad(goodProduct+"generator = { kind = \"pool\", file = \"none.txt\" }\n", "keypost.toml:4: product[0].generator", "none.txt")
 	bad(goodProduct+"adopt = true\n", "keypost.toml:4: product[0].adopt", "cannot tell its own codes")
 	bundle := "[[product]]\nid = \"both\"\ngives = [\"demo\"]\n"
 	bad(goodProduct+bundle+"generator = { kind = \"random\" }\n", "product[1].generator", "a bundle has none")

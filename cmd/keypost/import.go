@@ -78,7 +78,7 @@ func (c importCSV) Run(a *app) error {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	out := importedJSON{Codes: len(rows) + len(faults), Faults: append([]string{}, faults...), Invalid: len(faults), DryRun: c.DryRun}
-	if err := c.take(a, ingest.New(db, conf.desk()), db, rows, &out); err != nil {
+	if err := c.take(a, ingest.New(db, conf.desk()), rows, &out); err != nil {
 		return err
 	}
 	if err := c.print(a, out); err != nil {
@@ -106,7 +106,7 @@ func (c importCSV) print(a *app, out importedJSON) error {
 }
 
 // take takes the rows in, order by order.
-func (c importCSV) take(a *app, desk *ingest.Desk, db *store.DB, rows []csvRow, out *importedJSON) error {
+func (c importCSV) take(a *app, desk *ingest.Desk, rows []csvRow, out *importedJSON) error {
 	bar := newBar(a.err)
 	defer bar.end()
 	for done := 0; done < len(rows); {
@@ -114,7 +114,7 @@ func (c importCSV) take(a *app, desk *ingest.Desk, db *store.DB, rows []csvRow, 
 		for done+n < len(rows) && sameSale(rows[done], rows[done+n]) {
 			n++
 		}
-		if err := c.takeOrder(a, desk, db, rows[done:done+n], out); err != nil {
+		if err := c.takeOrder(a, desk, rows[done:done+n], out); err != nil {
 			return fmt.Errorf("line %d: %w (run it again: what was taken in stays)", rows[done].line, err)
 		}
 		done += n
@@ -123,26 +123,16 @@ func (c importCSV) take(a *app, desk *ingest.Desk, db *store.DB, rows []csvRow, 
 	return nil
 }
 
-func (c importCSV) takeOrder(a *app, desk *ingest.Desk, db *store.DB, rows []csvRow, out *importedJSON) error {
-	if c.DryRun {
-		for _, r := range rows {
-			_, err := db.FindLicense(a, r.id, r.past.Code)
-			switch {
-			case err == nil:
-				out.Known++
-			case errors.Is(err, store.ErrNotFound):
-				out.Added++
-			default:
-				return err
-			}
-		}
-		return nil
-	}
+func (c importCSV) takeOrder(a *app, desk *ingest.Desk, rows []csvRow, out *importedJSON) error {
 	var codes []ingest.Past
 	for _, r := range rows {
 		codes = append(codes, r.past)
 	}
-	added, err := desk.Import(a, rows[0].order, rows[0].id, codes)
+	take := desk.Import
+	if c.DryRun {
+		take = desk.TryImport
+	}
+	added, err := take(a, rows[0].order, rows[0].id, codes)
 	switch {
 	case errors.Is(err, ingest.ErrOther):
 		out.Invalid += len(rows)
@@ -165,6 +155,7 @@ func sameSale(a, b csvRow) bool {
 // read reads a file; faults are rows that cannot be taken in.
 func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []string, err error) {
 	r := csv.NewReader(f)
+	r.FieldsPerRecord = -1 // a short row is a fault of its own
 	head, err := r.Read()
 	if err != nil {
 		return nil, nil, fmt.Errorf("the first line must name the columns: %w", err)
@@ -176,6 +167,7 @@ func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []stri
 			return nil, nil, fmt.Errorf("line 1: the column %q is unknown, or there twice: columns are %s", name, strings.Join(csvColumns, ", "))
 		}
 	}
+	seen := map[string]int{}
 	for {
 		cells, err := r.Read()
 		if err == io.EOF {
@@ -186,6 +178,10 @@ func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []stri
 			return nil, nil, err
 		}
 		line, _ := r.FieldPos(0)
+		if len(cells) != len(head) {
+			faults = append(faults, fmt.Sprintf("line %d: it has %d cells, the first line has %d", line, len(cells), len(head)))
+			continue
+		}
 		row := map[string]string{}
 		for i, cell := range cells {
 			row[head[i]] = plainCell(strings.TrimSpace(cell))
@@ -195,6 +191,12 @@ func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []stri
 			faults = append(faults, fmt.Sprintf("line %d: %v", line, err))
 			continue
 		}
+		code := got.id + "\x00" + store.NormalCode(got.past.Code)
+		if other, twice := seen[code]; twice {
+			faults = append(faults, fmt.Sprintf("line %d: the code is on line %d, too", line, other))
+			continue
+		}
+		seen[code] = line
 		got.line = line
 		rows = append(rows, got)
 	}
@@ -217,8 +219,8 @@ func (c importCSV) row(conf *config, row map[string]string) (r csvRow, err error
 	}
 	r.past = ingest.Past{Code: row["code"], Limit: *p.Limit}
 	r.past.Status = store.Active
-	if _, err := scanCodes(strings.NewReader(r.past.Code), "code"); err != nil || store.NormalCode(r.past.Code) == "" {
-		return r, errors.New("code: it has 1-255 characters, letters or digits among them")
+	if !isCode(r.past.Code) {
+		return r, errors.New("code: it has 1-255 characters, letters or digits among them and no control characters")
 	}
 	o := &r.order
 	*o = ingest.Order{

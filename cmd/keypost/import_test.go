@@ -108,4 +108,16 @@ func TestImportCSVFaults(t *testing.T) {
 	try("code\n---\n", 1, "letters or digits")
 	try("code\n"+taken+"\n", 1, "here already, otherwise")
 	try("code,limit\nE,\"1\n", 1, "f.csv")
+	try("code,name\nF,a\nG\nH,c\n", 1, "line 3: it has 1 cells", "2 were taken in")
+	try("code\nI\ni\n", 1, "line 3: the code is on line 2, too", "1 were taken in")
+	try("code\nESC-\x1b\n", 1, "control characters")
+	// A dry run promises nothing that would be refused.
+	for _, text := range []string{"code\n" + taken + "\n", "code,store,transaction,store_product\nJ,kagi,CH0123456789,Product_Name\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := s.must(1, "import", "csv", file, "--product", "demo", "--dry-run"); !strings.Contains(out, "here already, otherwise") {
+			t.Errorf("dry run of %q:\n%s", text, out)
+		}
+	}
 }

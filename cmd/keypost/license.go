@@ -190,17 +190,18 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 
 type licenseIssue struct {
 	jsonFlag
-	ProductID   *string `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
-	Product     string  `help:"The same as a flag."`
-	Name        string  `help:"The licensee's name."`
-	Email       string  `help:"The licensee's e-mail address."`
-	Quantity    int     `help:"How many codes, 1 to 250, or up to 100000 with --out." default:"1" aliases:"count"`
-	Out         string  `help:"Write the codes to this file, one a line: for stores that take lists. A file that is there stays." placeholder:"FILE"`
-	Type        string  `help:"The license type." default:"single"`
-	Expires     *string `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
-	Test        bool    `help:"Codes for testing."`
-	Transaction *string `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
-	Codes       bool    `help:"Print the codes alone, one a line."`
+	ProductID   *string  `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
+	Product     string   `help:"The same as a flag."`
+	Name        string   `help:"The licensee's name."`
+	Email       string   `help:"The licensee's e-mail address."`
+	Quantity    int      `help:"How many codes, 1 to 250, or up to 100000 with --out." default:"1" aliases:"count"`
+	Out         string   `help:"Write the codes to this file, one a line: for stores that take lists. A file that is there stays." placeholder:"FILE"`
+	Seed        []string `help:"What a code is made of beside the name: NAME=VALUE. May be repeated." sep:"none"`
+	Type        string   `help:"The license type." default:"single"`
+	Expires     *string  `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
+	Test        bool     `help:"Codes for testing."`
+	Transaction *string  `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
+	Codes       bool     `help:"Print the codes alone, one a line."`
 }
 
 func (licenseIssue) Help() string {
@@ -255,11 +256,11 @@ func (c licenseIssue) Run(a *app) error {
 	desk := ingest.New(db, conf.desk())
 	claim := ingest.Order{
 		Channel: ingest.Manual, Store: ingest.Manual, Transaction: transaction, StoreProduct: product, LicenseType: c.Type,
-		Name: c.Name, Email: c.Email, Quantity: c.Quantity, ExpiresAt: expires, Test: c.Test,
+		Name: c.Name, Email: c.Email, Seeds: c.Seed, Quantity: c.Quantity, ExpiresAt: expires, Test: c.Test,
 		Message: store.Message{Channel: ingest.Manual}, Actor: actor,
 	}
 	if c.Out != "" {
-		return c.batch(a, desk, claim)
+		return c.batch(a, db, desk, claim)
 	}
 	o, err := desk.Accept(a, claim)
 	if err != nil {
@@ -286,12 +287,33 @@ func (c licenseIssue) Run(a *app) error {
 // maxBatch is how many codes --out makes; more are more files.
 const maxBatch = 100_000
 
+// sameBatch: a transaction that is there already must be this batch, whole or
+// broken off: its orders are of 250, but for the last of a whole one.
+func (c licenseIssue) sameBatch(a *app, db *store.DB, claim ingest.Order) error {
+	orders, err := db.Orders(a, store.OrderFilter{Store: claim.Store, Fold: ingest.Fold(claim.Transaction)})
+	if err != nil {
+		return err
+	}
+	have, whole := 0, true
+	for _, o := range orders {
+		have += o.Quantity
+		whole = whole && o.Quantity == defaultMaxQuantity
+	}
+	if have > c.Quantity || have < c.Quantity && !whole {
+		return fmt.Errorf("the transaction %s has %d codes: ask for as many to get them again, or take another transaction", claim.Transaction, have)
+	}
+	return nil
+}
+
 // batch issues codes by orders of 250, the lines of one transaction, and writes
 // them to a file that appears whole or not at all. The same call again gives
 // the same codes, also after it was broken off.
-func (c licenseIssue) batch(a *app, desk *ingest.Desk, claim ingest.Order) error {
+func (c licenseIssue) batch(a *app, db *store.DB, desk *ingest.Desk, claim ingest.Order) error {
 	if _, err := os.Lstat(c.Out); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already and stays as it is: name another file", c.Out)
+	}
+	if err := c.sameBatch(a, db, claim); err != nil {
+		return err
 	}
 	if c.Transaction == nil {
 		fmt.Fprintf(a.err, "If this is broken off, go on with: --transaction %s\n", claim.Transaction)

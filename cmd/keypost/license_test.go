@@ -129,6 +129,11 @@ func TestIssueBatch(t *testing.T) {
 			t.Errorf("again:\n%s", out)
 		}
 		again := filepath.Join(folder, "again.txt")
+		for _, n := range []string{"599", "601", "10"} {
+			if out := s.must(1, "license", "issue", "demo", "--count", n, "--out", again, "--transaction", "reseller-1"); !strings.Contains(out, "has 600 codes") {
+				t.Errorf("%s codes:\n%s", n, out)
+			}
+		}
 		s.must(0, "license", "issue", "demo", "--count", "600", "--out", again, "--transaction", "reseller-1")
 		if b2, err := os.ReadFile(again); err != nil || string(b2) != string(b) {
 			t.Errorf("the same transaction gave other codes, %v", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/keypost/keypost/ingest"
@@ -38,6 +39,9 @@ func buildPool(c *config, p *productConfig) (ingest.Codes, error) {
 	}
 	if g.File != "" {
 		g.File = c.path(g.File)
+		if _, err := os.Stat(g.File); err != nil {
+			return ingest.Codes{}, fmt.Errorf("file: %w", err)
+		}
 	}
 	return ingest.Codes{Pool: g.Pool}, nil
 }
@@ -82,8 +86,8 @@ func scanCodes(r io.Reader, file string) (codes []string, err error) {
 		switch {
 		case code == "" || strings.HasPrefix(code, "#"):
 			continue
-		case !utf8.ValidString(code) || utf8.RuneCountInString(code) > 255 || store.NormalCode(code) == "":
-			return nil, fmt.Errorf("%s:%d: a code has 1-255 characters of UTF-8, letters or digits among them", file, n)
+		case !isCode(code):
+			return nil, fmt.Errorf("%s:%d: a code has 1-255 characters of UTF-8, letters or digits among them and no control characters", file, n)
 		}
 		codes = append(codes, code)
 	}
@@ -91,6 +95,11 @@ func scanCodes(r io.Reader, file string) (codes []string, err error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return codes, nil
+}
+
+// isCode tells whether a text can be a code.
+func isCode(s string) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= 255 && store.NormalCode(s) != "" && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 func (poolCommands) Help() string { return "Example: keypost pool show" }

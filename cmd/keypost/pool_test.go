@@ -65,6 +65,8 @@ func TestPoolOfCodes(t *testing.T) {
 		if out := s.must(1, "pool", "load", "boxed", more); !strings.Contains(out, "more.txt:2:") {
 			t.Errorf("a bad line:\n%s", out)
 		}
+		write(more, "GOOD\nESC-\x1b[31m\n")
+		s.must(1, "pool", "load", "boxed", more)
 		s.must(3, "pool", "load", "nothing", more)
 		s.must(1, "pool", "load", "demo", file)
 		s.must(1, "pool", "load", "boxed", filepath.Join(folder, "missing"))

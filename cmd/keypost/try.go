@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
 )
 
@@ -57,6 +58,10 @@ func (c keygenTry) Run(a *app) error {
 	codes, err := c.filled(a, conf, made)
 	if err != nil {
 		return err
+	}
+	p, _ := conf.product(c.Product)
+	if _, verifies := p.codes.Compute.(keygen.Verifier); verifies {
+		fmt.Fprintln(a.err, "Keep these to yourself: they are signed, and software that checks offline takes them.")
 	}
 	if c.JSON {
 		return printJSON(a.out, codes)
