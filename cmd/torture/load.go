@@ -121,7 +121,7 @@ func (t *torture) load(ctx context.Context, round int, seed uint64) *load {
 			random := rand.New(rand.NewPCG(seed, uint64(w)))
 			for n := 0; ; n++ {
 				// Each transaction is two workers': the same order at two daemons at once.
-				transaction := fmt.Sprintf("R%dW%dN%d%c%d", round, w/2, n, 'A'+n/3%len(products), n%3+1)
+				transaction := fmt.Sprintf("R%dW%dN%d%c%d", round, w/2, n, 'A'+(n/3+round)%len(products), n%3+1)
 				ok, err := t.once(ctx, d, transaction, w, random)
 				if err != nil {
 					l.failed <- err

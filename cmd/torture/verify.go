@@ -16,100 +16,132 @@ import (
 
 // verify asks a fresh daemon for everything again and counts what was lost.
 func (t *torture) verify(ctx context.Context, d *daemon, out io.Writer) error {
-	var wrong []error
-	fault := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	r := reckoning{torture: t, owner: map[string]string{}}
+	if err := r.everyOrder(ctx, d); err != nil {
+		return err
+	}
+	licenses, err := t.licenses(ctx)
+	if err != nil {
+		return err
+	}
+	if len(licenses) != r.codes {
+		r.fault("the store has %d licenses, the orders have %d codes", len(licenses), r.codes)
+	}
+	r.everySeat(ctx, d, licenses)
+	r.everyRule(ctx)
+	r.tell(out)
+	return errors.Join(r.wrong...)
+}
 
-	slices.Sort(t.attempted)
-	transactions := slices.Compact(t.attempted)
-	owner := map[string]string{} // code → transaction
-	orders, codes := 0, 0
-	for _, txn := range transactions {
-		before, acknowledged := t.acks[txn]
+// A reckoning holds what is there against what was promised.
+type reckoning struct {
+	*torture
+	owner         map[string]string // code → transaction
+	orders, codes int               // acknowledged orders; codes of all
+	wrong         []error
+}
+
+func (r *reckoning) fault(format string, args ...any) {
+	r.wrong = append(r.wrong, fmt.Errorf(format, args...))
+}
+
+// everyOrder posts each order again: it has the codes that it had, and they are
+// its alone.
+func (r *reckoning) everyOrder(ctx context.Context, d *daemon) error {
+	slices.Sort(r.attempted)
+	r.attempted = slices.Compact(r.attempted)
+	for _, txn := range r.attempted {
+		before, acknowledged := r.acks[txn]
 		got, ok := post(ctx, d, txn)
 		if !ok {
 			return fmt.Errorf("order %s: the daemon does not answer", txn)
 		}
 		want, _ := strconv.Atoi(quantity(txn))
 		if acknowledged {
-			orders++
+			r.orders++
 		}
-		codes += len(got)
+		r.codes += len(got)
 		switch {
 		case len(before) > 0 && !slices.Equal(before, got):
-			fault("order %s was acknowledged with %v and has %v", txn, before, got)
+			r.fault("order %s was acknowledged with %v and has %v", txn, before, got)
 		case len(got) != want && (want < 3 || len(got) != 0):
-			fault("order %s has %d codes, not %d", txn, len(got), want)
+			r.fault("order %s has %d codes, not %d", txn, len(got), want)
 		}
 		for _, code := range got {
-			if other, taken := owner[code]; taken {
-				fault("code %s belongs to %s and %s", code, other, txn)
+			if other, taken := r.owner[code]; taken {
+				r.fault("code %s belongs to %s and %s", code, other, txn)
 			}
-			owner[code] = txn
+			r.owner[code] = txn
 		}
 	}
+	return nil
+}
 
-	licenses, err := t.licenses(ctx)
-	if err != nil {
-		return err
-	}
-	if len(licenses) != codes {
-		fault("the store has %d licenses, the orders have %d codes", len(licenses), codes)
-	}
+// everySeat asks for each machine: it has the seat that it was told of, or none
+// once it was told so, and no license counts others.
+func (r *reckoning) everySeat(ctx context.Context, d *daemon, licenses []license) {
 	machines := map[string]int{}
-	for s, id := range t.seats {
+	for s, id := range r.seats {
 		machines[s.code]++
-		if got, status, ok := activate(ctx, d, "validate", t.products[s.code], s.code, s.machine); !ok || got != id {
-			fault("machine %s of %s lost its seat %s: it has %q (status %d)", s.machine, s.code, id, got, status)
+		if got, status, ok := activate(ctx, d, "validate", r.products[s.code], s.code, s.machine); !ok || got != id {
+			r.fault("machine %s of %s lost its seat %s: it has %q (status %d)", s.machine, s.code, id, got, status)
 		}
 	}
-	for s := range t.released {
-		if _, status, ok := activate(ctx, d, "validate", t.products[s.code], s.code, s.machine); !ok || status != http.StatusNotFound {
-			fault("machine %s of %s was deactivated and is there (status %d)", s.machine, s.code, status)
+	for s := range r.released {
+		if _, status, ok := activate(ctx, d, "validate", r.products[s.code], s.code, s.machine); !ok || status != http.StatusNotFound {
+			r.fault("machine %s of %s was deactivated and is there (status %d)", s.machine, s.code, status)
 		}
 	}
 	for _, l := range licenses {
 		switch {
-		case owner[l.Code] == "":
-			fault("license %s has no order", l.Code)
+		case r.owner[l.Code] == "":
+			r.fault("license %s has no order", l.Code)
 		case l.Used > l.Limit:
-			fault("license %s has %d seats taken of %d", l.Code, l.Used, l.Limit)
+			r.fault("license %s has %d seats taken of %d", l.Code, l.Used, l.Limit)
 		case l.Used < machines[l.Code]:
-			fault("license %s counts %d seats, %d machines were told that they have one", l.Code, l.Used, machines[l.Code])
+			r.fault("license %s counts %d seats, %d machines were told that they have one", l.Code, l.Used, machines[l.Code])
 		}
 	}
+}
+
+// everyRule compares the database's rows with each other.
+func (r *reckoning) everyRule(ctx context.Context) {
 	var rules []struct {
 		What   string
 		Broken int
 	}
-	if err := t.command(ctx, &rules, "db", "verify"); err != nil {
-		wrong = append(wrong, err)
+	if err := r.command(ctx, &rules, "db", "verify"); err != nil {
+		r.wrong = append(r.wrong, err)
 	}
-	for _, r := range rules {
-		if r.Broken > 0 {
-			fault("not so for %d rows: %s", r.Broken, r.What)
+	for _, rule := range rules {
+		if rule.Broken > 0 {
+			r.fault("not so for %d rows: %s", rule.Broken, rule.What)
 		}
 	}
+}
+
+// tell says what was done; where nothing was promised nothing was proven.
+func (r *reckoning) tell(out io.Writer) {
 	made := map[string]int{}
-	for code := range owner {
-		made[product(owner[code])]++
+	for _, txn := range r.owner {
+		made[product(txn)]++
 	}
 	for _, p := range products {
 		fmt.Fprintf(out, "codes %s: %d\n", p, made[p])
 		if made[p] == 0 {
-			fault("no code is from %s", p)
+			r.fault("no code is from %s", p)
 		}
 	}
 	killed := 0
-	for _, victim := range slices.Sorted(maps.Keys(t.kills)) {
-		fmt.Fprintf(out, "%d times killed: %s\n", t.kills[victim], victim)
-		killed += t.kills[victim]
+	for _, victim := range slices.Sorted(maps.Keys(r.kills)) {
+		fmt.Fprintf(out, "%d times killed: %s\n", r.kills[victim], victim)
+		killed += r.kills[victim]
+	}
+	if r.orders == 0 || len(r.seats) == 0 || len(r.released) == 0 {
+		r.fault("nothing was acknowledged: there was nothing to lose")
 	}
 	fmt.Fprintf(out, "kills %d, orders attempted %d, acknowledged %d, approved by hand %d, codes %d, seats %d, given back %d, broken promises %d\n",
-		killed, len(transactions), orders, t.approvals, codes, len(t.seats), len(t.released), len(wrong))
-	if orders == 0 || len(t.seats) == 0 || len(t.released) == 0 {
-		fault("nothing was acknowledged: there was nothing to lose")
-	}
-	return errors.Join(wrong...)
+		killed, len(r.attempted), r.orders, r.approvals, r.codes, len(r.seats), len(r.released), len(r.wrong))
 }
 
 type license struct {
