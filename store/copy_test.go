@@ -219,10 +219,12 @@ func TestCopyWhileRunning(t *testing.T) {
 
 // A rule that does not hold is found.
 func TestVerifyFinds(t *testing.T) {
+	const stray = `INSERT INTO activation SELECT 'x', 'nobody', fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at,
+  machine_name, platform, app_version, created_at FROM activation LIMIT 1`
 	for damage, what := range map[string]string{
 		"UPDATE license SET used = used + 1 WHERE ordinal = 1":        "as many seats",
 		"UPDATE license SET used = 4, seat_max = 3 WHERE ordinal = 1": "more machines than seats",
-		"INSERT INTO activation SELECT 'x', 'nobody', fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at, machine_name, platform, app_version, created_at FROM activation LIMIT 1": "on a license",
+		stray: "on a license",
 		"UPDATE orders SET quantity = 9 WHERE status = 'issued'":    "has its codes",
 		"UPDATE orders SET status = 'held' WHERE status = 'issued'": "that was not issued",
 		"DELETE FROM order_key": "order has a key",

@@ -85,11 +85,16 @@ func (c *config) auditKey(ctx context.Context, db *store.DB, create bool) (ed255
 
 // derivedAuditKey hangs on the master key.
 func (c *config) derivedAuditKey() (ed25519.PrivateKey, error) {
+	return c.derivedKey("seal the audit log")
+}
+
+// derivedKey is a signing key for one use that hangs on the master key.
+func (c *config) derivedKey(use string) (ed25519.PrivateKey, error) {
 	master, err := readMaster(c.Keys.MasterFile)
 	if err != nil {
 		return nil, fmt.Errorf("the master key: %w", err)
 	}
-	seed, err := hkdf.Key(sha256.New, master, nil, "keypost seal the audit log", ed25519.SeedSize)
+	seed, err := hkdf.Key(sha256.New, master, nil, "keypost "+use, ed25519.SeedSize)
 	if err != nil {
 		return nil, err
 	}
@@ -101,22 +106,13 @@ func (c *config) derivedAuditKey() (ed25519.PrivateKey, error) {
 func (c *config) codeSigner(product string) func() (crypto.Signer, error) {
 	var mu sync.Mutex
 	var key ed25519.PrivateKey
-	return func() (crypto.Signer, error) {
+	return func() (_ crypto.Signer, err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if key != nil {
-			return key, nil
+		if key == nil {
+			key, err = c.derivedKey("sign codes " + product)
 		}
-		master, err := readMaster(c.Keys.MasterFile)
-		if err != nil {
-			return nil, fmt.Errorf("the master key: %w", err)
-		}
-		seed, err := hkdf.Key(sha256.New, master, nil, "keypost sign codes "+product, ed25519.SeedSize)
-		if err != nil {
-			return nil, err
-		}
-		key = ed25519.NewKeyFromSeed(seed)
-		return key, nil
+		return key, err
 	}
 }
 
