@@ -54,7 +54,9 @@ func Open(ctx context.Context, source string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.prepare(ctx, o.Create); err != nil {
+	// Several processes may open a new database at once, and SQLite does not wait
+	// for the one that sets its journal mode.
+	if err := db.patiently(ctx, func() error { return db.prepare(ctx, o.Create) }); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
