@@ -222,11 +222,11 @@ func TestVerifyFinds(t *testing.T) {
 	const stray = `INSERT INTO activation SELECT 'x', 'nobody', fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at,
   machine_name, platform, app_version, created_at FROM activation LIMIT 1`
 	for damage, what := range map[string]string{
-		"UPDATE license SET used = used + 1 WHERE ordinal = 1":                    "as many seats",
-		"UPDATE license SET used = 4, seat_max = 3 WHERE ordinal = 1":             "more machines than seats",
-		"UPDATE orders SET quantity = 9 WHERE status = 'issued'":                  "has its codes",
-		"UPDATE orders SET status = 'held' WHERE status = 'issued'":               "that was not issued",
-		"DELETE FROM order_key":                                                   "order has a key",
+		"UPDATE license SET used = used + 1 WHERE ordinal = 1":        "as many seats",
+		"UPDATE license SET used = 4, seat_max = 3 WHERE ordinal = 1": "more machines than seats",
+		"UPDATE orders SET quantity = 9 WHERE status = 'issued'":      "has its codes",
+		"UPDATE orders SET status = 'held' WHERE status = 'issued'":   "that was not issued",
+		"DELETE FROM order_key": "order has a key",
 		"INSERT INTO order_key (hash, order_id, created_at) VALUES ('x', 'y', 0)": "key has an order",
 		"UPDATE sale SET line_count = 7":                                          "counts its lines",
 		"UPDATE license SET status = 'active'":                                    "worst of its reasons",
