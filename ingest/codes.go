@@ -10,11 +10,14 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// Codes says where a product's codes come from: exactly one field is set.
+// Codes says where a product's codes come from: one of Compute, Outside and Pool.
 type Codes struct {
 	Compute keygen.Generator // computes in place
 	Outside keygen.Generator // leaves the process: the order is reserved meanwhile
 	Pool    string           // they were loaded beforehand, into the pool of this name
+	// Share: an order whose code another order has adds its seats to that
+	// order's license, where else it would be held (HeldSameName).
+	Share bool
 }
 
 func (c Codes) generator() keygen.Generator {
@@ -92,7 +95,11 @@ func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]stor
 func (p Product) generate(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
 	codes := p.codes(o.Test)
 	if codes.Pool == "" {
-		return generate(ctx, codes.generator(), o)
+		list, err := generate(ctx, codes.generator(), o)
+		for i := range list {
+			list[i].Share = codes.Share
+		}
+		return list, err
 	}
 	list := make([]store.NewLicense, o.Quantity)
 	for i := range list {

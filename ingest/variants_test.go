@@ -540,6 +540,15 @@ func TestSameName(t *testing.T) {
 		t.Errorf("replaced by itself: %v", err)
 	}
 
+	d = newDesk(t, with(Codes{Compute: byName, Share: true}))
+	first, second = mustAccept(t, d, claim()), mustAccept(t, d, claim(func(o *Order) { o.Transaction = "T2" }))
+	if second.Status != store.Issued || !slices.Equal(codes(first), codes(second)) || second.Licenses[0].Limit != 2*first.Licenses[0].Limit {
+		t.Errorf("shared: %+v, %+v", first, second)
+	}
+	if o := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.LicenseType = "T3", "site" })); o.Reason != HeldSameName {
+		t.Errorf("of another type: %+v", o)
+	}
+
 	d = newDesk(t, with(Codes{Outside: byName}))
 	mustAccept(t, d, claim())
 	calls := mustAccept(t, d, claim(func(o *Order) { o.Transaction = "T2" }))

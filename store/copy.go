@@ -17,7 +17,7 @@ import (
 // points to; the first column is the key. Claims belong to the processes that
 // run, and pauses to the database that they are in.
 var copied = []string{
-	"sale", "orders", "order_key", "money_event", "license", "status_reason", "activation", "upgrade", "pool_code", "outbox", "message",
+	"sale", "orders", "order_key", "money_event", "license", "share", "status_reason", "activation", "upgrade", "pool_code", "outbox", "message",
 	"audit", "audit_seal", "signing_key",
 }
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/keypost/keypost/store/queries"
 )
@@ -54,9 +56,9 @@ func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o
 			if o, err = loadOrder(ctx, t.Queries, id); err != nil {
 				return err
 			}
-			issued := len(out.Codes) > 0 && len(o.Licenses) > 0 && o.Licenses[0].ID == out.Codes[0].ID
-			if held := out.Held != "" && o.Status == Held && o.Reason == out.Held; issued || held {
-				return nil
+			issued, err := t.hasCodes(ctx, o, out.Codes)
+			if held := out.Held != "" && o.Status == Held && o.Reason == out.Held; issued || held || err != nil {
+				return err
 			}
 			return ErrStale
 		}
@@ -67,6 +69,21 @@ func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o
 		return err
 	})
 	return o, err
+}
+
+// hasCodes tells whether these codes, and no others alike, are an order's.
+func (t *tx) hasCodes(ctx context.Context, o Order, codes []NewLicense) (bool, error) {
+	if len(codes) == 0 || len(o.Licenses) == 0 {
+		return false, nil
+	}
+	if o.Licenses[0].ID == codes[0].ID {
+		return true, nil
+	}
+	_, err := t.ShareByID(ctx, codes[0].ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // ReleaseOrder changes until when a reservation holds: it is kept for longer, or

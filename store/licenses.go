@@ -27,13 +27,15 @@ func (t *tx) addLicense(ctx context.Context, l License, refunded bool) error {
 		return ErrCodeTaken
 	}
 	if err == nil && refunded {
-		err = t.addReason(ctx, l.ID, reason{"refund", "manual", Revoked})
+		err = t.addReason(ctx, l.ID, reason{refundSource, "manual", Revoked})
 	}
 	return err
 }
 
 // A reason is why a license is suspended or revoked.
 type reason struct{ source, reference, effect string }
+
+const refundSource = "refund"
 
 // addReason notes a reason, once, and computes the license's status anew.
 func (t *tx) addReason(ctx context.Context, licenseID string, r reason) error {
@@ -173,6 +175,9 @@ func (db *DB) ReplaceLicense(ctx context.Context, id string, n NewLicense, actor
 			return err
 		}
 		if err := t.addLicense(ctx, l, false); err != nil {
+			return err
+		}
+		if err := t.MoveShares(ctx, queries.MoveSharesParams{LicenseID: n.ID, LicenseID_2: id}); err != nil {
 			return err
 		}
 		// What used the old code up has used up the new one.

@@ -18,7 +18,8 @@ func (t *tx) touchSale(ctx context.Context, orderID string) error {
 var errNothing = errors.New("nothing to do")
 
 // RefundOrder notes that all of an order's money went back, revokes its
-// licenses and frees those that it upgraded. A second call changes nothing.
+// licenses, or takes its seats off those that it shares, and frees those that it
+// upgraded. A second call changes nothing.
 func (db *DB) RefundOrder(ctx context.Context, id, actor string) (Order, error) {
 	err := db.act(ctx, actor, "order.refund", id, func(ctx context.Context, t *tx) error {
 		if err := t.touchSale(ctx, id); err != nil {
@@ -37,12 +38,15 @@ func (db *DB) RefundOrder(ctx context.Context, id, actor string) (Order, error) 
 		if err != nil {
 			return err
 		}
-		licenses, err := t.LicensesOfOrder(ctx, id)
+		if err := t.RefundShares(ctx, id); err != nil {
+			return err
+		}
+		licenses, err := licensesOf(ctx, t.Queries, id)
 		if err != nil {
 			return err
 		}
 		for _, l := range licenses {
-			if err := t.addReason(ctx, l.ID, reason{"refund", "manual", Revoked}); err != nil {
+			if err := t.refundLicense(ctx, l.ID); err != nil {
 				return err
 			}
 		}

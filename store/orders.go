@@ -129,7 +129,11 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		if l.Code, err = t.codeOf(ctx, c, l.Product, orderID); err != nil {
 			return Order{}, err
 		}
-		if err := t.addLicense(ctx, l, o.Refunded); err != nil {
+		err := t.addLicense(ctx, l, o.Refunded)
+		if c.Share && errors.Is(err, ErrCodeTaken) {
+			err = t.share(ctx, l, o.Refunded)
+		}
+		if err != nil {
 			return Order{}, err
 		}
 		if c.Past != nil {
@@ -214,9 +218,9 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 }
 
 func licensesOf(ctx context.Context, q *queries.Queries, orderID string) (list []License, err error) {
-	rows, err := q.LicensesOfOrder(ctx, orderID)
+	rows, err := q.LicensesOfOrder(ctx, queries.LicensesOfOrderParams{OrderID: orderID})
 	for _, r := range rows {
-		list = append(list, license(r))
+		list = append(list, license(queries.License(r)))
 	}
 	return list, err
 }

@@ -130,6 +130,7 @@ type Message struct {
 type NewLicense struct {
 	ID, Code string
 	Pool     string // "": Code is there
+	Share    bool   // where another order has this code, the two share its license
 	Past     *Past  // nil: it begins now
 	Part     *Part  // nil: it is of the order's own product, with the order's limit
 }

@@ -24,12 +24,19 @@ var rules = []struct{ what, table, query string }{
 	{"each license counts as many seats as it has machines", "license", `SELECT license.id FROM license
 LEFT JOIN activation ON activation.license_id = license.id
 GROUP BY license.id, license.used HAVING COUNT(activation.id) <> license.used`},
-	{"no license has more machines than seats", "license", `SELECT id FROM license WHERE seat_max > 0 AND used > seat_max`},
+	{"no license has more machines than seats, unless an order that shared it was refunded", "license", `SELECT id FROM license
+WHERE seat_max > 0 AND used > seat_max AND NOT EXISTS (SELECT 1 FROM share WHERE share.license_id = license.id AND share.refunded = TRUE)`},
+	{"each shared license has the seats that its orders brought", "share", `SELECT license.id FROM license
+JOIN share ON share.license_id = license.id AND share.refunded = FALSE
+GROUP BY license.id, license.seat_max
+HAVING license.seat_max <> CASE WHEN MIN(share.seats) = 0 THEN 0 ELSE SUM(share.seats) END`},
 	{"each machine is on a license", "activation", `SELECT activation.id FROM activation
 LEFT JOIN license ON license.id = activation.license_id WHERE license.id IS NULL`},
 	{"each issued order has its codes", "orders", `SELECT orders.id FROM orders
 LEFT JOIN license ON license.order_id = orders.id AND license.replaced = FALSE
-WHERE orders.status = 'issued' GROUP BY orders.id, orders.quantity HAVING COUNT(license.id) < orders.quantity`},
+WHERE orders.status = 'issued' GROUP BY orders.id, orders.quantity
+HAVING COUNT(license.id) + (SELECT COUNT(*) FROM share JOIN license shared ON shared.id = share.license_id
+  WHERE share.order_id = orders.id AND shared.order_id <> orders.id) < orders.quantity`},
 	{"no order has codes that was not issued", "license", `SELECT license.id FROM license
 JOIN orders ON orders.id = license.order_id WHERE orders.status <> 'issued'`},
 	{"each order has a key", "orders", `SELECT orders.id FROM orders

@@ -40,6 +40,7 @@ type generatorConfig struct {
 	Output   string `toml:"output"`
 	Case     string `toml:"case"`
 	Group    *int   `toml:"group"`
+	SameName string `toml:"same_name"`
 
 	// machine
 	Keyword string `toml:"keyword"`
@@ -79,7 +80,7 @@ var generators = map[string]generatorKind{
 	"random":  {keys: []string{"groups", "length", "alphabet", "prefix"}, build: buildRandom},
 	"pattern": {keys: []string{"pattern", "check"}, build: buildPattern},
 	"aes-name": {
-		keys:  []string{"key", "key_file", "mode", "iv", "encoding", "output", "case", "group"},
+		keys:  []string{"key", "key_file", "mode", "iv", "encoding", "output", "case", "group", "same_name"},
 		build: buildAESName,
 	},
 	"machine": {
@@ -175,7 +176,10 @@ func buildAESName(c *config, p *productConfig) (ingest.Codes, error) {
 	g, err := keygen.NewAESName(keygen.AESNameOptions{
 		Key: key, Mode: o.Mode, IV: o.IV, Encoding: o.Encoding, Output: o.Output, Case: o.Case, Group: orElse(o.Group, 0),
 	})
-	return ingest.Codes{Compute: g}, err
+	if err == nil && !slices.Contains([]string{"", "hold", "share"}, o.SameName) {
+		err = &keygen.OptionError{Option: "same_name", Problem: fmt.Sprintf("%q: it must be hold or share", o.SameName)}
+	}
+	return ingest.Codes{Compute: g, Share: o.SameName == "share"}, err
 }
 
 // defaultExample is a machine's number that check tries.

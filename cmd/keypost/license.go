@@ -146,6 +146,30 @@ func upgradeOf(a *app, db *store.DB, l store.License) (*orderRefJSON, error) {
 	return &orderRefJSON{o.Store, o.Transaction, o.Line}, nil
 }
 
+// sharedBy names the orders that share a license, and what each brought.
+func sharedBy(a *app, db *store.DB, l store.License) (string, error) {
+	shares, err := db.Shares(a, l.ID)
+	if err != nil {
+		return "", err
+	}
+	var list []string
+	for _, s := range shares {
+		ref, err := orderRef(a, db, s.OrderID)
+		if err != nil || ref == nil {
+			return "", err
+		}
+		machines := "no limit"
+		if s.Seats > 0 {
+			machines = strconv.Itoa(s.Seats)
+		}
+		if s.Refunded {
+			machines += ", refunded"
+		}
+		list = append(list, fmt.Sprintf("%s (%s)", ref, machines))
+	}
+	return strings.Join(list, "; "), nil
+}
+
 func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	machines, err := db.Activations(a, l.ID)
 	if err != nil {
@@ -162,6 +186,10 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	if asJSON {
 		return printJSON(a.out, shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), upgradedBy, newActivationsJSON(machines)})
 	}
+	shared, err := sharedBy(a, db, l)
+	if err != nil {
+		return err
+	}
 	expires, upgraded := "", ""
 	if l.ExpiresAt != nil {
 		expires = when(*l.ExpiresAt)
@@ -172,7 +200,7 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	if err := fields(a.out,
 		"code", l.Code, "product", l.Product, "status", status(l), "because of", strings.Join(reasons, ", "), "type", l.Type,
 		"test", yes(l.Test), "machines", seats(l), "expires", expires,
-		"order", orderRefJSON(l.Order).String(), "upgraded by", upgraded, "issued", when(l.CreatedAt),
+		"order", orderRefJSON(l.Order).String(), "shared by", shared, "upgraded by", upgraded, "issued", when(l.CreatedAt),
 	); err != nil || len(machines) == 0 {
 		return err
 	}

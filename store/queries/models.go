@@ -166,6 +166,16 @@ type Sale struct {
 	UpdatedAt       int64
 }
 
+type Share struct {
+	ID        string
+	LicenseID string
+	OrderID   string
+	Ordinal   int
+	Seats     int
+	Refunded  bool
+	CreatedAt int64
+}
+
 type SigningKey struct {
 	Kid       string
 	Slot      string

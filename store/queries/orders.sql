@@ -27,7 +27,14 @@ SELECT sqlc.embed(orders), sale.store, sale.transaction_id, sale.transaction_fol
 FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?;
 
 -- name: LicensesOfOrder :many
-SELECT * FROM license WHERE order_id = ? AND replaced = FALSE ORDER BY ordinal;
+-- Those that were issued for it, and those that it shares.
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at
+FROM license WHERE license.order_id = sqlc.arg(order_id) AND license.replaced = FALSE
+UNION ALL
+SELECT license.id, license.order_id, share.ordinal, license.generation, license.replaced, license.product, license.code, license.code_hash, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at, license.updated_at
+FROM share JOIN license ON license.id = share.license_id
+WHERE share.order_id = sqlc.arg(order_id) AND license.order_id <> share.order_id AND license.replaced = FALSE
+ORDER BY ordinal;
 
 -- name: ReserveOrder :execrows
 -- tries before status: MySQL evaluates from left to right with what it has set.

@@ -215,11 +215,22 @@ func (q *Queries) InsertSale(ctx context.Context, arg InsertSaleParams) error {
 }
 
 const licensesOfOrder = `-- name: LicensesOfOrder :many
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at FROM license WHERE order_id = ? AND replaced = FALSE ORDER BY ordinal
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at
+FROM license WHERE license.order_id = ? AND license.replaced = FALSE
+UNION ALL
+SELECT license.id, license.order_id, share.ordinal, license.generation, license.replaced, license.product, license.code, license.code_hash, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at, license.updated_at
+FROM share JOIN license ON license.id = share.license_id
+WHERE share.order_id = ? AND license.order_id <> share.order_id AND license.replaced = FALSE
+ORDER BY ordinal
 `
 
-func (q *Queries) LicensesOfOrder(ctx context.Context, orderID string) ([]License, error) {
-	rows, err := q.db.QueryContext(ctx, licensesOfOrder, orderID)
+type LicensesOfOrderParams struct {
+	OrderID string
+}
+
+// Those that were issued for it, and those that it shares.
+func (q *Queries) LicensesOfOrder(ctx context.Context, arg LicensesOfOrderParams) ([]License, error) {
+	rows, err := q.db.QueryContext(ctx, licensesOfOrder, arg.OrderID, arg.OrderID)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,20 @@
+-- name: InsertShare :exec
+INSERT INTO share (id, license_id, order_id, ordinal, seats, refunded, created_at) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: ShareByID :one
+SELECT * FROM share WHERE id = ?;
+
+-- name: SharesOfLicense :many
+SELECT * FROM share WHERE license_id = ? ORDER BY created_at, id;
+
+-- name: RefundShares :exec
+UPDATE share SET refunded = TRUE WHERE order_id = ?;
+
+-- name: MoveShares :exec
+UPDATE share SET license_id = ? WHERE license_id = ?;
+
+-- name: TouchLicenseByCode :execrows
+UPDATE license SET updated_at = ? WHERE product = ? AND code_hash = ?;
+
+-- name: SetSeats :exec
+UPDATE license SET seat_max = ?, updated_at = ? WHERE id = ?;
