@@ -97,10 +97,12 @@ func (d *Desk) settle(ctx context.Context, c *Config, n *store.NewOrder, added s
 func (d *Desk) repeat(ctx context.Context, n *store.NewOrder, got store.Order) (store.Order, error) {
 	d.noteDuplicate(ctx, n.Message, got.ID)
 	if got.Status == store.Reserved {
-		got, _, err := d.await(ctx, got.ID)
-		return got, err
+		var err error
+		if got, _, err = d.await(ctx, got.ID); err != nil {
+			return got, err
+		}
 	}
-	return got, nil
+	return got, d.db.Confirm(ctx, got.ID)
 }
 
 // forget leaves the buyer out of an order: it repeats one whose buyer was

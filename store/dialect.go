@@ -15,6 +15,7 @@ type dialect struct {
 	goose        string                               // goose's name for it
 	prepare      string                               // before an empty database is set up; "": nothing
 	shared       bool                                 // writers that wait share a transaction; without it the database sees to that
+	early        bool                                 // a commit is seen by others before it is on disk: see Confirm
 	snapshot     sql.IsolationLevel                   // of a transaction that reads all as it is at one moment
 	table        string                               // finds a table by its name
 	versions     string                               // counts the tables that hold the schema's version

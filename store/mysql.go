@@ -20,6 +20,7 @@ var mysqlDialect = dialect{
 	goose:    "mysql",
 	prepare:  "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
 	table:    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+	early:    true,
 	snapshot: sql.LevelRepeatableRead,
 	versions: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
 	// A node of a Galera cluster may lag behind the one that the first try went

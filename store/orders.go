@@ -14,7 +14,7 @@ var errKeyTaken = errors.New("the order's key is taken")
 
 // AddOrder adds an order with its outcome. When one of its keys exists
 // already, nothing is added and the order that owns the key is returned with
-// added == false. Where nothing was added for another reason: ErrCodeTaken, one
+// added == false; see [DB.Confirm] before anybody is told. Where nothing was added for another reason: ErrCodeTaken, one
 // of the codes belongs to another license; ErrPoolEmpty; ErrUpgradeUsed and
 // ErrRevoked, one of the licenses to upgrade was upgraded before, or is not in
 // force.
@@ -54,9 +54,11 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 	}
 	for _, k := range n.Keys {
 		o, err := db.OrderByKey(ctx, k)
+		if err == nil && o.ID == n.Order.ID { // an earlier try was applied though it failed
+			return o, true, db.Confirm(ctx, o.ID)
+		}
 		if !errors.Is(err, ErrNotFound) {
-			// Our own id: an earlier try was applied though it failed.
-			return o, o.ID == n.Order.ID, err
+			return o, false, err
 		}
 	}
 	return Order{}, false, fmt.Errorf("%w: an order's key was taken and is gone", ErrUnavailable)

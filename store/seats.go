@@ -86,6 +86,9 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 	if err = db.explain(err); errors.Is(err, ErrNotFound) {
 		err = errAgain
 	}
+	if err == nil {
+		err = db.confirmSeat(ctx, a.License)
+	}
 	return activation(r), l, err
 }
 
@@ -131,6 +134,7 @@ func (db *DB) RenewLease(ctx context.Context, a Activation, seen string) (Activa
 // Deactivate takes a machine's seat away, if it has one; the license comes
 // back as it is afterwards.
 func (db *DB) Deactivate(ctx context.Context, licenseID string, fpmac []byte) (l License, err error) {
+	known := false
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		// The row that goes gates the decrement.
 		n, err := t.DeleteActivation(ctx, queries.DeleteActivationParams{LicenseID: licenseID, FpMac: fpmac})
@@ -138,8 +142,12 @@ func (db *DB) Deactivate(ctx context.Context, licenseID string, fpmac []byte) (l
 			return err
 		}
 		l, err = t.releaseSeats(ctx, licenseID, n)
+		known = n > 0
 		return err
 	})
+	if err == nil && !known {
+		err = db.confirmSeat(ctx, licenseID) // another call may have just released it
+	}
 	return l, err
 }
 
