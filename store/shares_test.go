@@ -121,11 +121,13 @@ func TestShareOnlyOfWhatIsAlike(t *testing.T) {
 		first := mustAdd(t, db, shared("T1", 3))
 		end := time.Now().Add(time.Hour)
 		for name, change := range map[string]func(*NewOrder){
-			"another type":    func(n *NewOrder) { n.Order.LicenseType = "site" },
-			"another end":     func(n *NewOrder) { n.Order.ExpiresAt = &end },
-			"a test order":    func(n *NewOrder) { n.Order.Test = true },
-			"not to share":    func(n *NewOrder) { n.Outcome.Codes[0].Share = false },
-			"twice the code":  func(n *NewOrder) { n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{ID: NewID(), Code: "samename", Share: true}) },
+			"another type": func(n *NewOrder) { n.Order.LicenseType = "site" },
+			"another end":  func(n *NewOrder) { n.Order.ExpiresAt = &end },
+			"a test order": func(n *NewOrder) { n.Order.Test = true },
+			"not to share": func(n *NewOrder) { n.Outcome.Codes[0].Share = false },
+			"twice the code": func(n *NewOrder) {
+				n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{ID: NewID(), Code: "samename", Share: true})
+			},
 			"after a license": func(n *NewOrder) { mustSuspend(t, db, first) },
 		} {
 			if _, _, err := db.AddOrder(t.Context(), shared("T "+name, 3, change)); !errors.Is(err, ErrCodeTaken) {

@@ -42,16 +42,6 @@ const workers = 8
 // afterwards is how many answers the survivors of a kill must give.
 const afterwards = 10
 
-// products by how their codes are made.
-var products = []string{"computed", "program", "pool"}
-
-// quantity and product of a transaction are in its name: three copies are held.
-func quantity(transaction string) string { return transaction[len(transaction)-1:] }
-
-func product(transaction string) string {
-	return products[int(transaction[len(transaction)-2]-'A')]
-}
-
 // round sends load to all daemons at once, kills something after so many
 // answers, and waits until what lives answers again.
 func (t *torture) round(ctx context.Context, round int, random *rand.Rand) error {
@@ -121,8 +111,7 @@ func (t *torture) load(ctx context.Context, round int, seed uint64) *load {
 			random := rand.New(rand.NewPCG(seed, uint64(w)))
 			for n := 0; ; n++ {
 				// Each transaction is two workers': the same order at two daemons at once.
-				transaction := fmt.Sprintf("R%dW%dN%d%c%d", round, w/2, n, 'A'+(n/3+round)%len(products), n%3+1)
-				ok, err := t.once(ctx, d, transaction, w, random)
+				ok, err := t.once(ctx, d, named(round, w/2, n), w, random)
 				if err != nil {
 					l.failed <- err
 				}
@@ -247,7 +236,7 @@ func (t *torture) acknowledged(transaction string, codes []string) error {
 	}
 	t.acks[transaction] = codes
 	for _, code := range codes {
-		t.products[code] = product(transaction)
+		t.products[code] = productOf(transaction)
 	}
 	return nil
 }
@@ -303,11 +292,9 @@ func send(ctx context.Context, target, body string) (status int, answer []byte, 
 
 // post posts an order; a held one has no codes. BAD is no promise.
 func post(ctx context.Context, d *daemon, transaction string) (codes []string, ok bool) {
-	fields := krps.Example()
-	fields["ACG:TransactionID"], fields["ACG:ProductName"], fields["ACG:QuantityOrdered"] = transaction, product(transaction), quantity(transaction)
-	krps.Digest("MD5").Sign(fields, "torture")
+	form := krps.Encode(orderFields(transaction))
 	for ctx.Err() == nil {
-		_, body, header, ok := send(ctx, d.url+"/in/kagi", krps.Encode(fields))
+		_, body, header, ok := send(ctx, d.url+"/in/kagi", form)
 		if !ok {
 			return nil, false
 		}

@@ -33,25 +33,14 @@ func main() {
 	}
 }
 
-// config has a free port, and orders of three copies are held. Codes are
-// computed, or a program makes them, or they come out of a pool.
+// config has a free port, and orders of three copies are held; the products
+// come after it.
 const config = `[server]
 listen = "127.0.0.1:0"
 [database]
 url = %q
 [keys]
 master_file = "master.key"
-[[product]]
-id = "computed"
-limit = 3
-[[product]]
-id = "program"
-limit = 3
-generator = { kind = "command", command = ["./generator"] }
-[[product]]
-id = "pool"
-limit = 3
-generator = { kind = "pool", file = "codes.txt" }
 [[channel]]
 name = "kagi"
 kind = "krps"
@@ -96,7 +85,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	default:
 		return fmt.Errorf("-database %s: it must be sqlite or mariadb", *database)
 	}
-	if err := os.WriteFile(t.config, fmt.Appendf(nil, config, url), 0o600); err != nil {
+	maker := newMaker()
+	defer maker.Close()
+	if err := os.WriteFile(t.config, []byte(fmt.Sprintf(config, url)+productsConfig(maker.URL)), 0o600); err != nil {
 		return err
 	}
 	if err := t.fill(folder); err != nil {

@@ -56,7 +56,7 @@ func (r *reckoning) everyOrder(ctx context.Context, d *daemon) error {
 		if !ok {
 			return fmt.Errorf("order %s: the daemon does not answer", txn)
 		}
-		want, _ := strconv.Atoi(quantity(txn))
+		want, _ := strconv.Atoi(copies(txn))
 		if acknowledged {
 			r.orders++
 		}
@@ -124,12 +124,12 @@ func (r *reckoning) everyRule(ctx context.Context) {
 func (r *reckoning) tell(out io.Writer) {
 	made := map[string]int{}
 	for _, txn := range r.owner {
-		made[product(txn)]++
+		made[productOf(txn)]++
 	}
 	for _, p := range products {
-		fmt.Fprintf(out, "codes %s: %d\n", p, made[p])
-		if made[p] == 0 {
-			r.fault("no code is from %s", p)
+		fmt.Fprintf(out, "codes %s: %d\n", p.id, made[p.id])
+		if made[p.id] == 0 {
+			r.fault("no code is from %s", p.id)
 		}
 	}
 	killed := 0
