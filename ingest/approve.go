@@ -69,7 +69,8 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 // Replace puts a new code in the place of a leaked one; see
 // [store.DB.ReplaceLicense].
 func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (store.License, error) {
-	p, ok := d.config.Load().byID(l.Product)
+	c := d.config.Load()
+	p, ok := c.byID(l.Product)
 	if !ok {
 		return l, fmt.Errorf("%q: %w", l.Product, ErrNoProduct)
 	}
@@ -86,6 +87,7 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 		if err != nil {
 			return l, fmt.Errorf("%w: %w", ErrGenerator, err)
 		}
+		made[0].Plain = c.plain(o)
 		n, err := d.db.ReplaceLicense(ctx, l.ID, made[0], actor)
 		if !errors.Is(err, store.ErrCodeTaken) {
 			return n, err

@@ -69,6 +69,20 @@ func (c Config) Try(ctx context.Context, o store.Order) ([]store.NewLicense, err
 // generate has an order's codes made; a bundle's come copy by copy, in each
 // one of every part.
 func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
+	list, err := c.generateParts(ctx, p, o)
+	for i := range list {
+		list[i].Plain = c.plain(o)
+	}
+	return list, err
+}
+
+// plain tells whether an order's codes must be such as its channel can carry in
+// a reply; without one, any code will do.
+func (c *Config) plain(o store.Order) bool {
+	return c.Channels[o.Channel].Plain && !o.EightBit && !o.StatusOnly
+}
+
+func (c *Config) generateParts(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
 	if len(p.Gives) == 0 {
 		return p.generate(ctx, o)
 	}

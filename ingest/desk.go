@@ -169,6 +169,9 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 		if held = heldFor(err); held == "" && !errors.Is(err, store.ErrCodeTaken) {
 			return o, added, err
 		}
+		if held != "" {
+			slog.Warn("no code given: the order will be held", "product", p.ID, "reason", held, "err", err)
+		}
 		if _, computed := c.fixed(p, n.Order.Test); held == "" && computed {
 			held = HeldSameName
 		}

@@ -67,6 +67,7 @@ type Channel struct {
 	HeldMessage string // what a held order's buyer reads; "": DefaultHeldMessage
 	MaxQuantity int    // more are held; 0: any
 	StatusOnly  bool   // the store takes no codes in a reply: they go by mail
+	Plain       bool   // its replies carry codes of printable ASCII alone, but those to an EightBit order
 	Unit        Unit
 }
 

@@ -83,6 +83,8 @@ func heldFor(err error) string {
 	switch {
 	case errors.Is(err, keygen.ErrRequest):
 		return HeldIncomplete
+	case errors.Is(err, store.ErrUncarried):
+		return HeldGenerator
 	case errors.Is(err, store.ErrPoolEmpty):
 		return HeldPoolEmpty
 	case errors.Is(err, store.ErrUpgradeUsed):

@@ -559,3 +559,36 @@ func TestSameName(t *testing.T) {
 		t.Errorf("without a name, outside: %+v", o)
 	}
 }
+
+// A code that a reply cannot carry is not given, however it is made: the buyer
+// would get question marks.
+func TestCodesThatRepliesCannotCarry(t *testing.T) {
+	foreign := fake(func(keygen.Request) ([]string, error) { return []string{"CLÉ-" + store.NewID()}, nil })
+	for name, codes := range map[string]Codes{"compute": {Compute: foreign}, "outside": {Outside: foreign}, "pool": {Pool: "demo"}} {
+		t.Run(name, func(t *testing.T) {
+			c := with(codes)
+			plain := c.Channels["kagi"]
+			plain.Plain = true
+			c.Channels["kagi"] = plain
+			d := newDesk(t, c)
+			if _, err := d.db.LoadPool(t.Context(), "demo", []string{"CLÉ-1", "CLE-2"}, "test"); err != nil {
+				t.Fatal(err)
+			}
+			held := mustAccept(t, d, claim())
+			if held.Status != store.Held || held.Reason != HeldGenerator || len(held.Licenses) > 0 {
+				t.Errorf("%+v; want it held", held)
+			}
+			if levels, err := d.db.Pools(t.Context()); err != nil || levels[0].Free != 2 {
+				t.Errorf("pools %+v, %v; want both codes free", levels, err)
+			}
+			for what, change := range map[string]func(*Order){
+				"8-bit":         func(o *Order) { o.EightBit = true },
+				"without reply": func(o *Order) { o.Channel = "manual" },
+			} {
+				if o := mustAccept(t, d, claim(change, func(o *Order) { o.Transaction = what })); o.Status != store.Issued {
+					t.Errorf("%s: %+v; want it issued", what, o)
+				}
+			}
+		})
+	}
+}

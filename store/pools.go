@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/keypost/keypost/store/queries"
 )
@@ -44,11 +45,17 @@ func (t *tx) takePoolCode(ctx context.Context, pool, product, orderID string) (c
 }
 
 // codeOf is a new license's code: as it was made, or out of its pool.
-func (t *tx) codeOf(ctx context.Context, n NewLicense, product, orderID string) (string, error) {
-	if n.Pool == "" {
-		return n.Code, nil
+func (t *tx) codeOf(ctx context.Context, n NewLicense, product, orderID string) (code string, err error) {
+	code = n.Code
+	if n.Pool != "" {
+		if code, err = t.takePoolCode(ctx, n.Pool, product, orderID); err != nil {
+			return "", err
+		}
 	}
-	return t.takePoolCode(ctx, n.Pool, product, orderID)
+	if n.Plain && strings.ContainsFunc(code, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return "", ErrUncarried
+	}
+	return code, nil
 }
 
 // NextPoolCodes are those that a product's next orders would get; they stay.

@@ -22,6 +22,7 @@ var (
 	ErrNotFound    = errors.New("not found")
 	ErrCodeTaken   = errors.New("the code exists already")
 	ErrUpgradeUsed = errors.New("the license was upgraded before")
+	ErrUncarried   = errors.New("the code has a character that the channel's replies cannot carry")
 	ErrPoolEmpty   = errors.New("the pool has no code left")
 	ErrStale       = errors.New("another process has taken this over")
 	ErrLimit       = errors.New("all seats are taken")
@@ -130,6 +131,7 @@ type Message struct {
 type NewLicense struct {
 	ID, Code string
 	Pool     string // "": Code is there
+	Plain    bool   // replies must be able to carry it: it must be printable ASCII
 	Share    bool   // where another order has this code, the two share its license
 	Past     *Past  // nil: it begins now
 	Part     *Part  // nil: it is of the order's own product, with the order's limit

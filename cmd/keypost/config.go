@@ -346,7 +346,7 @@ func (c *config) desk() ingest.Config {
 	}
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{
-			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes,
+			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes, Plain: ch.Kind == "krps",
 			Unit: ch.unit(),
 		}
 	}
