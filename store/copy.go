@@ -18,6 +18,7 @@ import (
 // run, and pauses to the database that they are in.
 var copied = []string{
 	"sale", "orders", "order_key", "money_event", "license", "share", "status_reason", "activation", "upgrade", "pool_code", "outbox", "message",
+	"mail", "mail_body", "mail_number", "mailbox",
 	"audit", "audit_seal", "signing_key",
 }
 

@@ -42,6 +42,11 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 		if o, err = t.settle(ctx, n.Order.ID, n.Outcome); err != nil {
 			return err
 		}
+		if sale.LineCount > 1 {
+			if err := t.reckon(ctx, sale.ID, n.Order.ID); err != nil {
+				return err
+			}
+		}
 		if n.Actor != "" {
 			if err := t.audit(ctx, NewID(), n.Actor, "license.issue", n.Order.ID); err != nil {
 				return err
@@ -210,11 +215,17 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 			return Order{}, fmt.Errorf("order %s: seeds: %w", id, err)
 		}
 	}
-	events, err := q.MoneyEventsOfLine(ctx, queries.MoneyEventsOfLineParams{SaleID: r.SaleID, Line: r.Line})
+	events, err := q.MoneyEventsOfSale(ctx, r.SaleID)
 	if err != nil {
 		return Order{}, err
 	}
-	o.Refunded = len(events) > 0 // refunds are the only kind so far
+	if len(events) > 0 { // the rest of the sale counts only then
+		lines, err := q.OrdersOfSale(ctx, r.SaleID)
+		if err != nil {
+			return Order{}, err
+		}
+		o.Refunded = repaid(lines, events)[id]
+	}
 	o.Licenses, err = licensesOf(ctx, q, id)
 	return o, err
 }

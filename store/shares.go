@@ -123,6 +123,24 @@ func (t *tx) countShares(ctx context.Context, licenseID string) error {
 	return t.computeStatus(ctx, licenseID)
 }
 
+// unrefundLicense undoes refundLicense.
+func (t *tx) unrefundLicense(ctx context.Context, licenseID string) error {
+	if err := t.lockLicense(ctx, licenseID); err != nil {
+		return err
+	}
+	shares, err := t.SharesOfLicense(ctx, licenseID)
+	if err != nil {
+		return err
+	}
+	if len(shares) > 0 {
+		return t.countShares(ctx, licenseID)
+	}
+	if _, err := t.DeleteReasons(ctx, queries.DeleteReasonsParams{LicenseID: licenseID, Source: refundSource}); err != nil {
+		return err
+	}
+	return t.computeStatus(ctx, licenseID)
+}
+
 // refundLicense takes back what an order brought to a license: all of it, or
 // the order's share.
 func (t *tx) refundLicense(ctx context.Context, licenseID string) error {

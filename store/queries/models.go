@@ -66,6 +66,49 @@ type License struct {
 	UpdatedAt  int64
 }
 
+type Mail struct {
+	ID          string
+	Channel     string
+	ContentHash []byte
+	Folder      string
+	UidValidity int64
+	Uid         int64
+	MessageID   string
+	Domain      string
+	BodyHash    []byte
+	Profile     string
+	Verdict     string
+	Reason      string
+	Detail      string
+	Store       string
+	SaleFold    string
+	ArrivedAt   int64
+	CreatedAt   int64
+}
+
+type MailBody struct {
+	Hash      []byte
+	MailID    string
+	CreatedAt int64
+}
+
+type MailNumber struct {
+	ID      string
+	MailID  string
+	Store   string
+	Name    string
+	Number  int
+	DatedAt int64
+}
+
+type Mailbox struct {
+	Channel     string
+	Folder      string
+	UidValidity int64
+	NextUid     int64
+	UpdatedAt   int64
+}
+
 type Message struct {
 	ID        string
 	Channel   string

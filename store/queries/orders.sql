@@ -59,12 +59,22 @@ WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?;
 -- name: StaleOrders :many
 SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY reserved_until LIMIT ?;
 
+-- name: InsertEmptySale :exec
+INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
+VALUES (?, ?, ?, ?, 0, ?, ?);
+
+-- name: TouchSale :execrows
+UPDATE sale SET updated_at = ? WHERE store = ? AND transaction_fold = ?;
+
+-- name: OrdersOfSale :many
+SELECT id, line, quantity, price, currency FROM orders WHERE sale_id = ? ORDER BY line;
+
+-- name: MoneyEventsOfSale :many
+SELECT * FROM money_event WHERE sale_id = ? ORDER BY id;
+
 -- name: InsertMoneyEvent :exec
 INSERT INTO money_event (id, sale_id, line, kind, reference, amount, currency, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: MoneyEventsOfLine :many
-SELECT * FROM money_event WHERE sale_id = ? AND line IN (0, ?) ORDER BY id;
 
 -- name: InsertMessage :exec
 INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at)

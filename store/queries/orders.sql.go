@@ -46,6 +46,32 @@ func (q *Queries) CountLines(ctx context.Context, arg CountLinesParams) (int64, 
 	return count, err
 }
 
+const insertEmptySale = `-- name: InsertEmptySale :exec
+INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
+VALUES (?, ?, ?, ?, 0, ?, ?)
+`
+
+type InsertEmptySaleParams struct {
+	ID              string
+	Store           string
+	TransactionID   string
+	TransactionFold string
+	CreatedAt       int64
+	UpdatedAt       int64
+}
+
+func (q *Queries) InsertEmptySale(ctx context.Context, arg InsertEmptySaleParams) error {
+	_, err := q.db.ExecContext(ctx, insertEmptySale,
+		arg.ID,
+		arg.Store,
+		arg.TransactionID,
+		arg.TransactionFold,
+		arg.CreatedAt,
+		arg.UpdatedAt,
+	)
+	return err
+}
+
 const insertMessage = `-- name: InsertMessage :exec
 INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -304,17 +330,12 @@ func (q *Queries) MessagesOfOrder(ctx context.Context, orderID string) ([]Messag
 	return items, nil
 }
 
-const moneyEventsOfLine = `-- name: MoneyEventsOfLine :many
-SELECT id, sale_id, line, kind, reference, amount, currency, created_at FROM money_event WHERE sale_id = ? AND line IN (0, ?) ORDER BY id
+const moneyEventsOfSale = `-- name: MoneyEventsOfSale :many
+SELECT id, sale_id, line, kind, reference, amount, currency, created_at FROM money_event WHERE sale_id = ? ORDER BY id
 `
 
-type MoneyEventsOfLineParams struct {
-	SaleID string
-	Line   int
-}
-
-func (q *Queries) MoneyEventsOfLine(ctx context.Context, arg MoneyEventsOfLineParams) ([]MoneyEvent, error) {
-	rows, err := q.db.QueryContext(ctx, moneyEventsOfLine, arg.SaleID, arg.Line)
+func (q *Queries) MoneyEventsOfSale(ctx context.Context, saleID string) ([]MoneyEvent, error) {
+	rows, err := q.db.QueryContext(ctx, moneyEventsOfSale, saleID)
 	if err != nil {
 		return nil, err
 	}
@@ -405,6 +426,47 @@ func (q *Queries) OrderByKey(ctx context.Context, hash []byte) (string, error) {
 	var order_id string
 	err := row.Scan(&order_id)
 	return order_id, err
+}
+
+const ordersOfSale = `-- name: OrdersOfSale :many
+SELECT id, line, quantity, price, currency FROM orders WHERE sale_id = ? ORDER BY line
+`
+
+type OrdersOfSaleRow struct {
+	ID       string
+	Line     int
+	Quantity int
+	Price    string
+	Currency string
+}
+
+func (q *Queries) OrdersOfSale(ctx context.Context, saleID string) ([]OrdersOfSaleRow, error) {
+	rows, err := q.db.QueryContext(ctx, ordersOfSale, saleID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OrdersOfSaleRow
+	for rows.Next() {
+		var i OrdersOfSaleRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Line,
+			&i.Quantity,
+			&i.Price,
+			&i.Currency,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const rejectOrder = `-- name: RejectOrder :execrows
@@ -566,6 +628,24 @@ func (q *Queries) StaleOrders(ctx context.Context, arg StaleOrdersParams) ([]str
 		return nil, err
 	}
 	return items, nil
+}
+
+const touchSale = `-- name: TouchSale :execrows
+UPDATE sale SET updated_at = ? WHERE store = ? AND transaction_fold = ?
+`
+
+type TouchSaleParams struct {
+	UpdatedAt       int64
+	Store           string
+	TransactionFold string
+}
+
+func (q *Queries) TouchSale(ctx context.Context, arg TouchSaleParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, touchSale, arg.UpdatedAt, arg.Store, arg.TransactionFold)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const touchSaleOfOrder = `-- name: TouchSaleOfOrder :execrows

@@ -8,7 +8,7 @@ SELECT * FROM share WHERE id = ?;
 SELECT * FROM share WHERE license_id = ? ORDER BY created_at, id;
 
 -- name: RefundShares :exec
-UPDATE share SET refunded = TRUE WHERE order_id = ?;
+UPDATE share SET refunded = ? WHERE order_id = ?;
 
 -- name: MoveShares :exec
 UPDATE share SET license_id = ? WHERE license_id = ?;

@@ -51,11 +51,16 @@ func (q *Queries) MoveShares(ctx context.Context, arg MoveSharesParams) error {
 }
 
 const refundShares = `-- name: RefundShares :exec
-UPDATE share SET refunded = TRUE WHERE order_id = ?
+UPDATE share SET refunded = ? WHERE order_id = ?
 `
 
-func (q *Queries) RefundShares(ctx context.Context, orderID string) error {
-	_, err := q.db.ExecContext(ctx, refundShares, orderID)
+type RefundSharesParams struct {
+	Refunded bool
+	OrderID  string
+}
+
+func (q *Queries) RefundShares(ctx context.Context, arg RefundSharesParams) error {
+	_, err := q.db.ExecContext(ctx, refundShares, arg.Refunded, arg.OrderID)
 	return err
 }
 

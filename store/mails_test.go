@@ -1,0 +1,145 @@
+package store
+
+import (
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func newMail(content string, change ...func(*Mail)) Mail {
+	m := Mail{
+		ID: NewID(), Channel: "mail", Folder: "INBOX", UIDValidity: 1 << 31, UID: 1<<32 - 1, MessageID: "<1@store.example>",
+		Content: sha256.Sum256([]byte(content)), Domain: "store.example", BodyHash: []byte("body of " + content), Profile: "tfyp",
+		Verdict: MailTaken, Store: "kagi", Fold: "t1", ArrivedAt: time.UnixMicro(1_700_000_000_000_001).UTC(),
+	}
+	for _, c := range change {
+		c(&m)
+	}
+	return m
+}
+
+func TestMail(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		want := newMail("a")
+		if _, added, err := db.AddMail(t.Context(), want); err != nil || !added {
+			t.Fatalf("AddMail = added %v, %v", added, err)
+		}
+		for _, again := range []Mail{want, newMail("a", func(m *Mail) { m.UIDValidity, m.UID, m.Verdict = 7, 7, MailHeld })} {
+			got, added, err := other.AddMail(t.Context(), again)
+			if err != nil || added != (again.ID == want.ID) {
+				t.Errorf("the same content again: added %v, %v", added, err)
+			}
+			got.CreatedAt = time.Time{}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("what was noted (-want +got):\n%s", diff)
+			}
+		}
+		if _, added, err := db.AddMail(t.Context(), newMail("a", func(m *Mail) { m.Channel, m.BodyHash = "second", []byte("x") })); err != nil || !added {
+			t.Errorf("another mailbox: added %v, %v", added, err)
+		}
+		if _, err := db.MailByContent(t.Context(), "mail", sha256.Sum256([]byte("b"))); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a content that was not met: %v", err)
+		}
+	})
+}
+
+func TestMailBodyIsTakenOnce(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		body := func(m *Mail) { m.BodyHash = []byte("one body") }
+		results := make(chan error, 8)
+		var all sync.WaitGroup
+		for i := range cap(results) {
+			all.Go(func() {
+				on := db
+				if i%2 == 0 {
+					on = other
+				}
+				_, _, err := on.AddMail(t.Context(), newMail(string(rune('a'+i)), body))
+				results <- err
+			})
+		}
+		all.Wait()
+		close(results)
+		taken := 0
+		for err := range results {
+			switch {
+			case err == nil:
+				taken++
+			case !errors.Is(err, ErrBodyTaken):
+				t.Error(err)
+			}
+		}
+		if taken != 1 {
+			t.Errorf("taken %d times; want once", taken)
+		}
+		for name, change := range map[string]func(*Mail){
+			"held": func(m *Mail) { m.Verdict = MailHeld }, "refused": func(m *Mail) { m.Verdict = MailRefused },
+			"another domain": func(m *Mail) { m.Domain = "other.example" },
+		} {
+			if _, added, err := db.AddMail(t.Context(), newMail(name, body, change)); err != nil || !added {
+				t.Errorf("%s: added %v, %v", name, added, err)
+			}
+		}
+	})
+}
+
+func TestMailIsKeptAndSettled(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		m := newMail("a", func(m *Mail) {
+			m.Verdict, m.Reason, m.Detail, m.Store, m.Fold, m.Raw = MailHeld, "ambiguous", "line 3", "", "", []byte("From: …")
+		})
+		if _, _, err := db.AddMail(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		got, err := db.Mail(t.Context(), m.ID)
+		if err != nil || string(got.Raw) != string(m.Raw) || got.Detail != m.Detail {
+			t.Errorf("Mail = %+v, %v", got, err)
+		}
+		m.Verdict, m.Reason, m.Store, m.Fold = MailTaken, "", "kagi", "t9"
+		for i, want := range []error{nil, ErrState} {
+			if err := db.SettleMail(t.Context(), m, "test"); !errors.Is(err, want) {
+				t.Errorf("SettleMail, time %d: %v; want %v", i+1, err, want)
+			}
+		}
+		list, err := db.Mails(t.Context(), MailFilter{Verdict: MailTaken})
+		if err != nil || len(list) != 1 || list[0].Fold != "t9" {
+			t.Errorf("Mails = %+v, %v", list, err)
+		}
+	})
+}
+
+func TestPlace(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		if p, err := db.Place(t.Context(), "mail"); err != nil || p != (Place{}) {
+			t.Errorf("before: %+v, %v", p, err)
+		}
+		for _, want := range []Place{{"INBOX", 1<<32 - 1, 5}, {"INBOX", 9, 1}} {
+			if err := db.SetPlace(t.Context(), "mail", want); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := other.Place(t.Context(), "mail"); err != nil || got != want {
+				t.Errorf("Place = %+v, %v; want %+v", got, err, want)
+			}
+		}
+	})
+}
+
+func TestMailNumbers(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		at := func(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
+		n := func(name string, number, day int) MailNumber { return MailNumber{"kagi", name, number, at(day)} }
+		for i, numbers := range [][]MailNumber{{n("b", 2, 3), n("a", 9, 3)}, {n("b", 1, 2)}, {n("b", 7, 1)}} {
+			if _, _, err := db.AddMail(t.Context(), newMail(string(rune('a'+i)), func(m *Mail) { m.Numbers = numbers })); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := db.MailNumbers(t.Context(), at(2))
+		if diff := cmp.Diff([]MailNumber{n("a", 9, 3), n("b", 1, 2), n("b", 2, 3)}, got); diff != "" || err != nil {
+			t.Errorf("(-want +got), %v:\n%s", err, diff)
+		}
+	})
+}

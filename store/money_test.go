@@ -1,0 +1,84 @@
+package store
+
+import (
+	"testing"
+)
+
+// priced is an order of a line of a sale, of quantity copies.
+func priced(txn, key, price string, quantity int) NewOrder {
+	codes := make([]string, quantity)
+	for i := range codes {
+		codes[i] = key + string(rune('A'+i))
+	}
+	n := newOrder(txn, key, codes...)
+	n.Order.Price = price
+	return n
+}
+
+func TestRefunds(t *testing.T) {
+	all, line1 := Refund{Reference: "r1"}, Refund{Line: 1, Reference: "r1"}
+	part := func(line int, reference, amount string) Refund {
+		return Refund{Line: line, Reference: reference, Amount: amount, Currency: "USD"}
+	}
+	euros := part(1, "r1", "99.00")
+	euros.Currency = "EUR"
+	tests := map[string]struct {
+		refunds     []Refund
+		line1, sale bool // what is refunded: line 1 of two; both
+	}{
+		"nothing":                         {nil, false, false},
+		"the sale":                        {[]Refund{all}, true, true},
+		"a line":                          {[]Refund{line1}, true, false},
+		"a line by amount":                {[]Refund{part(1, "r1", "20.00")}, true, false}, // 2 copies of 10.000
+		"less than a line":                {[]Refund{part(1, "r1", "19.99")}, false, false},
+		"a line bit by bit":               {[]Refund{part(1, "r1", "15"), part(1, "r2", "5.0")}, true, false},
+		"the same bit twice":              {[]Refund{part(1, "r1", "15"), part(1, "r1", "15")}, false, false},
+		"the sale by amount":              {[]Refund{part(0, "r1", "25.00")}, true, true},
+		"less than the sale":              {[]Refund{part(0, "r1", "24.99")}, false, false},
+		"another currency":                {[]Refund{euros}, false, false},
+		"an amount that cannot be":        {[]Refund{part(1, "r1", "x")}, false, false},
+		"bits of a line and of the sale":  {[]Refund{part(1, "r1", "12"), part(0, "r2", "13")}, false, false},
+		"nothing back of what cost a bit": {[]Refund{part(1, "r1", "0.00")}, false, false},
+	}
+	each(t, func(t *testing.T, db, other *DB) {
+		n := 0
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				for _, before := range []bool{false, true} { // the refunds come before their orders
+					n++
+					txn := "T" + string(rune('A'+n/26)) + string(rune('A'+n%26))
+					refund := func() {
+						for _, r := range test.refunds {
+							r.Store, r.Transaction, r.Fold = "kagi", txn, txn
+							for i := range 2 {
+								if added, err := other.AddRefund(t.Context(), r); err != nil || added && i > 0 {
+									t.Fatalf("AddRefund = added %v, %v", added, err)
+								}
+							}
+						}
+					}
+					if before {
+						refund()
+					}
+					a := mustAdd(t, db, priced(txn, txn+"1", "10.000", 2))
+					b := mustAdd(t, db, priced(txn, txn+"2", "5.000", 1))
+					if !before {
+						refund()
+					}
+					for i, want := range map[int]bool{0: test.line1, 1: test.sale} {
+						o, err := db.Order(t.Context(), []string{a.ID, b.ID}[i])
+						if err != nil || o.Refunded != want {
+							t.Errorf("before %v: line %d is refunded: %v, %v; want %v", before, i+1, o.Refunded, err, want)
+						}
+						for _, l := range o.Licenses {
+							if (l.Status == Revoked) != want {
+								t.Errorf("before %v: a license of line %d is %s; refunded: %v", before, i+1, l.Status, want)
+							}
+						}
+					}
+				}
+			})
+		}
+		mustVerify(t, db)
+	})
+}

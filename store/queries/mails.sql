@@ -1,0 +1,34 @@
+-- name: InsertMail :exec
+INSERT INTO mail (id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail,
+  store, sale_fold, arrived_at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: MailByContent :one
+SELECT * FROM mail WHERE channel = ? AND content_hash = ?;
+
+-- name: MailByID :one
+SELECT * FROM mail WHERE id = ?;
+
+-- name: SettleMail :execrows
+UPDATE mail SET verdict = ?, reason = ?, store = ?, sale_fold = ? WHERE id = ? AND verdict = ?;
+
+-- name: InsertMailBody :exec
+INSERT INTO mail_body (hash, mail_id, created_at) VALUES (?, ?, ?);
+
+-- name: InsertMailNumber :exec
+INSERT INTO mail_number (id, mail_id, store, name, number, dated_at) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: MailNumbers :many
+SELECT store, name, number, dated_at FROM mail_number WHERE dated_at >= ? ORDER BY store, name, dated_at, id;
+
+-- name: MailboxPlace :one
+SELECT * FROM mailbox WHERE channel = ?;
+
+-- name: InsertMailboxPlace :exec
+INSERT INTO mailbox (channel, folder, uid_validity, next_uid, updated_at) VALUES (?, ?, ?, ?, ?);
+
+-- name: SetMailboxPlace :execrows
+UPDATE mailbox SET folder = ?, uid_validity = ?, next_uid = ?, updated_at = ? WHERE channel = ?;
+
+-- name: MessageByID :one
+SELECT * FROM message WHERE id = ?;
