@@ -273,6 +273,7 @@ func TestImports(t *testing.T) {
 		"store/queries":     {},
 		"store/storetest":   {}, // for tests
 		"ingest":            {"keygen", "store"},
+		"ingest/mailbox":    {"ingest", "store"},
 		"krps":              {"ingest", "store"},
 		"activation":        {"store"},
 		"activation/client": {}, // and nothing but the standard library: see below
