@@ -53,7 +53,8 @@ type Judgement struct {
 }
 
 // A Check is one step of a judgement, in words for the person who keeps the
-// mailbox. What a mail says is quoted and cut.
+// mailbox. What a mail says is quoted and cut; addresses are in it, so it is not
+// for a log, where the reason is.
 type Check struct {
 	Name   string
 	Result Result
@@ -132,7 +133,8 @@ var clauses = []struct {
 // Judge finds out whether a message is authentic. Arrived is when the mail
 // server took it (INTERNALDATE); nothing depends on the time of the call. One
 // signature must hold every clause; of several, the best one's findings are
-// told.
+// told. A message that came within another is judged by [Policy.Attached], with
+// the arrival of the outer one.
 func (p Policy) Judge(ctx context.Context, raw []byte, arrived time.Time, txt Resolver) Judgement {
 	l, err := readLetter(raw)
 	if err != nil {

@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAuthentic(t *testing.T) {
@@ -333,5 +336,22 @@ func TestCanonicalForms(t *testing.T) {
 		if (letter{body: []byte(body)}).bodyHash(relaxed) != sha256.Sum256([]byte(want)) {
 			t.Errorf("relaxed form of %q is not %q", body, want)
 		}
+	}
+}
+
+// The page tells what to do about each reason, and about no other.
+func TestReasonsAreTold(t *testing.T) {
+	words := func(text, pattern string) (found []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			found = append(found, m[1])
+		}
+		slices.Sort(found)
+		return found
+	}
+	built := words(string(must(os.ReadFile("reason.go"))), `Reason = "(\w+)"`)
+	_, table, _ := strings.Cut(string(must(os.ReadFile("../../docs/mail-trust.md"))), "\n## Why a mail was refused")
+	told := words(table, "(?m)^\\| `(\\w+)` \\|")
+	if diff := cmp.Diff(built, told); diff != "" || len(built) < 25 {
+		t.Errorf("docs/mail-trust.md:\n%s", diff)
 	}
 }

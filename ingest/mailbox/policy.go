@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -62,6 +63,18 @@ func (p Policy) Validate() error {
 	return nil
 }
 
+// Attached is the policy for a message that came within another one. What it
+// says of a mail server was written by whoever attached it, so the same domains
+// are trusted by a verification here alone.
+func (p Policy) Attached() Policy {
+	inner := p
+	inner.Trust = make([]Trust, len(p.Trust))
+	for i, t := range p.Trust {
+		inner.Trust[i] = Trust{DKIM: t.DKIM}
+	}
+	return inner
+}
+
 // verifiesHere tells whether a domain's signatures are good without a word of
 // the mail server.
 func (p Policy) verifiesHere(signer string) bool {
@@ -90,12 +103,15 @@ var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictD
 // (RFC 6376, 3.5, d=, as RFC 8616, 4 has it).
 func domain(s string) (string, error) {
 	bad := fmt.Errorf("%s is not a domain", shown(s))
-	if len(s) > 1000 {
+	if len(s) > 1000 || !utf8.ValidString(s) {
 		return "", bad
 	}
 	d, err := names.ToASCII(s)
 	if err != nil || d == "" || len(d) > 253 {
 		return "", bad
+	}
+	if again, err := names.ToASCII(d); err != nil || again != d {
+		return "", bad // names that are equal only to some
 	}
 	for label := range strings.SplitSeq(d, ".") {
 		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {

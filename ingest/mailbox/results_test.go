@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/emersion/go-msgauth/dkim"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -150,6 +151,19 @@ func TestServerWordHasItsSignature(t *testing.T) {
 	p := byServer()
 	p.Trust = append(p.Trust, Trust{DKIM: "other.example", AuthservID: "mx2.example.com"})
 	bad(t, p, replaced(ours, "mx.", "mx2.")+fine, gone, ServerOther)
+}
+
+// Whoever attaches a message writes all of it, a server's word too.
+func TestAttached(t *testing.T) {
+	p := byServer()
+	forged := ours + handSigned(order, strings.Replace(plainTags, "s=s1", "s=none", 1), signedFields, otherKey())
+	bad(t, p, forged, storeZone(), "") // the word would be believed on top of a mail
+	bad(t, p.Attached(), forged, storeZone(), NoKey)
+	good(t, p.Attached(), hand(order, ""), storeZone())
+	bad(t, p.Attached(), libSigned(t, order, func(o *dkim.SignOptions) { o.Domain, o.Signer = "evil.example", otherKey() }), storeZone(), OtherDomain)
+	if p.Trust[0].AuthservID == "" {
+		t.Error("the outer policy was changed")
+	}
 }
 
 func TestReadResults(t *testing.T) {
