@@ -106,6 +106,7 @@ func shown(s string) string {
 type trial struct {
 	policy  Policy
 	letter  letter
+	all     []signatureField
 	arrived time.Time
 	txt     Resolver
 	field   signatureField
@@ -140,13 +141,14 @@ func (p Policy) Judge(ctx context.Context, raw []byte, arrived time.Time, txt Re
 	if err != nil {
 		return judgement("", 0, nil, err)
 	}
-	fields, err := p.candidates(l)
+	all := l.signatures()
+	candidates, err := p.candidates(all)
 	if err != nil {
 		return judgement("", 1, []string{l.told()}, err)
 	}
 	var best Judgement
-	for _, field := range fields {
-		t := trial{policy: p, letter: l, arrived: arrived, txt: txt, field: field}
+	for _, field := range candidates {
+		t := trial{policy: p, letter: l, all: all, arrived: arrived, txt: txt, field: field}
 		if j := t.judge(ctx); best.Verdict == "" || j.betterThan(best) {
 			best = j
 		}

@@ -286,7 +286,8 @@ func TestSeveralSignatures(t *testing.T) {
 	bad(t, here(), head(forged)+narrow, z, SignatureWrong)
 	bad(t, here(), head(narrow)+forged, z, SignatureWrong)
 	bad(t, here(), replaced(head(forged)+narrow, "shop@example.com", "other@example.net"), z, SignatureWrong)
-	// A second signature, over the first.
+	// RFC 6376, 3.5, h=: a signature is never over itself, and may be over others.
+	good(t, here(), handSigned(order, plainTags, append(signedFields, "DKIM-Signature"), rsaKey()), z)
 	good(t, here(), handSigned(fine, plainTags, append(signedFields, "DKIM-Signature"), rsaKey()), z)
 	// A copy with either signature left has the same hash.
 	edOnly := libSigned(t, order, func(o *dkim.SignOptions) { o.Signer, o.Selector, o.BodyCanonicalization = edKey, "ed", "simple" })
@@ -304,6 +305,36 @@ func TestLimits(t *testing.T) {
 	bad(t, here(), strings.Repeat("X-A: b\r\n", maxFields)+hand(order, ""), z, TooLarge)
 	good(t, here(), strings.Repeat("X-A: b\r\n", maxFields-20)+hand(order, ""), z)
 	bad(t, here(), handSigned(order, plainTags, append(slices.Repeat([]string{"x"}, maxFields), signedFields...), rsaKey()), z, TooLarge)
+}
+
+// RFC 6376, 3.2.
+func TestReadTags(t *testing.T) {
+	good := func(list string, want map[string]string) {
+		t.Helper()
+		got, err := readTags(list)
+		if diff := cmp.Diff(want, got.values); err != nil || diff != "" {
+			t.Errorf("%q: %v\n%s", list, err, diff)
+		}
+		if got.start > 0 && list[:got.start]+list[got.end:] != strings.Replace(list, "123", "", 1) {
+			t.Errorf("%q without b= is %q", list, list[:got.start]+list[got.end:])
+		}
+	}
+	bad := func(list string) {
+		t.Helper()
+		if got, err := readTags(list); err == nil {
+			t.Errorf("%q is %v", list, got.values)
+		}
+	}
+	good("v=1", map[string]string{"v": "1"})
+	good("v=1; b=123;", map[string]string{"v": "1", "b": "123"})
+	good("b=123;bh=b=;xb=123", map[string]string{"b": "123", "bh": "b=", "xb": "123"})
+	good(" v =\r\n\t1 ;a_9= x  y ; p=; \r\n", map[string]string{"v": "1", "a_9": "x  y", "p": ""})
+	good("V=1; v=2; zz=ü", map[string]string{"V": "1", "v": "2", "zz": "ü"}) // names have case
+	for _, list := range []string{
+		"", ";", "v", "v=1;;a=2", "; v=1", "=1", "v=1; =2", "v=1; x", "v=1; v=1", "v=1; v =2", "9v=1", "_v=1", "v-1=1", "v x=1", "ü=1", "v=\x00", "v=\x7f", "v=1;\x00",
+	} {
+		bad(list)
+	}
 }
 
 // RFC 6376, 3.4.5, and the hashes of an empty body that 3.4.3 and 3.4.4 print.

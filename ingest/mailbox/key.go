@@ -36,7 +36,7 @@ type keyState struct {
 // lookUp asks the DNS for the signature's key. That there is none is no
 // failure yet: the mail server may have seen it.
 func (t *trial) lookUp(ctx context.Context) (string, error) {
-	name := t.sig.selector + "._domainkey." + t.field.domain
+	name := t.field.selector + "._domainkey." + t.field.domain
 	records, err := t.txt(ctx, name)
 	var dns *net.DNSError
 	switch {

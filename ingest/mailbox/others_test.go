@@ -124,6 +124,7 @@ func FuzzJudge(f *testing.F) {
 	}
 	f.Add([]byte(order), "mx.example.com; dkim=pass (c(o)mment) header.d=store.example header.b=\"abcd\\efgh\"")
 	f.Add([]byte("Subject: x\n\n"), "v=1; a=rsa-sha256; d=store.example; b=; bh=; h=from; s=s1; l=1; t=1; x=2")
+	f.Add([]byte(" "), "\x97.example") // no UTF-8: a replacement character is no name
 	f.Fuzz(func(t *testing.T, raw []byte, text string) {
 		for _, p := range []Policy{here(), both()} {
 			p.Merchant = "Example"

@@ -6,7 +6,10 @@ import (
 	"strings"
 )
 
-const resultsName = "authentication-results"
+const (
+	resultsName = "authentication-results"
+	maxResults  = 100 // of one field
+)
 
 // A serverWord is what the vendor's own mail server said about a signature.
 type serverWord int
@@ -46,8 +49,8 @@ func (t *trial) serverWord() (serverWord, error) {
 	if id == "" || !slices.Contains(t.policy.servers(t.field.domain), foldID(id)) {
 		return wordNone, refuse(ServerOther, "the topmost Authentication-Results is of %s, which trust does not name", shown(id))
 	}
-	for i, f := range t.letter.fields[:at] {
-		if i == t.field.at || !slices.Contains(above, f.name) && !strings.HasPrefix(f.name, "x-") {
+	for _, f := range t.letter.fields[:at] {
+		if !slices.Contains(above, f.name) && !strings.HasPrefix(f.name, "x-") {
 			return wordNone, refuse(ServerMisplaced, "above the topmost Authentication-Results is %s: it may have come with the mail", shown(title(f.name)))
 		}
 	}
@@ -96,13 +99,8 @@ func (t *trial) about(results []result) (serverWord, error) {
 // what is not read here.
 func (t *trial) alone(r result) bool {
 	n := 0
-	for i, f := range t.letter.fields {
-		if f.name != signatureName {
-			continue
-		}
-		list, err := readTags(signatureList(f.raw))
-		d, notDomain := domain(list.values["d"])
-		if err != nil || notDomain != nil || r.speaksOf(signatureField{i, list, d}) {
+	for _, s := range t.all {
+		if s.broken != nil || r.speaksOf(s) {
 			n++
 		}
 	}
@@ -117,12 +115,9 @@ type result struct {
 	start         string // header.b: how b= begins (RFC 6008); at least 8 characters
 }
 
-// speaksOf tells whether a result can be about a signature.
-func (r result) speaksOf(f signatureField) bool {
-	s, err := domain(f.tags.values["s"])
-	return r.domain != "" && r.domain == f.domain &&
-		(r.selector == "" || err == nil && r.selector == s) &&
-		strings.HasPrefix(noFold(f.tags.values["b"]), r.start)
+// speaksOf tells whether a result can be about a signature that can be read.
+func (r result) speaksOf(s signatureField) bool {
+	return r.domain == s.domain && (r.selector == "" || r.selector == s.selector) && strings.HasPrefix(s.sum, r.start)
 }
 
 // readResults reads the value of an Authentication-Results field.
@@ -137,6 +132,9 @@ func readResults(s string) (id string, list []result, err error) {
 				return "", nil, err
 			}
 			continue
+		}
+		if len(list) == maxResults {
+			return "", nil, errors.New("it has too many results")
 		}
 		if len(part) == 0 || len(part) == 1 && part[0].text == "none" {
 			continue

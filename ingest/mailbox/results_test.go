@@ -87,7 +87,7 @@ func TestServerWord(t *testing.T) {
 		"mx.example.com; dkim=pass header.d=store.example header.d=evil.example", "mx.example.com; dkim=pass header.d=evil.example header.D=store.example",
 		"mx.example.com; dkim/2=pass header.d=store.example", "mx.example.com; dkim=pass (header.d=store.example", "mx.example.com; dkim=pass) header.d=store.example",
 		"mx.example.com; dkim=pass \"header.d=store.example", "mx.example.com; dkim=pass header.d=store.example header.b=" + b[:7],
-		"mx.example.com; dkim=pass header.d=-..-", "mx.example.com; dkim=pass header.d=store.example \x01=x",
+		"mx.example.com" + strings.Repeat("; dkim=pass header.d=store.example", maxResults+1), "mx.example.com; dkim=pass header.d=-..-", "mx.example.com; dkim=pass header.d=store.example \x01=x",
 	} {
 		bad("Authentication-Results: "+s+"\r\n", ServerMalformed)
 	}

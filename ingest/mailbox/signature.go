@@ -82,34 +82,48 @@ func noFold(s string) string {
 	}, s)
 }
 
-// A signatureField is a DKIM-Signature whose domain is known.
+// A signatureField is a DKIM-Signature as far as it tells signatures apart.
 type signatureField struct {
-	at     int // its index in the header
-	tags   tags
-	domain string
+	at       int // its index in the header
+	tags     tags
+	broken   error  // why it cannot be read; whose it is, is not known then
+	domain   string // d= in one form
+	selector string // s= in one form; "" when it is none
+	sum      string // b= without blanks
 }
 
-// candidates are the signatures of domains that are trusted. The others are
-// no matter: a mail may carry any number of them, and anybody can add one.
-func (p Policy) candidates(l letter) ([]signatureField, error) {
-	var found []signatureField
-	var others []string
-	var broken error
+// signatures are all there are, from the top.
+func (l letter) signatures() (all []signatureField) {
 	for i, f := range l.fields {
 		if f.name != signatureName {
 			continue
 		}
-		t, err := readTags(signatureList(f.raw))
-		if err != nil {
-			broken = err
-			continue
+		s := signatureField{at: i}
+		if s.tags, s.broken = readTags(signatureList(f.raw)); s.broken == nil {
+			s.domain, s.broken = domain(s.tags.values["d"])
 		}
-		d, err := domain(t.values["d"])
-		if err == nil && len(p.servers(d)) > 0 {
-			found = append(found, signatureField{i, t, d})
-			continue
+		if s.broken == nil {
+			s.selector, _ = domain(s.tags.values["s"])
+			s.sum = noFold(s.tags.values["b"])
 		}
-		others = append(others, shown(t.values["d"]))
+		all = append(all, s)
+	}
+	return all
+}
+
+// candidates are the signatures of domains that are trusted. The others are
+// no matter: a mail may carry any number of them, and anybody can add one.
+func (p Policy) candidates(all []signatureField) ([]signatureField, error) {
+	var found []signatureField
+	var others []string
+	for _, s := range all {
+		switch {
+		case s.broken != nil:
+		case len(p.servers(s.domain)) > 0:
+			found = append(found, s)
+		default:
+			others = append(others, s.domain)
+		}
 	}
 	switch {
 	case len(found) > maxSignatures:
@@ -118,8 +132,8 @@ func (p Policy) candidates(l letter) ([]signatureField, error) {
 		return found, nil
 	case len(others) > 0:
 		return nil, refuse(OtherDomain, "it is signed by %s, which trust does not name", strings.Join(others[:min(len(others), 3)], ", "))
-	case broken != nil:
-		return nil, refuse(BadSignature, "its DKIM-Signature cannot be read: %s", broken)
+	case len(all) > 0:
+		return nil, refuse(BadSignature, "its DKIM-Signature cannot be read: %s", all[0].broken)
 	}
 	return nil, refuse(NoSignature, "it has no DKIM-Signature")
 }
@@ -132,7 +146,6 @@ func signatureList(raw []byte) string {
 
 // A signature is what a DKIM-Signature field says (RFC 6376, 3.5).
 type signature struct {
-	selector     string
 	algorithm    string // "rsa" or "ed25519"; the hash is SHA-256
 	header, text canonical
 	fields       []string // h=, lower case
@@ -164,7 +177,7 @@ func readSignature(f signatureField) (s signature, err error) {
 	if q, ok := v["q"]; ok && !slices.Contains(strings.Split(noFold(q), ":"), "dns/txt") {
 		return s, refuse(BadSignature, "the DKIM-Signature wants its key by q=%s; only dns/txt is known", shown(q))
 	}
-	if s.selector, err = domain(v["s"]); err != nil {
+	if f.selector == "" {
 		return s, refuse(BadSignature, "the DKIM-Signature's selector is no name: s=%s", shown(v["s"]))
 	}
 	if s.agent, err = readAgent(v, f.domain); err != nil {
@@ -227,7 +240,7 @@ func readCanonical(v map[string]string) (header, text canonical, err error) {
 	return h == "relaxed", b == "relaxed", nil
 }
 
-// RFC 6376, 3.5, h=: names with colons between; From must be one of them.
+// RFC 6376, 3.5, h=: names with colons between.
 func readFieldNames(h string) (list []string, err error) {
 	for name := range strings.SplitSeq(h, ":") {
 		lower, ok := fieldName([]byte(trimFold(name) + ":"))
@@ -238,9 +251,6 @@ func readFieldNames(h string) (list []string, err error) {
 	}
 	if len(list) > maxFields {
 		return nil, refuse(TooLarge, "the DKIM-Signature names more than %d fields", maxFields)
-	}
-	if !slices.Contains(list, "from") {
-		return nil, refuse(FieldUnsigned, "From is not signed")
 	}
 	return list, nil
 }
