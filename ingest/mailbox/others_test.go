@@ -130,7 +130,9 @@ func FuzzJudge(f *testing.F) {
 			p.Merchant = "Example"
 			j := p.Judge(t.Context(), raw, samplesArrived, z.txt)
 			checkShape(t, j)
-			if len(p.Trust) == 1 && j.Verdict == Authentic && !witness(string(raw), "store.example", z) && !bytes.Contains(raw, []byte("\r")) {
+			// The witness takes a CR alone for the end of a line.
+			bareCR := bytes.Contains(bytes.ReplaceAll(raw, []byte("\r\n"), nil), []byte("\r"))
+			if len(p.Trust) == 1 && j.Verdict == Authentic && !bareCR && !witness(string(raw), "store.example", z) {
 				t.Errorf("taken here alone: %q", raw)
 			}
 			p.Judge(t.Context(), append([]byte("Authentication-Results: "+text+"\r\n"), raw...), samplesArrived, z.txt)

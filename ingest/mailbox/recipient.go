@@ -125,7 +125,7 @@ func partSays(e *message.Entity, mark string, depth int, parts *int) bool {
 		return false
 	}
 	if several := e.MultipartReader(); several != nil {
-		for {
+		for *parts <= maxParts {
 			part, err := several.NextPart()
 			if part == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
 				return false
@@ -134,6 +134,7 @@ func partSays(e *message.Entity, mark string, depth int, parts *int) bool {
 				return true
 			}
 		}
+		return false
 	}
 	if err != nil || !strings.HasPrefix(kind, "text/") {
 		return false
