@@ -34,5 +34,6 @@ const (
 	ServerAmbiguous   Reason = "server_ambiguous"    // the word may be about another signature
 	ServerFailed      Reason = "server_failed"       // the mail server refused the signature
 	ServerContradicts Reason = "server_contradicted" // the mail server and our own verification differ
+	BodyTaken         Reason = "body_taken"          // a mail with this body was taken before: for who asks the store; no Judge says it
 	DNS               Reason = "dns"                 // trouble: to be judged again
 )
