@@ -12,7 +12,9 @@ import (
 
 // A Request is what a generator may know of an order.
 type Request struct {
-	OrderID     string // the same for every try: an idempotency key
+	OrderID     string    // the same for every try: an idempotency key
+	Transaction string    // the store's id of the sale
+	At          time.Time // when the order came; zero while it is not stored
 	Product     string
 	LicenseType string
 	Name, Email string   // the licensee; either may be empty
@@ -53,4 +55,19 @@ type Claims struct {
 	LicenseType, Name string
 	Limit             int
 	ExpiresAt         *time.Time
+}
+
+// A File goes to the buyer as an attachment.
+type File struct {
+	Name, Type string // Type: a media type
+	Content    []byte
+}
+
+// A Filer makes a file for each code that it has made, of the order and the
+// code alone: the same again at any time, and never stored. Its Generate answers
+// ErrRequest to an order whose file File would refuse, so that such an order is
+// held before a code is out.
+type Filer interface {
+	Generator
+	File(q Request, code string) (File, error)
 }
