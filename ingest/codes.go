@@ -135,12 +135,17 @@ func (c *Config) fixed(p Product, test bool) (fixed, computed bool) {
 	return fixed, computed
 }
 
+// request is what a generator may know of an order.
+func request(o store.Order) keygen.Request {
+	return keygen.Request{
+		OrderID: o.ID, Transaction: o.Transaction, At: o.CreatedAt, Product: o.Product, LicenseType: o.LicenseType, Name: o.Name, Email: o.Email,
+		Seeds: o.Seeds, OEMSeed: o.OEMSeed, Quantity: o.Quantity, Limit: o.Limit, ExpiresAt: o.ExpiresAt,
+	}
+}
+
 // generate has codes made and checks that the generator kept its word.
 func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.NewLicense, error) {
-	codes, err := g.Generate(ctx, keygen.Request{
-		OrderID: o.ID, Product: o.Product, LicenseType: o.LicenseType, Name: o.Name, Email: o.Email,
-		Seeds: o.Seeds, OEMSeed: o.OEMSeed, Quantity: o.Quantity, Limit: o.Limit, ExpiresAt: o.ExpiresAt,
-	})
+	codes, err := g.Generate(ctx, request(o))
 	if err != nil {
 		return nil, err
 	}
@@ -157,17 +162,20 @@ func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.N
 	return made, nil
 }
 
-// notices says whom an outcome is told to by mail. A buyer gets only codes that
-// no reply carried: where replies carry none, and of an order that was held
-// before, for a reason that it still has.
-func notices(o store.Order, out store.Outcome) []store.Notice {
-	switch {
-	case out.Held != "":
-		return []store.Notice{{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}}
-	case len(out.Codes) > 0 && (o.StatusOnly || o.Email != "" && o.Reason != ""):
+// notices says whom an order's codes are told to by mail. A buyer gets only what
+// no reply carried: codes where replies carry none, those of an order that was
+// held before, for a reason that it still has, and a product's files, which no
+// reply can carry. What is issued by hand is handed over by hand.
+func (c *Config) notices(o store.Order) []store.Notice {
+	if o.StatusOnly || o.Email != "" && o.Reason != "" || o.Channel != Manual && c.givesFiles(o) {
 		return []store.Notice{CodesNotice(o)}
 	}
 	return nil
+}
+
+// heldNotice tells the vendor of an order that a person must judge.
+func heldNotice() store.Notice {
+	return store.Notice{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}
 }
 
 // CodesNotice tells an order's buyer its codes; a test order's go to the

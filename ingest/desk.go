@@ -179,8 +179,7 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 	if held == "" {
 		held = HeldGenerator
 	}
-	n.Outcome = store.Outcome{Held: held, Prose: n.Outcome.Prose}
-	n.Outcome.Notices = notices(n.Order, n.Outcome)
+	n.Outcome = store.Outcome{Held: held, Prose: n.Outcome.Prose, Notices: []store.Notice{heldNotice()}}
 	n.Message.Verdict, n.Message.Reason = store.VerdictHeld, held
 	return d.db.AddOrder(ctx, *n)
 }
@@ -201,7 +200,7 @@ func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Prod
 		return HeldGenerator // it would fail the next time too; the order must not be lost
 	}
 	n.Outcome.Codes = codes
-	n.Outcome.Notices = notices(n.Order, n.Outcome)
+	n.Outcome.Notices = c.notices(n.Order)
 	return ""
 }
 

@@ -46,7 +46,7 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 			return d.failed(ctx, o, token, err)
 		}
 		out.Codes = codes
-		out.Notices = notices(o, out)
+		out.Notices = c.notices(o)
 		done, err := d.db.FinishOrder(ctx, o.ID, token, out)
 		if reason := heldFor(err); reason != "" {
 			return d.heldAgain(ctx, o, token, reason, err)
@@ -104,9 +104,7 @@ func decided(o store.Order) bool {
 }
 
 func held(o store.Order, reason string) store.Outcome {
-	out := store.Outcome{Held: reason, Prose: o.Prose}
-	out.Notices = notices(o, out)
-	return out
+	return store.Outcome{Held: reason, Prose: o.Prose, Notices: []store.Notice{heldNotice()}}
 }
 
 // failed ends a try without codes. What a person approved is held again, for

@@ -87,7 +87,7 @@ func TestOutsideGenerator(t *testing.T) {
 		t.Fatalf("order = %+v", o)
 	}
 	want := keygen.Request{
-		OrderID: o.ID, Product: "demo", LicenseType: "single", Name: "Fred Fragola", Email: "fred@example.com", Seeds: []string{"a=b"}, Quantity: 1, Limit: 3,
+		OrderID: o.ID, Transaction: "CH0123456789", At: o.CreatedAt, Product: "demo", LicenseType: "single", Name: "Fred Fragola", Email: "fred@example.com", Seeds: []string{"a=b"}, Quantity: 1, Limit: 3,
 	}
 	if diff := cmp.Diff([]keygen.Request{want}, seen); diff != "" {
 		t.Error(diff)
