@@ -224,6 +224,13 @@ func (p productConfig) check(ctx context.Context) finding {
 		}
 		f.Detail += ", public key " + base64.RawURLEncoding.EncodeToString(public)
 	}
+	if g, ok := p.codes.Compute.(keygen.Filer); ok {
+		file, err := g.File(p.plausible(), made[0])
+		if err != nil {
+			return finding{subject, "failed", err.Error()}
+		}
+		f.Detail += ", with a file " + file.Name
+	}
 	if g, ok := p.codes.Compute.(interface{ Bits() float64 }); ok {
 		f.Detail += fmt.Sprintf(", %.0f random bits", g.Bits())
 		if g.Bits() < weakBits {
@@ -237,17 +244,26 @@ func (p productConfig) check(ctx context.Context) finding {
 // like tells of a code that was made; not the code itself where software that
 // checks offline would take it.
 func (p productConfig) like(code string) string {
-	_, fixed := p.codes.Compute.(keygen.Fixed)
-	if _, verifies := p.codes.Compute.(keygen.Verifier); fixed || verifies {
+	if _, fixed := p.codes.Compute.(keygen.Fixed); fixed || p.offline() {
 		return fmt.Sprintf("a code of %d characters", utf8.RuneCountInString(code))
 	}
 	return "like " + code
 }
 
+// offline tells whether software takes a product's codes without asking anybody:
+// also those that were never issued.
+func (p productConfig) offline() bool {
+	switch p.codes.Compute.(type) {
+	case keygen.Verifier, *keygen.CocoaFob:
+		return true
+	}
+	return false
+}
+
 // plausible is a request as an order makes it.
 func (p productConfig) plausible() keygen.Request {
 	q := keygen.Request{
-		OrderID: "check", Product: p.ID, LicenseType: "single", Name: "Ada Lovelace", Email: "ada@example.com", Quantity: 1, Limit: *p.Limit,
+		OrderID: "check", Transaction: "check", At: time.Now(), Product: p.ID, LicenseType: "single", Name: "Ada Lovelace", Email: "ada@example.com", Quantity: 1, Limit: *p.Limit,
 	}
 	if p.Generator.Example != "" {
 		q.Seeds = []string{"Keyword: " + p.Generator.Keyword + " - " + p.Generator.Example}

@@ -103,6 +103,8 @@ func TestCheckGenerators(t *testing.T) {
 		{`kind = "aes-name", key = "0123456789abcdef"`, "ok", `^aes-name, a code of 32 characters$`},
 		{`kind = "machine", key = "0123456789abcdef", keyword = "Computer number"`, "ok", `^machine, a code of 29 characters$`},
 		{`kind = "machine", key = "0123456789abcdef", keyword = "N", shape = "[0-9A-F:]{17}", example = "00:1a:2b:3c:4d:5e"`, "ok", `^machine, a code of 29 characters$`},
+		{`kind = "cocoafob", key_file = "` + testKey(t, "cocoafob.pem") + `"`, "ok", `^cocoafob, a code of \d\d characters$`},
+		{`kind = "aquaticprime", key_file = "` + testKey(t, "aquaticprime.plist") + `"`, "ok", `^aquaticprime, like (\w{5}-){4}\w{5}, with a file demo.plist, 109 random bits$`},
 		{`kind = "signed"`, "ok", `^signed, by a key that hangs on the master key, which keypost serve makes`},
 	} {
 		if f := checked(t, c.generator); f.Result != c.result || !regexp.MustCompile(c.want).MatchString(f.Detail) {

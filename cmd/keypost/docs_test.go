@@ -161,8 +161,9 @@ func TestDocsGeneratorLines(t *testing.T) {
 	if err := os.WriteFile(codes, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	files := strings.NewReplacer("codes.txt", codes, "cocoafob.pem", testKey(t, "cocoafob.pem"), "aquaticprime.plist", testKey(t, "aquaticprime.plist"))
 	for _, l := range found {
-		if _, err := parsed(t, goodProduct+strings.ReplaceAll(l, "codes.txt", codes)+"\n"); err != nil {
+		if _, err := parsed(t, goodProduct+files.Replace(l)+"\n"); err != nil {
 			t.Errorf("%s: %v", l, err)
 		}
 	}

@@ -29,7 +29,8 @@ type generatorConfig struct {
 	Pattern string `toml:"pattern"`
 	Check   string `toml:"check"`
 
-	// aes-name, machine: what the product's software shares with us
+	// aes-name, machine: what the product's software shares with us;
+	// cocoafob, aquaticprime: a private key, in a file alone
 	Key     string `toml:"key"`
 	KeyFile string `toml:"key_file"`
 
@@ -49,6 +50,14 @@ type generatorConfig struct {
 
 	// signed
 	Licensee bool `toml:"licensee"`
+
+	// cocoafob
+	ProductCode string `toml:"product_code"`
+	Text        string `toml:"text"`
+
+	// aquaticprime
+	Extension string            `toml:"extension"`
+	Fields    map[string]string `toml:"fields"`
 
 	// command, http, wasm
 	Command    []string  `toml:"command"`
@@ -87,8 +96,10 @@ var generators = map[string]generatorKind{
 		keys:  []string{"key", "key_file", "keyword", "shape", "example", "groups", "length"},
 		build: buildMachine,
 	},
-	"signed": {keys: []string{"licensee", "group"}, build: buildSigned},
-	"wasm":   {keys: []string{"module", "timeout", "memory"}, build: buildWasm},
+	"cocoafob":     {keys: []string{"key_file", "product_code", "text"}, build: buildCocoaFob},
+	"aquaticprime": {keys: []string{"key_file", "extension", "fields"}, build: buildAquaticPrime},
+	"signed":       {keys: []string{"licensee", "group"}, build: buildSigned},
+	"wasm":         {keys: []string{"module", "timeout", "memory"}, build: buildWasm},
 }
 
 func (c *config) completeGenerator(key func(string) string, p *productConfig) (err error) {
@@ -222,4 +233,35 @@ func buildSigned(c *config, p *productConfig) (ingest.Codes, error) {
 		return ingest.Codes{}, &keygen.OptionError{Option: "group", Problem: "it must be 0 (no dashes) or more"}
 	}
 	return ingest.Codes{Compute: keygen.Signed{Signer: c.codeSigner(p.ID), Name: p.Generator.Licensee, Group: group}}, nil
+}
+
+// privateKey is what signs a product's codes or files.
+func (c *config) privateKey(g generatorConfig) (string, error) {
+	if g.KeyFile == "" {
+		return "", &keygen.OptionError{Option: "key_file", Problem: "it is missing: name the file with the private key"}
+	}
+	return c.secretKey(g)
+}
+
+func buildCocoaFob(c *config, p *productConfig) (ingest.Codes, error) {
+	o := p.Generator
+	key, err := c.privateKey(o)
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	if o.ProductCode == "" {
+		o.ProductCode = p.ID
+	}
+	g, err := keygen.NewCocoaFob(keygen.CocoaFobOptions{Key: key, Product: o.ProductCode, Text: o.Text})
+	return ingest.Codes{Compute: g}, err
+}
+
+func buildAquaticPrime(c *config, p *productConfig) (ingest.Codes, error) {
+	o := p.Generator
+	key, err := c.privateKey(o)
+	if err != nil {
+		return ingest.Codes{}, err
+	}
+	g, err := keygen.NewAquaticPrime(keygen.AquaticPrimeOptions{Key: key, Product: p.Name, Extension: o.Extension, Fields: o.Fields})
+	return ingest.Codes{Compute: g}, err
 }

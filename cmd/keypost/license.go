@@ -23,6 +23,7 @@ func (licenseCommands) Help() string {
 type licenseCommands struct {
 	List    licenseList    `cmd:"" help:"List licenses, newest first."`
 	Show    licenseShow    `cmd:"" help:"Show one license and its machines."`
+	File    licenseFile    `cmd:"" help:"Write the file that goes with a license, where its product has one."`
 	Issue   licenseIssue   `cmd:"" help:"Issue codes by hand: an order of the store manual."`
 	Replace licenseReplace `cmd:"" help:"Revoke a leaked code and put a new one in its place."`
 	Revoke  licenseRevoke  `cmd:"" help:"Revoke a license for good."`

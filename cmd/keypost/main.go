@@ -42,7 +42,7 @@ type commands struct {
 	Post       postCommands      `cmd:"" help:"Play the store: post an order."`
 	Parse      parseCommands     `cmd:"" help:"Show what would be taken of an order, touching nothing."`
 	Order      orderCommands     `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
-	License    licenseCommands   `cmd:"" help:"Licenses: list, show, issue, replace, revoke, suspend, restore, reset."`
+	License    licenseCommands   `cmd:"" help:"Licenses: list, show, file, issue, replace, revoke, suspend, restore, reset."`
 	Keygen     keygenCommands    `cmd:"" help:"Generators: try."`
 	Pool       poolCommands      `cmd:"" help:"Codes that were made elsewhere: load, show."`
 	Import     importCommands    `cmd:"" help:"What was issued elsewhere: csv."`

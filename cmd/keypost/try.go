@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
-	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
 )
 
@@ -29,7 +31,7 @@ type keygenTry struct {
 }
 
 func (keygenTry) Help() string {
-	return "No database is needed, but for a pool, whose next codes are shown and stay. Programs and servers of yours are called, with an order id that begins with check.\n\n" +
+	return "Files that would go with the codes are shown after them. No database is needed, but for a pool, whose next codes are shown and stay. Programs and servers of yours are called, with an order id that begins with check.\n\n" +
 		"Example: keypost keygen try demo --name \"Ada Lovelace\" --seed \"Keyword: Computer-number - 5368-4402\""
 }
 
@@ -48,10 +50,11 @@ func (c keygenTry) Run(a *app) error {
 	if _, ok := conf.product(c.Product); !ok {
 		return fmt.Errorf("product %s: %w in the config", c.Product, store.ErrNotFound)
 	}
-	made, err := conf.desk().Try(a, store.Order{
-		ID: "check-" + store.NewID(), Product: c.Product, LicenseType: c.Type, Name: c.Name, Email: c.Email, Seeds: c.Seed, OEMSeed: c.OEMSeed,
+	order := store.Order{
+		ID: "check-" + store.NewID(), Transaction: "check", CreatedAt: time.Now(), Product: c.Product, LicenseType: c.Type, Name: c.Name, Email: c.Email, Seeds: c.Seed, OEMSeed: c.OEMSeed,
 		Quantity: c.Quantity, ExpiresAt: expires,
-	})
+	}
+	made, err := conf.desk().Try(a, order)
 	if err != nil {
 		return err
 	}
@@ -59,9 +62,14 @@ func (c keygenTry) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	p, _ := conf.product(c.Product)
-	if _, verifies := p.codes.Compute.(keygen.Verifier); verifies {
-		fmt.Fprintln(a.err, "Keep these to yourself: they are signed, and software that checks offline takes them.")
+	if err := c.files(conf.desk(), order, codes); err != nil {
+		return err
+	}
+	for _, t := range codes {
+		if p, _ := conf.product(t.Product); p.offline() || t.File != nil {
+			fmt.Fprintln(a.err, "Keep these to yourself: they are signed, and software that checks offline takes them.")
+			break
+		}
 	}
 	if c.JSON {
 		return printJSON(a.out, codes)
@@ -69,13 +77,41 @@ func (c keygenTry) Run(a *app) error {
 	for _, t := range codes {
 		fmt.Fprintln(a.out, strings.TrimSpace(safe(t.Code)+"  "+c.other(t.Product)))
 	}
+	for _, t := range codes {
+		if t.File != nil {
+			fmt.Fprintf(a.out, "\n%s, of %s:\n%s", safe(t.File.Name), safe(t.Code), t.File.Content)
+		}
+	}
+	return nil
+}
+
+// files makes the files that go with codes.
+func (c keygenTry) files(desk ingest.Config, o store.Order, codes []triedJSON) error {
+	for i, t := range codes {
+		f, err := desk.File(o, store.License{Product: t.Product, Code: t.Code, Status: store.Active, ExpiresAt: o.ExpiresAt})
+		if errors.Is(err, ingest.ErrNoFile) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		codes[i].File = &fileJSON{f.Name, f.Type, string(f.Content)}
+	}
 	return nil
 }
 
 // triedJSON is a code that was not issued.
 type triedJSON struct {
-	Product string `json:"product"`
-	Code    string `json:"code"`
+	Product string    `json:"product"`
+	Code    string    `json:"code"`
+	File    *fileJSON `json:"file,omitempty"`
+}
+
+// fileJSON is a file that would go with a code.
+type fileJSON struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Content string `json:"content"`
 }
 
 // other names a bundle's part.
@@ -91,7 +127,7 @@ func (c keygenTry) filled(a *app, conf *config, made []store.NewLicense) ([]trie
 	list := []triedJSON{}
 	next := map[string][]string{}
 	for _, m := range made {
-		t := triedJSON{c.Product, m.Code}
+		t := triedJSON{Product: c.Product, Code: m.Code}
 		if m.Part != nil {
 			t.Product = m.Part.Product
 		}
