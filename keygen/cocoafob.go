@@ -208,7 +208,7 @@ func checkDSA(k *dsa.PrivateKey) error {
 	}
 	one := big.NewInt(1)
 	switch {
-	case k.P.Sign() < 0, k.Q.Sign() < 0, k.P.Bit(0) == 0, k.G.Cmp(one) <= 0, k.G.Cmp(k.P) >= 0, k.X.Sign() <= 0, k.X.Cmp(k.Q) >= 0,
+	case k.G.Cmp(one) <= 0, k.G.Cmp(k.P) >= 0, k.X.Sign() <= 0, k.X.Cmp(k.Q) >= 0,
 		new(big.Int).Exp(k.G, k.Q, k.P).Cmp(one) != 0, new(big.Int).Exp(k.G, k.X, k.P).Cmp(k.Y) != 0,
 		!k.Q.ProbablyPrime(0):
 		return errBrokenDSA

@@ -5,7 +5,9 @@ import (
 	"crypto/sha1"
 	"encoding/asn1"
 	"encoding/base32"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -229,12 +231,19 @@ func TestCocoaFobDamagedKeys(t *testing.T) {
 		return key
 	}
 	for what, damage := range map[string]func(*dsa.PrivateKey){
-		"x is 0":       func(k *dsa.PrivateKey) { k.X.SetInt64(0) },
-		"x is q":       func(k *dsa.PrivateKey) { k.X.Set(k.Q) },
-		"another x":    func(k *dsa.PrivateKey) { k.X.Rsh(k.X, 1) },
-		"another y":    func(k *dsa.PrivateKey) { k.Y.Rsh(k.Y, 1) },
-		"g is 1":       func(k *dsa.PrivateKey) { k.G.SetInt64(1); k.Y.SetInt64(1) },
-		"g of all p":   func(k *dsa.PrivateKey) { k.G.SetInt64(2); k.Y.Exp(k.G, k.X, k.P) },
+		"x is 0":     func(k *dsa.PrivateKey) { k.X.SetInt64(0) },
+		"x is q":     func(k *dsa.PrivateKey) { k.X.Set(k.Q) },
+		"another x":  func(k *dsa.PrivateKey) { k.X.Rsh(k.X, 1) },
+		"another y":  func(k *dsa.PrivateKey) { k.Y.Rsh(k.Y, 1) },
+		"g is 1":     func(k *dsa.PrivateKey) { k.G.SetInt64(1); k.Y.SetInt64(1) },
+		"g of all p": func(k *dsa.PrivateKey) { k.G.SetInt64(2); k.Y.Exp(k.G, k.X, k.P) },
+		"q is even": func(k *dsa.PrivateKey) {
+			k.Q.SetBit(k.Q, 0, 0)
+			k.G.Sub(k.P, big.NewInt(1))
+			k.X.SetInt64(1)
+			k.Y.Set(k.G)
+		},
+		"q is minus q": func(k *dsa.PrivateKey) { k.Q.Neg(k.Q) },
 		"p is even":    func(k *dsa.PrivateKey) { k.P.SetBit(k.P, 0, 0) },
 		"p is minus p": func(k *dsa.PrivateKey) { k.P.Neg(k.P) },
 		"p is short":   func(k *dsa.PrivateKey) { k.P.Rsh(k.P, 1) },
@@ -249,4 +258,34 @@ func TestCocoaFobDamagedKeys(t *testing.T) {
 	if err := checkDSA(fresh()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Whatever a key file has in it: a key that signs, or an error.
+func FuzzKeyFiles(f *testing.F) {
+	block, _ := pem.Decode([]byte(readFile(f, "testdata/cocoafob.pem")))
+	f.Add("DSA PRIVATE KEY", block.Bytes)
+	for _, name := range []string{"aquaticprime.plist", "cocoafob.pem"} {
+		f.Add("", []byte(readFile(f, "testdata/"+name)))
+	}
+	// PKCS #8 of p 23, q 11, g 2, x 7.
+	f.Add("PRIVATE KEY", []byte("\x30\x20\x02\x01\x00\x30\x14\x06\x07\x2a\x86\x48\xce\x38\x04\x01\x30\x09\x02\x01\x17\x02\x01\x0b\x02\x01\x02\x04\x05\x02\x03\x00\x00\x07"))
+	f.Add("", []byte("<plist><dict><key>Key</key><string>0xF1</string><key>Private Key</key><data>Aw==</data></dict></plist>"))
+	f.Fuzz(func(t *testing.T, kind string, file []byte) {
+		if len(file) > 4096 {
+			return
+		}
+		if kind != "" {
+			file = pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: file})
+		}
+		if g, err := NewCocoaFob(CocoaFobOptions{Key: string(file)}); err == nil {
+			if code, err := g.sign("x"); err != nil || !g.verifies(t, "x", code) {
+				t.Errorf("%s, %v", code, err)
+			}
+		}
+		if g, err := NewAquaticPrime(AquaticPrimeOptions{Key: string(file)}); err == nil {
+			if _, err := g.File(Request{Name: "Ada"}, "CODE"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
