@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,15 +15,17 @@ import (
 // eachKind is a generator of each, and what its codes look like. TestOutsideGenerators
 // is for those that leave the process.
 var eachKind = map[string]struct{ generator, code string }{
-	"random":   {`kind = "random", prefix = "KP"`, `^KP(-[2-9A-Z]{5}){5}$`},
-	"pattern":  {`kind = "pattern", pattern = "A-####-@@@@@-@@@@@-@@@@@", check = "luhn"`, `^A-[0-9]{4}(-[2-9A-Y]{5}){3}[0-9]$`},
-	"aes-name": {`kind = "aes-name", key = "0123456789abcdef"`, `^[0-9A-F]{32}$`},
-	"machine":  {`kind = "machine", key = "0123456789abcdef", keyword = "Computer"`, `^[2-9A-Z]{5}(-[2-9A-Z]{5}){4}$`},
-	"signed":   {`kind = "signed", group = 0`, `^[2-9A-Z]{111,}$`},
-	"pool":     {`kind = "pool", file = "codes.txt"`, `^POOL-1$`},
-	"command":  {},
-	"http":     {},
-	"wasm":     {},
+	"random":       {`kind = "random", prefix = "KP"`, `^KP(-[2-9A-Z]{5}){5}$`},
+	"pattern":      {`kind = "pattern", pattern = "A-####-@@@@@-@@@@@-@@@@@", check = "luhn"`, `^A-[0-9]{4}(-[2-9A-Y]{5}){3}[0-9]$`},
+	"aes-name":     {`kind = "aes-name", key = "0123456789abcdef"`, `^[0-9A-F]{32}$`},
+	"machine":      {`kind = "machine", key = "0123456789abcdef", keyword = "Computer"`, `^[2-9A-Z]{5}(-[2-9A-Z]{5}){4}$`},
+	"signed":       {`kind = "signed", group = 0`, `^[2-9A-Z]{111,}$`},
+	"cocoafob":     {`kind = "cocoafob", key_file = "cocoafob.pem"`, `^([A-HJ-NP-Z2-9]{5}-){13,}[A-HJ-NP-Z2-9]{1,5}$`},
+	"aquaticprime": {`kind = "aquaticprime", key_file = "aquaticprime.plist"`, `^[2-9A-Z]{5}(-[2-9A-Z]{5}){4}$`},
+	"pool":         {`kind = "pool", file = "codes.txt"`, `^POOL-1$`},
+	"command":      {},
+	"http":         {},
+	"wasm":         {},
 }
 
 // A Kagi order gets its code from each kind, the same one when it comes again,
@@ -39,6 +42,13 @@ func testEachKind(t *testing.T, s *site) {
 		}
 	}
 	s.place("codes.txt", "POOL-1\n")
+	for _, name := range []string{"cocoafob.pem", "aquaticprime.plist"} {
+		key, err := os.ReadFile(testKey(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.place(name, string(key))
+	}
 	s.add(config.String())
 	s.serve()
 	for kind, k := range eachKind {
