@@ -102,7 +102,7 @@ func (d *Desk) repeat(ctx context.Context, n *store.NewOrder, got store.Order) (
 			return got, err
 		}
 	}
-	return got, d.db.Confirm(ctx, got.ID)
+	return d.db.Confirm(ctx, got)
 }
 
 // forget leaves the buyer out of an order: it repeats one whose buyer was

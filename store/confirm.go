@@ -10,23 +10,37 @@ import (
 // a binary log. A caller that is told yes because another one's order or seat is
 // there must not hear it before that is on disk: the server may die in between. A
 // commit of one's own, of a change to any row, is on disk after all that was
-// seen before it, the log being one. SQLite's commits are on disk when they are seen.
+// seen before it, the log being one; what is told is read again in that
+// transaction, which may run after such a death. SQLite's commits are on disk
+// when they are seen.
 
-// Confirm returns when an order that was read is on disk.
-func (db *DB) Confirm(ctx context.Context, orderID string) error {
+// Confirm returns an order that was read as it is on disk: perhaps it is not what
+// was read. ErrNotFound: it is gone.
+func (db *DB) Confirm(ctx context.Context, o Order) (Order, error) {
 	if !db.dialect.early {
-		return nil
+		return o, nil
 	}
-	return db.write(ctx, func(ctx context.Context, t *tx) error { return t.touchSale(ctx, orderID) })
-}
-
-// confirmSeat returns when what was read of a license's seats is on disk.
-func (db *DB) confirmSeat(ctx context.Context, licenseID string) error {
-	if !db.dialect.early {
-		return nil
-	}
-	return db.write(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.TouchLicense(ctx, queries.TouchLicenseParams{UpdatedAt: t.now, ID: licenseID})
+	err := db.write(ctx, func(ctx context.Context, t *tx) (err error) {
+		if err = t.touchSale(ctx, o.ID); err == nil {
+			o, err = loadOrder(ctx, t.Queries, o.ID)
+		}
 		return err
 	})
+	return o, err
+}
+
+// confirmSeat returns the seat that a machine has on disk; ErrNotFound.
+func (db *DB) confirmSeat(ctx context.Context, a Activation) (Activation, error) {
+	if !db.dialect.early {
+		return a, nil
+	}
+	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := t.lockLicense(ctx, a.License); err != nil {
+			return err
+		}
+		r, err := t.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
+		a = activation(r)
+		return err
+	})
+	return a, err
 }

@@ -51,7 +51,7 @@ func TestConfirm(t *testing.T) {
 	if err != nil || added {
 		t.Fatalf("the repeat: added %v, %v", added, err)
 	}
-	if err := second.Confirm(t.Context(), o.ID); err != nil {
+	if _, err := second.Confirm(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	die()
@@ -88,5 +88,20 @@ func TestConfirm(t *testing.T) {
 	die()
 	if _, a, err := second.FindSeat(t.Context(), "demo", "AAA-0", other.FPMAC); err != nil || a.ID != "" {
 		t.Errorf("the seat that the repeat was told is free: %+v, %v", a, err)
+	}
+
+	// What died before it was on disk is not confirmed afterwards.
+	flush("0")
+	lost := mustAdd(t, first, newOrder("T2", "k2", "AAA-3"))
+	seat = machine(licensed, "m3")
+	if _, _, err := first.Activate(t.Context(), seat); err != nil {
+		t.Fatal(err)
+	}
+	die()
+	if _, err := second.Confirm(t.Context(), lost); !errors.Is(err, ErrNotFound) {
+		t.Errorf("an order that is lost: %v; want ErrNotFound", err)
+	}
+	if _, err := second.confirmSeat(t.Context(), seat); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a seat that is lost: %v; want ErrNotFound", err)
 	}
 }

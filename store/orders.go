@@ -60,7 +60,8 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 	for _, k := range n.Keys {
 		o, err := db.OrderByKey(ctx, k)
 		if err == nil && o.ID == n.Order.ID { // an earlier try was applied though it failed
-			return o, true, db.Confirm(ctx, o.ID)
+			o, err = db.Confirm(ctx, o)
+			return o, true, err
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return o, false, err

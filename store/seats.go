@@ -83,13 +83,14 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 		return a, l, nil
 	}
 	r, err := db.read.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
-	if err = db.explain(err); errors.Is(err, ErrNotFound) {
+	got := activation(r)
+	if err = db.explain(err); err == nil {
+		got, err = db.confirmSeat(ctx, got)
+	}
+	if errors.Is(err, ErrNotFound) {
 		err = errAgain
 	}
-	if err == nil {
-		err = db.confirmSeat(ctx, a.License)
-	}
-	return activation(r), l, err
+	return got, l, err
 }
 
 // FindSeat finds a license by its code and on it the seat of a machine, whose
@@ -134,20 +135,20 @@ func (db *DB) RenewLease(ctx context.Context, a Activation, seen string) (Activa
 // Deactivate takes a machine's seat away, if it has one; the license comes
 // back as it is afterwards.
 func (db *DB) Deactivate(ctx context.Context, licenseID string, fpmac []byte) (l License, err error) {
-	known := false
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		// The row that goes gates the decrement.
 		n, err := t.DeleteActivation(ctx, queries.DeleteActivationParams{LicenseID: licenseID, FpMac: fpmac})
 		if err != nil {
 			return err
 		}
+		if n == 0 && db.dialect.early { // another call may have just released it: see Confirm
+			if err := t.lockLicense(ctx, licenseID); err != nil {
+				return err
+			}
+		}
 		l, err = t.releaseSeats(ctx, licenseID, n)
-		known = n > 0
 		return err
 	})
-	if err == nil && !known {
-		err = db.confirmSeat(ctx, licenseID) // another call may have just released it
-	}
 	return l, err
 }
 
