@@ -123,13 +123,14 @@ done
 // poolSize is more codes than the orders of many rounds take.
 const poolSize = 20_000
 
-// fill writes the program and the pool's codes.
+// fill writes the program, the pool's codes and keys.
 func (t *torture) fill(folder string) error {
 	var codes strings.Builder
 	for i := range poolSize {
 		fmt.Fprintf(&codes, "POOL-%06d\n", i)
 	}
 	return errors.Join(
+		newKeys(folder),
 		os.WriteFile(filepath.Join(folder, "generator"), []byte(generator), 0o700),
 		os.WriteFile(filepath.Join(folder, "codes.txt"), []byte(codes.String()), 0o600),
 	)

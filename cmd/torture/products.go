@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"sync"
 
@@ -27,6 +28,8 @@ var products = []product{
 	{id: "aes-name", generator: `kind = "aes-name", key = "0123456789abcdef"`, single: true},
 	{id: "machine", generator: `kind = "machine", key = "0123456789abcdef", keyword = "Computer"`},
 	{id: "signed", generator: `kind = "signed"`},
+	{id: "cocoafob", generator: `kind = "cocoafob", key_file = "dsa.pem"`},
+	{id: "aquaticprime", generator: `kind = "aquaticprime", key_file = "rsa.pem"`},
 	{id: "http", generator: `kind = "http", url = "%s", private = true, secret = "` + hookSecret + `"`},
 }
 
@@ -47,6 +50,20 @@ func productsConfig(asked string) string {
 		fmt.Fprintf(&b, productConfig, p.id, strings.Replace(p.generator, "%s", asked, 1))
 	}
 	return b.String()
+}
+
+// newKeys writes the keys that some kinds want.
+func newKeys(folder string) error {
+	for _, args := range [][]string{
+		{"dsaparam", "-genkey", "-noout", "-out", "dsa.pem", "1024"}, {"genrsa", "-3", "-out", "rsa.pem", "2048"},
+	} {
+		cmd := exec.Command("openssl", args...)
+		cmd.Dir = folder
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("openssl %s: %w\n%s", args[0], err, out)
+		}
+	}
+	return nil
 }
 
 // named is the transaction of the nth order of a worker: 1, 2 or 3 copies, of
