@@ -46,6 +46,11 @@ parts:
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v python3 >/dev/null || missing="$$missing python3"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	{ python3 -c "import cryptography" || /usr/bin/python3 -c "import cryptography"; } 2>/dev/null || missing="$$missing python3-cryptography"; \
+	echo "#include <sodium.h>" | cc -fsyntax-only -x c - 2>/dev/null || missing="$$missing libsodium-dev"; \
+	{ command -v mcs && command -v mono; } >/dev/null || missing="$$missing mono-mcs mono-runtime libmono-system-core4.0-cil"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
