@@ -51,6 +51,10 @@ parts:
 	{ python3 -c "import cryptography" || /usr/bin/python3 -c "import cryptography"; } 2>/dev/null || missing="$$missing python3-cryptography"; \
 	echo "#include <sodium.h>" | cc -fsyntax-only -x c - 2>/dev/null || missing="$$missing libsodium-dev"; \
 	{ command -v mcs && command -v mono; } >/dev/null || missing="$$missing mono-mcs mono-runtime libmono-system-core4.0-cil"; \
+	command -v clang >/dev/null || missing="$$missing clang"; \
+	command -v wasm-ld >/dev/null || missing="$$missing lld"; \
+	[ -e /usr/include/wasm32-wasi/stdio.h ] || missing="$$missing wasi-libc"; \
+	[ -n "$$(find /usr/lib/llvm-*/lib/clang -name 'libclang_rt.builtins*wasm32*' 2>/dev/null)" ] || missing="$$missing libclang-rt-dev-wasm32"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

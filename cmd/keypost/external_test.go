@@ -13,10 +13,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/keygen/external"
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -261,11 +263,15 @@ func TestDocsExternal(t *testing.T) {
 		}
 		return file
 	}
-	build := func(name, source string, env ...string) {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(folder, name), write(name+".go", source))
-		cmd.Env = append(os.Environ(), env...)
+	build := func(module, source, text, line string) {
+		write(source, text)
+		cmd := exec.Command("sh", "-ec", line)
+		cmd.Dir = folder
 		if b, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, b)
+			t.Fatalf("%s: %v\n%s", line, err, b)
+		}
+		if err := os.Rename(filepath.Join(folder, "gen.wasm"), filepath.Join(folder, module)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	python, err := exec.LookPath("python3")
@@ -274,9 +280,11 @@ func TestDocsExternal(t *testing.T) {
 	}
 	write("gen.py", strings.Replace(block(t, externalPage, "python"), "/usr/bin/python3", python, 1))
 	write("gen.sh", block(t, externalPage, "sh"))
-	build("gen.wasm", block(t, externalPage, "golang"), "GOOS=wasip1", "GOARCH=wasm")
+	build("go.wasm", "gen.go", block(t, externalPage, "golang"), buildLine(t, "go build"))
+	requireWASI(t)
+	build("c.wasm", "gen.c", block(t, externalPage, "c"), buildLine(t, "clang")+" -Wall -Wextra -Werror")
 	address := freeAddress(t)
-	build("server", strings.ReplaceAll(block(t, externalPage, "go"), "127.0.0.1:8090", address))
+	mustRun(t, "go", "build", "-o", filepath.Join(folder, "server"), write("server.go", strings.ReplaceAll(block(t, externalPage, "go"), "127.0.0.1:8090", address)))
 	server := exec.Command(filepath.Join(folder, "server"))
 	server.Env = append(os.Environ(), "SECRET="+hookSecret)
 	if err := server.Start(); err != nil {
@@ -297,7 +305,7 @@ func TestDocsExternal(t *testing.T) {
 	}
 	for _, g := range []string{
 		`kind = "command", command = ["gen.py"], timeout = "1m"`, `kind = "command", command = ["gen.sh"], timeout = "1m"`,
-		`kind = "wasm", module = "gen.wasm", timeout = "1m"`,
+		`kind = "wasm", module = "go.wasm", timeout = "1m"`, `kind = "wasm", module = "c.wasm", timeout = "1m"`,
 		`kind = "http", url = "http://` + address + `/", private = true, secret = "` + hookSecret + `"`, // it waits for the server to be up
 	} {
 		if codes, err := try(g); err != nil || len(codes) != 3 || codes[0] == codes[1] {
@@ -311,6 +319,48 @@ func TestDocsExternal(t *testing.T) {
 	for _, g := range []string{`kind = "command", command = ["gen.py"], timeout = "1m"`, `kind = "http", url = "http://` + address + `/", private = true, secret = "` + hookSecret + `"`} {
 		if _, err := load(g).Generate(t.Context(), nameless); !errors.Is(err, keygen.ErrRequest) || !strings.HasSuffix(err.Error(), ": the buyer's name is missing") {
 			t.Errorf("%s: %v", g, err)
+		}
+	}
+}
+
+// buildLine is the line of the page that builds gen.wasm with a tool.
+func buildLine(t *testing.T, tool string) string {
+	t.Helper()
+	for line := range strings.Lines(pages(t)[externalPage]) {
+		if strings.Contains(line, tool+" ") && strings.Contains(line, " -o gen.wasm ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	t.Fatalf("%s has no line with %s", externalPage, tool)
+	return ""
+}
+
+// requireWASI leaves a test out where clang cannot build modules.
+func requireWASI(t *testing.T) {
+	t.Helper()
+	for _, f := range []string{"/usr/bin/clang", "/usr/bin/wasm-ld", "/usr/include/wasm32-wasi/stdio.h"} {
+		if _, err := os.Stat(f); err != nil {
+			storetest.LeaveOut(t, f+" is missing: make test installs it")
+		}
+	}
+}
+
+// The module in C finds the quantity whatever a buyer writes.
+func TestDocsModuleQuantity(t *testing.T) {
+	requireWASI(t)
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "gen.c"), []byte(block(t, externalPage, "c")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "sh", "-ec", "cd "+folder+"\n"+buildLine(t, "clang"))
+	w, err := external.NewWasm(filepath.Join(folder, "gen.wasm"), external.Limits{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{`"quantity":7,`, `{"quantity":7}`, `\"quantity":7`, `quantity`, "\"quantity\":\n7", strings.Repeat("<", 200_000)} {
+		codes, err := w.Generate(t.Context(), keygen.Request{OrderID: "1", Name: name, Seeds: []string{name, name}, Quantity: 250})
+		if err != nil || len(codes) != 250 || len(codes[249]) != 22 || codes[0] == codes[1] {
+			t.Errorf("%.30q: %d codes, %v", name, len(codes), err)
 		}
 	}
 }

@@ -35,6 +35,7 @@ const (
 	maxErrors  = 1 << 20  // bytes of standard error that are read at all
 	keptErrors = 4 << 10  // of those, what is kept
 	maxTold    = 1000     // of those, what an error tells
+	maxCode    = 255      // characters
 	exitData   = 65       // EX_DATAERR of sysexits.h
 )
 
@@ -108,6 +109,8 @@ func judge(codes []string, want int) error {
 			return fmt.Errorf("code %d of %d is empty", i+1, want)
 		case !utf8.ValidString(code):
 			return fmt.Errorf("code %d of %d is not UTF-8", i+1, want)
+		case utf8.RuneCountInString(code) > maxCode:
+			return fmt.Errorf("code %d of %d has more than %d characters", i+1, want, maxCode)
 		case strings.ContainsFunc(code, unicode.IsControl):
 			return fmt.Errorf("code %d of %d has a control character in it", i+1, want)
 		}

@@ -130,7 +130,7 @@ func (w *Wasm) run(ctx context.Context, in []byte, r keygen.Request) ([]string, 
 		WithStdin(bytes.NewReader(in)).WithStdout(out).WithStderr(errs).
 		WithSysWalltime().WithSysNanotime().
 		WithNanosleep(func(ns int64) { nap(ctx, time.Duration(ns)) }). // wazero's own outlasts ctx
-		WithRandSource(rand.Reader))                                   // wazero's own is the same each time
+		WithRandSource(chance{ctx}))                                   // wazero's own is the same each time
 	if instance != nil {
 		_ = instance.Close(context.WithoutCancel(ctx))
 	}
@@ -155,6 +155,17 @@ func nap(ctx context.Context, d time.Duration) {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
+}
+
+// chance is randomness for as long as ctx lasts: one call of the module may ask
+// for all of its memory, and wazero ends no call in the middle.
+type chance struct{ ctx context.Context }
+
+func (c chance) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return rand.Read(b[:min(len(b), wasmPage)])
 }
 
 // firstLine is an error without the module's stack.

@@ -14,14 +14,7 @@ import (
 
 func wasm(t *testing.T, l Limits) *Wasm {
 	t.Helper()
-	w, err := NewWasm(guest(t, "wasip1", "wasm"), l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.compile(); err != nil {
-		t.Fatal(err)
-	}
-	return w
+	return made(t, guest(t, "wasip1", "wasm"), l)
 }
 
 // A hostile module is stopped, and the next order is served.
