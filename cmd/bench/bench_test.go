@@ -17,8 +17,10 @@ func TestPage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts real processes: make test does it")
 	}
-	if _, err := exec.LookPath("mariadbd"); errors.Is(err, exec.ErrNotFound) {
-		storetest.LeaveOut(t, "MariaDB is missing: make test installs it")
+	for _, program := range []string{"mariadbd", "cc", "clang", "wasm-ld"} {
+		if _, err := exec.LookPath(program); errors.Is(err, exec.ErrNotFound) {
+			storetest.LeaveOut(t, program+" is missing: make test installs it")
+		}
 	}
 	t.Chdir("../..") // profiles build the daemon from here
 	folder := t.TempDir()
@@ -38,6 +40,59 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(string(text), "\n| "+r.what+" | ") {
 			t.Errorf("the page lacks %s:\n%s", r.what, text)
 		}
+	}
+}
+
+// A part of the rows is measured alone, and the page stays as it is.
+func TestOnly(t *testing.T) {
+	t.Chdir("../..")
+	page := filepath.Join(t.TempDir(), "benchmarks.md")
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-quick", "-page", page, "-only", "^(random|signed) codes$"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "codes/s") || !strings.Contains(text, "\nsigned codes ") {
+		t.Errorf("it says\n%s", text)
+	}
+	if _, err := os.Stat(page); err == nil {
+		t.Error("a page was written")
+	}
+	if err := run(t.Context(), []string{"-quick", "-only", "no such row"}, &out); err == nil {
+		t.Error("no row matches, and all is well")
+	}
+}
+
+// A row says whether it has its target: more of a ratio or a rate, less of
+// another figure.
+func TestMet(t *testing.T) {
+	for _, c := range []struct {
+		unit     string
+		measured float64
+		want     bool
+	}{
+		{"", 2, true},
+		{"", 1.99, false},
+		{"codes/s", 2, true},
+		{"codes/s", 1.9, false},
+		{"codes/s", 3000, true},
+		{"s", 1.9, true},
+		{"s", 2, false},
+		{"MiB", 3000, false},
+	} {
+		r := result{row: row{target: 2, unit: c.unit}, measured: c.measured}
+		if r.met() != c.want {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// Codes that are there twice are counted.
+func TestRepeated(t *testing.T) {
+	if n := repeated([]uint64{3, 1, 2}); n != 0 {
+		t.Error(n)
+	}
+	if n := repeated([]uint64{3, 1, 3, 2, 1, 3}); n != 3 {
+		t.Error(n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keypost/keypost/krps"
@@ -23,7 +24,7 @@ const (
 type row struct {
 	what, against string
 	target        float64
-	unit          string // "": a ratio, at least the target; else a figure under it
+	unit          string // "": a ratio, at least the target; "…/s": a rate, at least that; else a figure under it
 	figure        figure
 }
 
@@ -31,7 +32,9 @@ type row struct {
 type figure func(ctx context.Context, b *bench, target float64) (result, error)
 
 // rows are all of the page.
-var rows = []row{
+var rows = append(daemonRows, codeRows...)
+
+var daemonRows = []row{
 	{"validate on SQLite", "an empty handler", 0.55, "", validate(sqlite)},
 	{"validate on MariaDB", "an empty handler", 0.4, "", validate(mariadb)},
 	{"activate on MariaDB", "the same rows by 64 plain connections", 0.6, "", writes(mariadb, activate, activationRows)},
@@ -50,8 +53,19 @@ type result struct {
 	profile             string
 }
 
+// rate tells whether more is better, and the figure this machine's own.
+func (r row) rate() bool { return strings.HasSuffix(r.unit, "/s") }
+
+// shown is a figure with its unit's digits.
+func (r row) shown(figure float64) string {
+	if r.rate() {
+		return fmt.Sprintf("%.0f", figure)
+	}
+	return fmt.Sprintf("%.2f", figure)
+}
+
 func (r result) met() bool {
-	if r.unit == "" {
+	if r.unit == "" || r.rate() {
 		return r.measured >= r.target
 	}
 	return r.measured < r.target
@@ -62,7 +76,7 @@ func (r result) String() string {
 	if !r.met() {
 		verdict = "MISSED"
 	}
-	return fmt.Sprintf("%-45s %8.2f %s (%.2f-%.2f), target %g: %s", r.what, r.measured, r.unit, r.low, r.high, r.target, verdict)
+	return fmt.Sprintf("%-45s %8s %s (%s-%s), target %s: %s", r.what, r.shown(r.measured), r.unit, r.shown(r.low), r.shown(r.high), r.shown(r.target), verdict)
 }
 
 func (b *bench) measure(ctx context.Context, r row) (result, error) {
