@@ -280,7 +280,7 @@ func TestImports(t *testing.T) {
 		"delivery":          {"store"},
 		"cmd/keypost":       {"activation", "delivery", "ingest", "keygen", "keygen/external", "krps", "store"},
 		"cmd/torture":       {"krps", "store/storetest"},
-		"cmd/bench":         {"activation", "krps", "store", "store/storetest"},
+		"cmd/bench":         {"activation", "keygen", "keygen/external", "krps", "store", "store/storetest"},
 	}
 	const module = "github.com/keypost/keypost/"
 	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")

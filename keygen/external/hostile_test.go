@@ -12,31 +12,30 @@ import (
 	"time"
 )
 
-// needed is what Debian's clang builds modules with; make test installs it.
-func needed(t *testing.T) {
+// needsClang leaves a test out where clang builds no modules.
+func needsClang(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds a program: make test does it")
 	}
-	for _, f := range []string{"/usr/bin/clang", "/usr/bin/wasm-ld", "/usr/include/wasm32-wasi/stdio.h"} {
-		if _, err := os.Stat(f); err == nil {
-			continue
-		}
-		if os.Getenv("KEYPOST_TEST_REQUIRE") == "all" {
-			t.Fatalf("%s is missing: make test installs it", f)
-		}
-		t.Skipf("left out: %s is missing: make test installs it", f)
+	if err := exec.Command("sh", "-c", "echo 'int main(void) { return 0; }' | clang --target=wasm32-wasi -o /dev/null -x c -").Run(); err == nil {
+		return
 	}
+	const why = "clang, lld, wasi-libc or libclang-rt-dev-wasm32 is missing: make test installs them"
+	if os.Getenv("KEYPOST_TEST_REQUIRE") == "all" {
+		t.Fatal(why)
+	}
+	t.Skip("left out: " + why)
 }
 
 // inC builds a module of testdata.
 func inC(t *testing.T, source string, l Limits) *Wasm {
 	t.Helper()
-	needed(t)
 	file := filepath.Join(built, strings.TrimSuffix(source, ".c")+".wasm")
 	if _, err := os.Stat(file); err == nil {
 		return made(t, file, l)
 	}
+	needsClang(t)
 	if out, err := exec.Command("clang", "--target=wasm32-wasi", "-O1", "-Wall", "-Wno-infinite-recursion", "-o", file, "testdata/"+source).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -114,9 +113,24 @@ func TestWasmHostile(t *testing.T) {
 	}
 }
 
+// served wants an order's codes; a machine that is busy elsewhere has more tries.
+func served(t *testing.T, w *Wasm) {
+	t.Helper()
+	var codes []string
+	var err error
+	for range 10 {
+		if codes, err = w.Generate(t.Context(), request(3, "good")); err == nil || !strings.Contains(err.Error(), "it took more than") {
+			break
+		}
+	}
+	if err != nil || len(codes) != 3 || codes[2] != "C-3" {
+		t.Fatalf("the next order: %q, %v", codes, err)
+	}
+}
+
 func harm(t *testing.T, w *Wasm, do, want string) {
 	t.Run(do, func(t *testing.T) {
-		good(t, w, request(3, "good"))
+		served(t, w)
 		before := heap()
 		call := func() { bad(t, w, request(3, do), "hostile.wasm: ", want) }
 		if w.limits.Timeout == limit {
@@ -125,9 +139,7 @@ func harm(t *testing.T, w *Wasm, do, want string) {
 			call()
 		}
 		isBack(t, before)
-		if codes := good(t, w, request(3, "good")); codes[2] != "C-3" {
-			t.Errorf("the next order: %q", codes)
-		}
+		served(t, w)
 	})
 }
 
@@ -160,7 +172,7 @@ func TestWasmHostileSlots(t *testing.T) {
 	if len(w.gate) != 0 {
 		t.Errorf("%d slots are taken", len(w.gate))
 	}
-	good(t, w, request(3, "good"))
+	served(t, w)
 }
 
 // Randomness comes in pieces, and ends with the call.
