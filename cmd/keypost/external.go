@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -55,21 +56,40 @@ func buildHTTP(c *config, p *productConfig) (ingest.Codes, error) {
 	if _, _, err := callable(g.URL, g.Private); err != nil {
 		return ingest.Codes{}, fmt.Errorf("url: %w", err)
 	}
-	text := g.Secret
-	if g.SecretFile != "" {
-		if text != "" {
-			return ingest.Codes{}, errors.New("secret_file: secret is there too: keep one of them")
-		}
-		if text, err = readSecret(c.path(g.SecretFile)); err != nil {
-			return ingest.Codes{}, fmt.Errorf("secret_file: %w", err)
-		}
-	}
-	secret, err := delivery.ParseSecret(text)
+	secrets, err := c.signingSecrets(*g)
 	if err != nil {
-		return ingest.Codes{}, fmt.Errorf("secret: %w, such as whsec_ and what openssl rand -base64 32 prints", err)
+		return ingest.Codes{}, err
 	}
-	sign := func(h http.Header, id string, at time.Time, body []byte) { delivery.Sign(h, id, at, body, secret) }
+	sign := func(h http.Header, id string, at time.Time, body []byte) { delivery.Sign(h, id, at, body, secrets...) }
 	return ingest.Codes{Outside: external.NewHTTP(caller(g.Private), g.URL, sign, l)}, nil
+}
+
+// signingSecrets are what a server's requests are signed with.
+func (c *config) signingSecrets(g generatorConfig) (list []delivery.Secret, err error) {
+	texts := g.Secrets
+	switch {
+	case len(texts) > 0 && (g.Secret != "" || g.SecretFile != ""):
+		return nil, errors.New("secrets: secret is there too: keep one of them")
+	case len(texts) > 0:
+	case g.SecretFile == "":
+		texts = []string{g.Secret}
+	case g.Secret != "":
+		return nil, errors.New("secret_file: secret is there too: keep one of them")
+	default:
+		text, err := readSecret(c.path(g.SecretFile))
+		if err != nil {
+			return nil, fmt.Errorf("secret_file: %w", err)
+		}
+		texts = []string{text}
+	}
+	for _, text := range texts {
+		secret, err := delivery.ParseSecret(text)
+		if err != nil {
+			return nil, fmt.Errorf("secret: %w, such as whsec_ and what openssl rand -base64 32 prints", err)
+		}
+		list = append(list, secret)
+	}
+	return list, nil
 }
 
 // buildWasm: a module of the vendor's, run in here.
@@ -87,6 +107,19 @@ func buildWasm(c *config, p *productConfig) (ingest.Codes, error) {
 		return ingest.Codes{}, err
 	}
 	return ingest.Codes{Outside: made}, nil
+}
+
+// warm makes ready what takes long at first, so that no order waits for it.
+func (c *config) warm() {
+	for _, p := range c.Products {
+		g, ok := p.codes.Outside.(interface{ Load() error })
+		if !ok {
+			continue
+		}
+		if err := g.Load(); err != nil {
+			slog.Error("a generator cannot be used: its orders will wait, and then be held", "product", p.ID, "err", err)
+		}
+	}
 }
 
 // limits reads timeout and memory; what is not there is the kind's default.

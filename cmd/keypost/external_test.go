@@ -210,6 +210,9 @@ func TestConfigExternal(t *testing.T) {
 	const url = `kind = "http", url = "https://codes.example.com/?s3cret"`
 	good(url + `, secret_file = "secret", timeout = "30s"`)
 	good(`kind = "http", url = "http://10.0.0.1/", private = true, secret = "` + hookSecret + `"`)
+	good(url + `, secrets = ["` + hookSecret + `", "` + hookSecret + `"]`)
+	bad(url+`, secrets = ["s3cret"]`, "generator: secret: it must be whsec_")
+	bad(url+`, secrets = ["`+hookSecret+`"], secret_file = "secret"`, "generator: secrets: secret is there too")
 	bad(url, "generator: secret: it must be whsec_")
 	bad(url+`, secret = "s3cret"`, "generator: secret: it must be whsec_")
 	bad(url+`, secret = "s3cret", secret_file = "secret"`, "generator: secret_file: secret is there too")

@@ -65,6 +65,7 @@ type generatorConfig struct {
 	URL        string    `toml:"url"`
 	Secret     string    `toml:"secret"`
 	SecretFile string    `toml:"secret_file"`
+	Secrets    []string  `toml:"secrets"`
 	Private    bool      `toml:"private"`
 	Module     string    `toml:"module"`
 	Timeout    *duration `toml:"timeout"`
@@ -84,7 +85,7 @@ type generatorKind struct {
 // line here.
 var generators = map[string]generatorKind{
 	"command": {keys: []string{"command", "run_as", "timeout", "memory"}, build: buildCommand},
-	"http":    {keys: []string{"url", "secret", "secret_file", "private", "timeout"}, build: buildHTTP},
+	"http":    {keys: []string{"url", "secret", "secret_file", "secrets", "private", "timeout"}, build: buildHTTP},
 	"pool":    {keys: []string{"pool", "file", "low"}, build: buildPool},
 	"random":  {keys: []string{"groups", "length", "alphabet", "prefix"}, build: buildRandom},
 	"pattern": {keys: []string{"pattern", "check"}, build: buildPattern},

@@ -107,6 +107,7 @@ func (d *daemon) configure(c *config) {
 			slog.Warn(f.Subject + ": " + f.Detail)
 		}
 	}
+	go c.warm()
 	d.config.Store(c)
 	d.desk.Configure(c.desk())
 	d.seats.Configure(c.activation(d.desk))

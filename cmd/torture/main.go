@@ -104,6 +104,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := t.startAll(ctx); err != nil {
 		return err
 	}
+	for i := range products { // each kind works after all that, whatever chance gave it before
+		t.attempted = append(t.attempted, fmt.Sprintf("LAST%c1", 'A'+i))
+	}
 	return t.verify(ctx, t.daemons[0], out)
 }
 
@@ -123,7 +126,7 @@ done
 // poolSize is more codes than the orders of many rounds take.
 const poolSize = 20_000
 
-// fill writes the program, the pool's codes and keys.
+// fill writes the program, the module, the pool's codes and the keys.
 func (t *torture) fill(folder string) error {
 	var codes strings.Builder
 	for i := range poolSize {
@@ -131,6 +134,7 @@ func (t *torture) fill(folder string) error {
 	}
 	return errors.Join(
 		newKeys(folder),
+		newModule(folder),
 		os.WriteFile(filepath.Join(folder, "generator"), []byte(generator), 0o700),
 		os.WriteFile(filepath.Join(folder, "codes.txt"), []byte(codes.String()), 0o600),
 	)

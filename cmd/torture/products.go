@@ -1,11 +1,14 @@
 package main
 
 import (
+	_ "embed" // the module's source
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -30,6 +33,7 @@ var products = []product{
 	{id: "signed", generator: `kind = "signed"`},
 	{id: "cocoafob", generator: `kind = "cocoafob", key_file = "dsa.pem"`},
 	{id: "aquaticprime", generator: `kind = "aquaticprime", key_file = "rsa.pem"`},
+	{id: "wasm", generator: `kind = "wasm", module = "gen.wasm"`},
 	{id: "http", generator: `kind = "http", url = "%s", private = true, secret = "` + hookSecret + `"`},
 }
 
@@ -50,6 +54,23 @@ func productsConfig(asked string) string {
 		fmt.Fprintf(&b, productConfig, p.id, strings.Replace(p.generator, "%s", asked, 1))
 	}
 	return b.String()
+}
+
+// The module is one in C: it is compiled in no time, by each daemon that starts.
+//
+//go:embed module/generator.c
+var moduleSource []byte
+
+func newModule(folder string) error {
+	if err := os.WriteFile(filepath.Join(folder, "gen.c"), moduleSource, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command("clang", "--target=wasm32-wasi", "-O2", "-o", "gen.wasm", "gen.c")
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("clang: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // newKeys writes the keys that some kinds want.

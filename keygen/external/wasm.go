@@ -41,8 +41,8 @@ type Wasm struct {
 // compile its modules again.
 var compiled = sync.OnceValue(wazero.NewCompilationCache)
 
-// NewWasm makes a generator of a module's file. It is compiled when the first
-// code is made, which takes a second or two.
+// NewWasm makes a generator of a module's file. It is compiled by Load, or when
+// the first code is made; that takes a second or two.
 func NewWasm(file string, l Limits) (*Wasm, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -67,8 +67,8 @@ func (w *Wasm) Generate(ctx context.Context, r keygen.Request) ([]string, error)
 		return nil, w.failed(err)
 	}
 	defer leave()
-	if err := w.compile(); err != nil {
-		return nil, w.failed(err)
+	if err := w.Load(); err != nil {
+		return nil, err
 	}
 	codes, err := w.run(ctx, in, r)
 	if err != nil {
@@ -85,8 +85,15 @@ func (w *Wasm) failed(err error) error {
 	return fmt.Errorf("the module %s: %w", filepath.Base(w.file), err)
 }
 
-// compile compiles the module unless it is. Nobody's time limit counts: the
-// next one needs it too.
+// Load compiles the module, unless it is compiled. Nobody's time limit counts:
+// the next one needs it too.
+func (w *Wasm) Load() error {
+	if err := w.compile(); err != nil {
+		return w.failed(err)
+	}
+	return nil
+}
+
 func (w *Wasm) compile() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
