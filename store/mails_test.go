@@ -78,11 +78,13 @@ func TestMailBodyIsTakenOnce(t *testing.T) {
 		}
 		for name, change := range map[string]func(*Mail){
 			"held": func(m *Mail) { m.Verdict = MailHeld }, "refused": func(m *Mail) { m.Verdict = MailRefused },
-			"another domain": func(m *Mail) { m.Domain = "other.example" },
 		} {
 			if _, added, err := db.AddMail(t.Context(), newMail(name, body, change)); err != nil || !added {
 				t.Errorf("%s: added %v, %v", name, added, err)
 			}
+		}
+		if _, _, err := db.AddMail(t.Context(), newMail("x", body, func(m *Mail) { m.Domain = "other.example" })); !errors.Is(err, ErrBodyTaken) {
+			t.Errorf("signed by another domain: %v; want ErrBodyTaken", err)
 		}
 	})
 }

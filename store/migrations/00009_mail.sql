@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS mail_by_verdict ON mail (verdict, id);
 
 -- A signed body is taken once: whoever has a copy can have it delivered again.
 CREATE TABLE IF NOT EXISTS mail_body (
-  hash       VARBINARY(32) NOT NULL PRIMARY KEY, -- of the domain and the body's hash
+  hash       VARBINARY(32) NOT NULL PRIMARY KEY,
   mail_id    CHAR(26)      NOT NULL,
   created_at BIGINT        NOT NULL
 );
