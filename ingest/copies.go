@@ -40,8 +40,7 @@ func (d *Desk) acceptCopy(ctx context.Context, c *Config, o Order, p Product, re
 		}
 		var added bool
 		var err error
-		n = d.draft(c, o, p)
-		if got, added, err = d.add(ctx, c, n, p, reason); err != nil {
+		if n, got, added, err = d.addNamed(ctx, c, o, p, reason); err != nil {
 			return store.Order{}, err
 		}
 		if added {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -54,14 +55,19 @@ func (d *Desk) Configure(c Config) { d.config.Store(&c) }
 // as well.
 func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	c := d.config.Load()
+	if o.Mail && !c.Channels[o.Channel].Mail {
+		return store.Order{}, fmt.Errorf("channel %s: its orders cannot be mails", o.Channel)
+	}
 	product, reason := c.Judge(o)
-	draft := d.draft(c, o, product)
-	got, added, err := d.add(ctx, c, draft, product, reason)
+	draft, got, added, err := d.addNamed(ctx, c, o, product, reason)
 	if err != nil {
 		return store.Order{}, err
 	}
 	if !added {
-		differs := difference(got, o)
+		differs := c.difference(got, o)
+		if differs == "" && copyByCopy(c, o, product) && c.Channels[got.Channel].Mail {
+			differs = HeldConflict // nothing tells the copies that the mail stands for
+		}
 		switch {
 		case differs != "":
 			if got.Forgotten {
@@ -74,6 +80,8 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 			got, added, err = d.add(ctx, c, draft, product, differs)
 		case copyByCopy(c, o, product):
 			return d.acceptCopy(ctx, c, o, product, reason, got)
+		default:
+			err = d.claimRest(ctx, o, got)
 		}
 		if err != nil {
 			return store.Order{}, err

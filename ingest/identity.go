@@ -72,24 +72,29 @@ func keys(o Order) []store.Key {
 
 // difference tells why o is not simply a repeat of an order that has its key:
 // "" when it is one. What a channel does not know is not compared.
-func difference(have store.Order, o Order) (reason string) {
+func (c *Config) difference(have store.Order, o Order) (reason string) {
 	if have.Forgotten { // it cannot be compared, and its codes are nobody's to hand out
 		return HeldConflict
 	}
-	same := func(have, claimed string) bool {
-		return have == "" || claimed == "" || Fold(have) == Fold(text(claimed, maxText))
-	}
+	mail := o.Mail || c.Channels[have.Channel].Mail
 	switch {
-	case !same(have.Transaction, o.Transaction), !same(have.StoreProduct, o.StoreProduct): // it was found by another name
+	case mail && c.mailDiffers(have, o):
 		return HeldConflict
-	case have.Quantity != o.Quantity,
+	case !mail && (!same(have.Transaction, o.Transaction) || !same(have.StoreProduct, o.StoreProduct) || have.Test != o.Test):
+		return HeldConflict // it was found by another name
+	case have.Quantity != o.Quantity && !c.copies(have, o),
 		!same(have.LicenseType, o.LicenseType),
-		have.Price != "" && o.Price != "" && have.Price != o.Price:
+		have.Price != "" && o.Price != "" && have.Price != o.Price && !(mail && mailPrice(have, o)):
 		return HeldConflict
-	case have.Seeds != nil && o.Seeds != nil && !slices.Equal(have.Seeds, o.Seeds):
+	case !mail && have.Seeds != nil && o.Seeds != nil && !slices.Equal(have.Seeds, o.Seeds): // a mail may write them differently
 		return HeldLateLine
 	}
 	return ""
+}
+
+// same compares what both sides know.
+func same(have, claimed string) bool {
+	return have == "" || claimed == "" || Fold(have) == Fold(text(claimed, maxText))
 }
 
 // differenceKey is the key of a delivery that differs from the order whose

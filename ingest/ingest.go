@@ -4,7 +4,8 @@
 // What a channel answers is rendered from the order that comes back, and from
 // nothing else.
 //
-// identity.go says when two deliveries are one order, judge.go what a person
+// identity.go says when two deliveries are one order, match.go when a post and a
+// mail are, judge.go what a person
 // must look at, finish.go how an order gets its codes though a crash may come
 // between any two instructions, approve.go what a person does about it.
 package ingest
@@ -39,6 +40,12 @@ type Order struct {
 	Message         store.Message
 	Actor           string // who issues it by hand; "": a store's
 	Copy            int    // for the desk alone: which copy, where an order comes copy by copy; 0: the first
+
+	// Of a sale that may come by a notification mail too; see match.go.
+	Mail            bool       // it was read out of a mail; its channel must be one with Mail
+	QuantityUnknown bool       // Quantity is 1 because the mail does not say
+	Sequences       []Sequence // the numbers that the store gave the sale
+	Beside          []string   // the other products of the same mail, as StoreProduct
 }
 
 // A Product is what the desk needs to know of one.
@@ -68,6 +75,7 @@ type Channel struct {
 	MaxQuantity int    // more are held; 0: any
 	StatusOnly  bool   // the store takes no codes in a reply: they go by mail
 	Plain       bool   // its replies carry codes of printable ASCII alone, but those to an EightBit order
+	Mail        bool   // orders are read out of notification mails
 	Unit        Unit
 }
 

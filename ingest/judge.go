@@ -68,7 +68,7 @@ func Explain(reason string) string {
 	case HeldUpgradeUsed:
 		return "The old code was upgraded before (keypost license show tells by which order): approve it if the buyer has paid for both."
 	case HeldConflict:
-		return "The same sale and product came before with another quantity, license type or price, or its buyer was forgotten: compare the sale's lines with the store."
+		return "The same sale came before with another product, quantity, license type or price, by a mail with another buyer, or its buyer was forgotten: compare the sale's lines with the store."
 	case HeldLateLine:
 		return "The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not."
 	case HeldGenerator:
@@ -100,6 +100,8 @@ func heldFor(err error) string {
 func (c Config) Judge(o Order) (p Product, reason string) {
 	p, ok := c.Product(o.StoreProduct)
 	switch limit := c.Channels[o.Channel].MaxQuantity; {
+	case o.Mail && nameless(o): // its repeats could not be told
+		return p, HeldIncomplete
 	case !ok:
 		return Product{}, HeldUnknownProduct
 	case limit > 0 && o.Quantity > limit:

@@ -182,6 +182,26 @@ func (db *DB) AddMessage(ctx context.Context, m Message) error {
 	return err
 }
 
+// AddKeys gives an order more keys: it came under further names. Those that it
+// has already may be among them. ErrStale: one is another order's by now.
+func (db *DB) AddKeys(ctx context.Context, orderID string, keys []Key) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error {
+		for _, k := range keys {
+			err := t.InsertOrderKey(ctx, queries.InsertOrderKeyParams{Hash: k[:], OrderID: orderID, CreatedAt: t.now})
+			if db.dialect.duplicate(err) {
+				var owner string
+				if owner, err = t.OrderByKey(ctx, k[:]); err == nil && owner != orderID {
+					err = ErrStale
+				}
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // OrderByKey reads the order that owns a key; ErrNotFound.
 func (db *DB) OrderByKey(ctx context.Context, k Key) (Order, error) {
 	id, err := db.read.OrderByKey(ctx, k[:])
