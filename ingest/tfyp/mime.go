@@ -1,0 +1,250 @@
+package tfyp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/emersion/go-message"
+	_ "github.com/emersion/go-message/charset" // teaches go-message the charsets there are
+)
+
+// Limits on one mail.
+const (
+	MaxMail     = 8 << 20  // bytes as it came
+	maxHeader   = 64 << 10 // bytes of header, of the mail and of each part
+	maxText     = 1 << 20  // bytes of text
+	maxLines    = 20_000
+	maxLine     = 8 << 10 // bytes
+	maxParts    = 100
+	maxDepth    = 10 // multiparts in each other, and mails attached to each other
+	maxAttached = 20 // mails
+)
+
+// ErrMail is what [Open] answers for bytes that are no mail.
+var ErrMail = errors.New("it is no e-mail message")
+
+// A Mail is one that was taken apart, with the one text in it that is read:
+// the plain one, or where there is none the HTML.
+type Mail struct {
+	Subject, From, To string
+	MessageID         string
+	Date              time.Time // zero: none that can be read
+	Text              string    // UTF-8, lines end in \n
+	HTML              bool      // Text was made of HTML
+	Attached          [][]byte  // messages that are attached, as they are (message/rfc822)
+
+	guessed  bool     // the charset that was declared is wrong: letters beyond ASCII are as in Windows
+	broken   bool     // it could not be read to its end
+	doubled  string   // a header that must be there once
+	problems []string // for people
+	parts    int
+}
+
+// Open takes a mail apart. What is wrong with it is told by its reading; only
+// bytes that have no header at all are ErrMail.
+func Open(raw []byte) (Mail, error) {
+	var m Mail
+	if len(raw) > MaxMail {
+		m.brokenBy("it is longer than %d bytes", MaxMail)
+		raw = raw[:maxHeader]
+	}
+	e, err := message.ReadWithOptions(bytes.NewReader(raw), &message.ReadOptions{MaxHeaderBytes: maxHeader})
+	if e == nil {
+		return m, fmt.Errorf("%w: %w", ErrMail, err)
+	}
+	if e.Header.Len() == 0 {
+		return m, ErrMail
+	}
+	m.header(e.Header)
+	m.Text, m.HTML = m.body(e, err, 0, false)
+	if len(m.Text) > maxText {
+		m.brokenBy("its text is longer than %d bytes", maxText)
+		m.Text = m.Text[:maxText]
+	}
+	return m, nil
+}
+
+// Attached are the messages attached to a mail, and to those, as they are:
+// each is to be judged by its own bytes. Their number and depth are bounded.
+func Attached(raw []byte) [][]byte {
+	var all [][]byte
+	var collect func(raw []byte, depth int)
+	collect = func(raw []byte, depth int) {
+		m, err := Open(raw)
+		if err != nil {
+			return
+		}
+		for _, a := range m.Attached {
+			if len(all) == maxAttached {
+				return
+			}
+			all = append(all, a)
+			if depth < maxDepth {
+				collect(a, depth+1)
+			}
+		}
+	}
+	collect(raw, 1)
+	return all
+}
+
+func (m *Mail) problem(format string, args ...any) {
+	m.problems = append(m.problems, fmt.Sprintf(format, args...))
+}
+
+func (m *Mail) brokenBy(format string, args ...any) {
+	m.broken = true
+	m.problem(format, args...)
+}
+
+func (m *Mail) header(h message.Header) {
+	seen := [2]bool{}
+	for f := h.Fields(); f.Next(); {
+		switch f.Key() {
+		case "Subject":
+			m.once(&seen[0], "Subject")
+			m.Subject = m.decoded(f)
+		case "Date":
+			m.once(&seen[1], "Date")
+			m.Date = parseDate(f.Value())
+		case "From":
+			m.From = m.decoded(f)
+		case "To":
+			m.To = m.decoded(f)
+		case "Message-Id":
+			m.MessageID = strings.TrimSpace(f.Value())
+		}
+	}
+}
+
+// parseDate reads a Date; net/mail knows all forms of RFC 5322, 3.3 and 4.3,
+// and takes its time over the usual one.
+func parseDate(v string) time.Time {
+	plain, _, _ := strings.Cut(v, " (") // (PDT)
+	t, err := time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", plain)
+	if err != nil {
+		t, _ = mail.ParseDate(v)
+	}
+	return t
+}
+
+// once: programs differ in which of two they show (RFC 5322, 3.6: at most one).
+func (m *Mail) once(seen *bool, name string) {
+	if *seen {
+		m.doubled = name
+	}
+	*seen = true
+}
+
+func (m *Mail) decoded(f message.HeaderFields) string {
+	if !strings.Contains(f.Value(), "=?") { // RFC 2047
+		return strings.ToValidUTF8(f.Value(), "\uFFFD")
+	}
+	v, err := f.Text()
+	if err != nil {
+		m.problem("its %s is in an unknown character set", f.Key())
+	}
+	return strings.ToValidUTF8(v, "\uFFFD")
+}
+
+// body is the text of a part: of alternatives the plain one, else that of all
+// parts, one after the other. noHTML: the plain one is there already.
+func (m *Mail) body(e *message.Entity, err error, depth int, noHTML bool) (text string, html bool) {
+	m.parts++
+	if m.parts > maxParts || depth > maxDepth {
+		m.brokenBy("it has more than %d parts, or parts within parts within parts", maxParts)
+		return "", false
+	}
+	kind := mediaType(e)
+	if r := e.MultipartReader(); r != nil {
+		return m.multipart(r, kind == "multipart/alternative", depth, noHTML)
+	}
+	switch {
+	case kind == "message/rfc822":
+		m.attach(e)
+		return "", false
+	case attachment(e) || kind == "text/html" && noHTML || kind != "text/plain" && kind != "text/html" && kind != "":
+		return "", false
+	}
+	text = m.text(e, err)
+	if kind == "text/html" {
+		return plain(text), true
+	}
+	if index(e.Header.Get("Content-Type"), "flowed") >= 0 {
+		if _, params, _ := e.Header.ContentType(); strings.EqualFold(params["format"], "flowed") {
+			text = unflow(text, strings.EqualFold(params["delsp"], "yes"))
+		}
+	}
+	return text, false
+}
+
+// mediaType is a part's, in lower case, without parameters.
+func mediaType(e *message.Entity) string {
+	kind, _, _ := strings.Cut(e.Header.Get("Content-Type"), ";")
+	return fold(strings.TrimSpace(kind))
+}
+
+func (m *Mail) multipart(r message.MultipartReader, alternative bool, depth int, noHTML bool) (text string, html bool) {
+	for {
+		part, err := r.NextPart()
+		if part == nil {
+			if err != io.EOF {
+				m.brokenBy("a part of it breaks off")
+			}
+			return text, html
+		}
+		if m.parts >= maxParts {
+			m.brokenBy("it has more than %d parts", maxParts)
+			return text, html
+		}
+		t, h := m.body(part, err, depth+1, noHTML || alternative && !html && strings.TrimSpace(text) != "")
+		switch {
+		case strings.TrimSpace(t) == "":
+		case text == "" || alternative && html && !h:
+			text, html = t, h
+		case alternative:
+		default:
+			text, html = text+"\n"+t, html && h
+		}
+	}
+}
+
+func attachment(e *message.Entity) bool {
+	v := e.Header.Get("Content-Disposition")
+	return len(v) >= len("attachment") && strings.EqualFold(v[:len("attachment")], "attachment")
+}
+
+func (m *Mail) attach(e *message.Entity) {
+	if len(m.Attached) == maxAttached {
+		m.problem("it has more than %d attached messages: the others are left out", maxAttached)
+		return
+	}
+	if raw, err := io.ReadAll(io.LimitReader(e.Body, MaxMail)); err == nil {
+		m.Attached = append(m.Attached, raw)
+	}
+}
+
+// text reads a part's text. err is what go-message said of its charset and
+// encoding.
+func (m *Mail) text(e *message.Entity, err error) string {
+	if message.IsUnknownEncoding(err) {
+		m.brokenBy("a part is encoded in an unknown way")
+		return ""
+	}
+	raw := bytes.NewBuffer(make([]byte, 0, 4096))
+	if _, err := raw.ReadFrom(io.LimitReader(e.Body, maxText+1)); err != nil {
+		m.brokenBy("a part is wrongly encoded, or breaks off")
+	}
+	unknown := message.IsUnknownCharset(err)
+	if utf8.Valid(raw.Bytes()) && !(unknown && beyondASCII(raw.String())) {
+		return raw.String()
+	}
+	_, params, _ := e.Header.ContentType()
+	return m.guess(raw.Bytes(), params["charset"])
+}

@@ -1,0 +1,140 @@
+package tfyp
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// tomlKeys are the keys of a profile.
+func tomlKeys() (keys []string) {
+	for _, part := range []any{file{}, fieldLabels{}} {
+		for f := range reflect.TypeOf(part).Fields() {
+			keys = append(keys, f.Tag.Get("toml"))
+		}
+	}
+	return keys
+}
+
+func TestOpenBounds(t *testing.T) {
+	const head = "Subject: Thanks for your purchase\r\nDate: Wed, 5 May 2004 09:12:44 -0700\r\n"
+	held := func(name, raw, want string) {
+		t.Helper()
+		m, err := Open([]byte(raw))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		p, _ := Builtin("tfyp")
+		if r := p.Read(m); r.Held != want || len(m.Text) > maxText {
+			t.Errorf("%s: %q, want %q; %q", name, r.Held, want, r.Problems)
+		}
+	}
+	held("a long text", head+"\r\n"+strings.Repeat("0123456789\r\n", 100_000), HeldUnreadable)
+	held("a long line", head+"\r\n"+strings.Repeat("x", maxLine+1), HeldUnreadable)
+	held("many lines", head+"\r\n"+strings.Repeat("x\n", maxLines+1), HeldUnreadable)
+	held("many labels", head+"\r\n"+strings.Repeat("Email: ada@example.com\n", maxFindings+2), HeldUnreadable)
+	held("a long mail", head+"\r\n"+strings.Repeat("x\n", MaxMail/2), HeldUnreadable)
+	held("a long value", head+"\r\nEmail: "+strings.Repeat("x", maxValue+1), HeldMalformed)
+	held("broken base64", head+"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!", HeldUnreadable)
+	held("an unknown encoding", head+"Content-Type: text/plain\r\nContent-Transfer-Encoding: uuencode\r\n\r\nx", HeldUnreadable)
+	held("two subjects", head+"Subject: Thanks for your purchase\r\n\r\nx", HeldAmbiguous)
+	many := head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", maxParts+5) + "--b--\r\n"
+	held("many parts", many, HeldUnreadable)
+	deep := head
+	for i := range maxDepth + 5 {
+		deep += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+	}
+	held("deep parts", deep+"\r\nx", HeldUnreadable)
+	held("a part that breaks off", head+"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhalf", HeldUnreadable)
+	for _, raw := range []string{"", "\r\n\r\nx", "no header at all", "Subject: " + strings.Repeat("x", maxHeader) + "\r\n\r\n"} {
+		if _, err := Open([]byte(raw)); !errors.Is(err, ErrMail) {
+			t.Errorf("%.20q: %v", raw, err)
+		}
+	}
+}
+
+func TestUnflow(t *testing.T) {
+	for text, want := range map[string]string{
+		"a \nb\n":          "a b\n",
+		"a\n b\n":          "a\nb\n", // stuffed
+		"a \n\nb\n":        "a \nb\n",
+		"> a \n> b\nc\n":   "> a b\nc\n",
+		"> a \nb\n":        "> a \nb\n", // the quotation ends
+		"a \n-- \nb\n":     "a \n-- \nb\n",
+		"a \n>> b \n> c\n": "a \n>> b \n> c\n",
+	} {
+		if got := unflow(text, false); got != want {
+			t.Errorf("%q = %q, want %q", text, got, want)
+		}
+	}
+	if got := unflow("ab \ncd\n", true); got != "abcd\n" {
+		t.Errorf("delsp: %q", got)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"<p>a <b>b</b>&nbsp; c</p>d":                                         "a b c\nd",
+		"a<br>b<br/><br>c":                                                   "a\nb\nc",
+		"<tr><td>Email:</td><td>x@y</td></tr><tr>z":                          "Email: x@y\nz",
+		"<style>Email: e</style><script>Email: e</script><!-- Email: e -->a": "a",
+		"<pre>a\nb  c</pre>d\ne":                                             "a\nb c\nd e",
+		"&lt;Email:&gt;":                                                     "<Email:>",
+		"<p":                                                                 "",
+	} {
+		if got := plain(text); got != want {
+			t.Errorf("%q = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Whatever comes, nothing panics, and what is taken is whole.
+func FuzzRead(f *testing.F) {
+	for _, file := range samples(f) {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	var profiles []*Profile
+	for _, file := range []string{"testdata/mails/01-1997.eml", "testdata/mails/shop-01-order.eml", "testdata/mails/refund-01.eml"} {
+		profiles = append(profiles, profileOf(f, file))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		Attached(raw)
+		m, err := Open(raw)
+		if err != nil {
+			return
+		}
+		if _, err := ParseProfile("draft", Draft(m)); err != nil {
+			t.Errorf("its draft: %v\n%s", err, Draft(m))
+		}
+		for _, p := range profiles {
+			r := p.Read(m)
+			for _, o := range r.Orders {
+				if r.Held == "" && (o.StoreProduct == "" || o.Name == "" || o.Transaction == "" || o.Quantity < 1) {
+					t.Errorf("%s takes %+v", p.Name, o)
+				}
+			}
+			if r.Recognised && r.Held == "" && len(r.Orders)+len(r.Refunds) == 0 {
+				t.Errorf("%s takes nothing of it", p.Name)
+			}
+		}
+	})
+}
+
+func FuzzParseProfile(f *testing.F) {
+	f.Add([]byte(leastProfile))
+	text, _ := BuiltinText("tfyp")
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if p, err := ParseProfile("p", text); err == nil {
+			p.Read(Mail{Subject: "New order", Text: "1 x A\nName: b\n"})
+		}
+	})
+}

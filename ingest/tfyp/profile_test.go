@@ -1,0 +1,138 @@
+package tfyp
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestBuiltins(t *testing.T) {
+	for _, name := range Builtins() {
+		text, _ := BuiltinText(name)
+		if _, err := ParseProfile(name, text); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Contains(Builtins(), "tfyp") {
+		t.Errorf("%q", Builtins())
+	}
+	for _, name := range []string{"", "nothing", "../profile", "tfyp.toml"} {
+		if _, ok := Builtin(name); ok {
+			t.Errorf("%q is built in", name)
+		}
+	}
+}
+
+const leastProfile = `subject = ["New order"]
+items = ["{quantity} x {product}"]
+sequence = ['no. "{blurb}" {number}']
+[fields]
+name = ["Name:"]
+`
+
+func TestParseProfile(t *testing.T) {
+	bad := func(text, want string) {
+		t.Helper()
+		if _, err := ParseProfile("p", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	with := func(old, new string) string {
+		if !strings.Contains(leastProfile, old) {
+			t.Fatalf("%q is not in it", old)
+		}
+		return strings.Replace(leastProfile, old, new, 1)
+	}
+	if p, err := ParseProfile("p", []byte(leastProfile)); err != nil || p.Kind != "order" {
+		t.Fatal(p, err)
+	}
+	bad(leastProfile+"nick = [\"Nick:\"]\n", "p:6: unknown key fields.nick")
+	bad("colour = 1\n"+leastProfile, "p:1: unknown key colour")
+	bad("subject = 7\n", "p:1:11")
+	bad("subject = [", "p:1")
+	bad(with(`subject = ["New order"]`, ""), "subject: nothing says which mails")
+	bad(with(`items = ["{quantity} x {product}"]`, ""), "items: nothing says how a product")
+	bad(with(`name = ["Name:"]`, ""), "fields: nothing says who bought")
+	bad(with(`sequence = ['no. "{blurb}" {number}']`, ""), "sequence: nothing names the sale")
+	bad(with("{quantity} x {product}", "{quantity} x {color}"), "p:2: items: ")
+	bad(with("{quantity} x {product}", "{quantity} x"), "it needs {product}")
+	bad(with("{quantity} x {product}", "{quantity}{product}"), "something must stand between")
+	bad(with("{quantity} x {product}", "{product}"), "something of its own")
+	bad(with("{quantity} x {product}", "{product} x {product}"), "is there twice")
+	bad(with("{blurb}", "blurb"), "it needs {blurb} and {number}")
+	bad(with(`["Name:"]`, `[" "]`), "p:5: name: ")
+	bad(with(`["Name:"]`, `["Näme:"]`), "cannot be a label")
+	bad(leastProfile+"email = [\"name:\"]\n", "is a label of name too")
+	bad("price = \"each\"\n"+leastProfile, "p:1: price: ")
+	bad("kind = \"gift\"\n"+leastProfile, "p:1: kind: ")
+	bad("comment_flag = \"**\"\n"+leastProfile, "p:1: comment_flag: ")
+	bad("keywords = [\" \"]\n"+leastProfile, "p:1: keywords: ")
+	bad(leastProfile+"[types]\n\"\" = \"site\"\n", "types: ")
+	bad("kind = \"refund\"\nsubject = [\"Refund\"]\n[fields]\ntransaction = [\"Order:\"]\namount = [\"Back:\"]\n", "reference: ")
+}
+
+// A draft can be read as it is, and reads its own sample, of which it holds
+// nothing personal.
+func TestDraft(t *testing.T) {
+	for _, file := range samples(t) {
+		text := Draft(open(t, file))
+		p, err := ParseProfile("draft", text)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", file, err, text)
+			continue
+		}
+		for _, word := range []string{"Ada", "ada@", "Zoë", "4711", "Grace", "eve@"} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s: the draft has %q of the sample in it:\n%s", file, word, text)
+			}
+		}
+		if name := filepath.Base(file); slices.Contains([]string{"01-1997.eml", "12-quoted-printable.eml", "14-html-only.eml"}, name) {
+			if r := p.Read(open(t, file)); !r.Recognised || r.Held != "" || len(r.Orders) != 1 || r.Orders[0].Email != "ada@example.com" || r.Orders[0].Name == "" {
+				t.Errorf("%s by its draft: %+v\n%s", file, r, text)
+			}
+		}
+	}
+}
+
+func TestAmount(t *testing.T) {
+	for v, want := range map[string]string{
+		"35.00": "35.00", "1,234.50": "1234.50", "0.5": "0.5", "7": "7", "007.10": "7.10", "1,000,000": "1000000",
+		"35,00": "", "1.2.3": "", "": "", ".5": "", "5.": "", "-1": "", "1,23,4": "", "1e3": "", "1.2345": "", "12345678901234567": "", "1,0000": "",
+	} {
+		if got, ok := amount(v); got != want || ok != (want != "") {
+			t.Errorf("%q = %q, %v", v, got, ok)
+		}
+	}
+	for v, want := range map[string]string{"US$": "USD", "usd": "USD", "€": "EUR", "$": "", "DM": "", "kr.": ""} {
+		if got := currency(v); got != want {
+			t.Errorf("%q = %q, want %q", v, got, want)
+		}
+	}
+}
+
+// Each label of the page is a key, and each key is on the page.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/mail-profiles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := tomlKeys()
+	for _, key := range built {
+		if !strings.Contains(string(page), "| `"+key+"`") && !strings.Contains(string(page), "`"+key+"`, ") && !strings.Contains(string(page), ", `"+key+"`") {
+			t.Errorf("docs/mail-profiles.md lacks %s", key)
+		}
+	}
+	for _, reason := range []string{HeldIncomplete, HeldAmbiguous, HeldForwarded, HeldComment, HeldCharset, HeldMalformed, HeldUnreadable} {
+		if !strings.Contains(string(page), "| `"+reason+"` |") || Explain(reason) == "" {
+			t.Errorf("docs/mail-profiles.md or Explain lacks the reason %s", reason)
+		}
+	}
+	// The profile on the page can be pasted.
+	_, text, _ := strings.Cut(string(page), "```toml\n")
+	text, _, _ = strings.Cut(text, "```")
+	if _, err := ParseProfile("page", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,426 @@
+package tfyp
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/keypost/keypost/ingest"
+)
+
+// Read finds in a mail what the profile says of it.
+func (p *Profile) Read(m Mail) Reading {
+	r := &reader{p: p, m: &m}
+	if len(p.file.From) > 0 && !slices.ContainsFunc(p.file.From, func(f string) bool { return strings.Contains(fold(m.From), fold(f)) }) {
+		return r.out
+	}
+	subject, forwarded := answered(m.Subject)
+	known := slices.ContainsFunc(p.subjects, func(s string) bool { return begins(subject, s) })
+	r.scan = p.scan(m.Text)
+	if !known && !r.scan.text {
+		return r.out
+	}
+	if forwarded && len(m.Attached) > 0 && !r.scan.text && len(r.scan.findings)+len(r.scan.items) == 0 {
+		return r.out // the attached mail is judged by its own bytes
+	}
+	r.out.Recognised = true
+	r.out.Problems = m.problems
+	r.whole(forwarded)
+	r.flag(subject)
+	r.fields()
+	if p.Kind == kindRefund {
+		r.refund()
+	} else {
+		r.orders()
+	}
+	return r.out
+}
+
+// answered takes "Fwd: " and the like off a subject.
+func answered(subject string) (rest string, was bool) {
+	rest = trim(subject)
+	for {
+		prefix, after, ok := strings.Cut(rest, ":")
+		if !ok || !slices.Contains([]string{"fwd", "fw", "re", "wg", "aw", "tr", "rv"}, fold(trim(prefix))) {
+			return rest, was
+		}
+		rest, was = trim(after), true
+	}
+}
+
+// reader judges one mail.
+type reader struct {
+	p     *Profile
+	m     *Mail
+	scan  *scan
+	found []finding // those that count, one of each name
+	out   Reading
+}
+
+// hold notes why the mail is held; the first reason stays.
+func (r *reader) hold(reason, format string, args ...any) {
+	if r.out.Held == "" {
+		r.out.Held = reason
+	}
+	r.tell(format, args...)
+}
+
+func (r *reader) tell(format string, args ...any) {
+	r.out.Problems = append(r.out.Problems, fmt.Sprintf(format, args...))
+}
+
+// whole judges the mail as a mail.
+func (r *reader) whole(forwarded bool) {
+	switch {
+	case r.m.broken:
+		r.hold(HeldUnreadable, "it cannot be read to its end")
+	case r.scan.tooMuch != "":
+		r.hold(HeldUnreadable, "%s", r.scan.tooMuch)
+	case r.scan.forwarded > 0:
+		r.hold(HeldForwarded, "line %d shows that it quotes another mail", r.scan.forwarded)
+	case forwarded:
+		r.hold(HeldForwarded, "its subject says that it forwards another mail, or answers one")
+	case r.m.doubled != "":
+		r.hold(HeldAmbiguous, "its header has %s twice", r.m.doubled)
+	}
+}
+
+// flag reads what Kagi appends to a subject.
+func (r *reader) flag(subject string) {
+	f := r.p.file.CommentFlag
+	if f == "" {
+		return
+	}
+	tail := subject[len(strings.TrimRight(subject, " *!@")):]
+	for _, s := range []struct{ mark, says string }{
+		{f, "the buyer left comments"}, {"!", "the buyer cannot be reached"}, {"@", "the buyer has no e-mail"},
+	} {
+		if strings.Contains(tail, s.mark) {
+			r.show("flag", s.mark+" "+s.says, 0)
+		}
+	}
+	if strings.Contains(tail, f) && r.scan.begin == 0 {
+		r.hold(HeldComment, "the subject's %s says that the buyer left comments, and no line begins them", f)
+	}
+}
+
+func (r *reader) show(name, value string, line int) {
+	r.out.Fields = append(r.out.Fields, Field{name, value, line})
+}
+
+// fields keeps what stands once, and in the open.
+func (r *reader) fields() {
+	all := r.scan.findings
+	r.found = make([]finding, 0, len(all))
+	r.out.Fields = slices.Grow(r.out.Fields, len(all)+len(r.scan.items)+len(r.scan.numbers))
+	for i, f := range all {
+		// Their number is bounded, and small.
+		first := slices.IndexFunc(all[:i], func(o finding) bool { return strings.EqualFold(o.mark, f.mark) })
+		switch {
+		case f.mark == markCommentEnd:
+		case f.mark == markComment:
+			if first < 0 {
+				r.show(f.mark, cut(f.value), f.line)
+			}
+		case first >= 0 && f.mark != markTest:
+			r.hold(HeldAmbiguous, "%q is in line %d and in line %d", f.mark, all[first].line, f.line)
+		case r.scan.inComment(f.line):
+			r.tell("%q in line %d is in the buyer's comment, or behind it: it does not count", f.mark, f.line)
+		default:
+			r.found = append(r.found, f)
+			r.show(f.mark, cut(f.value), f.line)
+			r.letters(f.mark, f.value)
+		}
+	}
+	for _, it := range r.scan.items {
+		r.show("item", strings.TrimSpace(strings.Join([]string{it.quantity, it.licenseType, it.product, it.currency, it.price}, " ")), it.line)
+		r.letters("item", it.product)
+		if r.scan.inComment(it.line) {
+			r.hold(HeldAmbiguous, "line %d looks like a product's, in the buyer's comment or behind it", it.line)
+		}
+	}
+	for _, n := range r.scan.numbers {
+		r.show("sequence", n.blurb+" "+n.number, n.line)
+		if r.scan.inComment(n.line) {
+			r.tell("the blurb's number in line %d is in the buyer's comment, or behind it: it does not count", n.line)
+		}
+	}
+}
+
+func cut(v string) string { return strings.ToValidUTF8(v[:min(len(v), maxValue)], "") }
+
+// letters holds a mail with a field whose letters were lost or guessed: a code
+// may be made of it.
+func (r *reader) letters(name, value string) {
+	switch {
+	case name == "language" || name == "code":
+	case strings.ContainsRune(value, '\uFFFD'), r.m.guessed && beyondASCII(value):
+		r.hold(HeldCharset, "%q has a letter that is not known for certain", name)
+	case len(value) > maxValue:
+		r.hold(HeldMalformed, "%q is longer than %d bytes", name, maxValue)
+	}
+}
+
+// value is a field's value, "" where it is not there.
+func (r *reader) value(name string) string {
+	f, _ := r.find(name)
+	return f.value
+}
+
+func (r *reader) find(name string) (finding, bool) {
+	for _, f := range r.found {
+		if f.mark == name {
+			return f, true
+		}
+	}
+	return finding{}, false
+}
+
+// email is the buyer's address.
+func (r *reader) email() string {
+	v := r.value("email")
+	if _, inner, ok := strings.Cut(v, "<"); ok { // Ada <ada@example.com>
+		v = strings.TrimSuffix(inner, ">")
+	}
+	user, host, _ := strings.Cut(v, "@")
+	if v != "" && (user == "" || host == "" || strings.ContainsAny(host, "@") || strings.ContainsAny(v, " \t,;<>()\"")) {
+		r.hold(HeldMalformed, "the e-mail is no address")
+		return ""
+	}
+	return v
+}
+
+// transaction is the store's id of the sale, "" where the mail has none.
+func (r *reader) transaction() string {
+	v := r.value("transaction")
+	for i := range len(v) {
+		if v[i] <= ' ' || v[i] > '~' || v[i] == '"' || len(v) > 64 {
+			r.hold(HeldMalformed, "the transaction id has spaces or quotation marks, or more than 64 characters")
+			return ""
+		}
+	}
+	return v
+}
+
+// sequences are the blurbs' numbers. Which product's blurb is which, a mail does
+// not say, so they are names of each.
+func (r *reader) sequences() (list []ingest.Sequence) {
+	for _, n := range r.scan.numbers {
+		if r.scan.inComment(n.line) {
+			continue
+		}
+		if len(n.blurb) > 128 {
+			r.hold(HeldMalformed, "a blurb's name is longer than 128 bytes")
+			continue
+		}
+		if r.letters("sequence", n.blurb); r.m.Date.IsZero() {
+			continue
+		}
+		s := ingest.Sequence{Name: n.blurb, Date: r.m.Date}
+		s.Number, _ = strconv.Atoi(n.number) // up to four digits
+		i := slices.IndexFunc(list, func(have ingest.Sequence) bool { return ingest.Fold(have.Name) == ingest.Fold(s.Name) })
+		switch {
+		case i < 0:
+			list = append(list, s)
+		case list[i].Number != s.Number:
+			r.hold(HeldAmbiguous, "the blurb %s has two numbers", strconv.Quote(n.blurb))
+		}
+	}
+	return list
+}
+
+// sale names the sale: by its transaction id or, for want of one, by the first
+// blurb's number.
+func (r *reader) sale() (transaction string, list []ingest.Sequence) {
+	transaction, list = r.transaction(), r.sequences()
+	if len(r.scan.numbers) > 0 && r.m.Date.IsZero() {
+		r.tell("it has no Date that can be read, so that its blurbs' numbers name nothing: they begin again from 0000")
+	}
+	if transaction == "" && len(list) == 0 {
+		r.hold(HeldIncomplete, "it has neither a transaction id nor a blurb's number")
+	}
+	return transaction, list
+}
+
+func (r *reader) orders() {
+	items := r.items()
+	o := ingest.Order{
+		Store: r.p.Store, Mail: true, Name: r.value("name"), Email: r.email(), LicenseType: r.value("license_type"), Seeds: r.seeds(),
+	}
+	o.Transaction, o.Sequences = r.sale()
+	if o.Transaction == "" && len(o.Sequences) > 0 {
+		o.Transaction = o.Sequences[0].Transaction()
+	}
+	if o.Name == "" && o.Email == "" {
+		r.hold(HeldIncomplete, "it has neither the buyer's name nor the e-mail")
+	}
+	if o.Name == "" { // as Kagi does: KRPS 2.0, Table 4, footnote 2
+		o.Name = o.Email
+	}
+	_, o.Test = r.find(markTest)
+	if r.p.file.TestTo && o.Email != "" && !strings.Contains(fold(r.m.To), fold(o.Email)) {
+		o.Test = true
+		r.tell("it was not sent to the buyer: a test order")
+	}
+	if r.value("code") != "" {
+		r.tell("it brings a code already: the store had it made, perhaps by a post")
+	}
+	for i, it := range items {
+		o := o
+		o.StoreProduct = it.product
+		if it.licenseType != "" {
+			o.LicenseType = it.licenseType
+		}
+		r.count(&o, it)
+		for j, other := range items {
+			if j != i {
+				o.Beside = append(o.Beside, other.product)
+			}
+		}
+		r.out.Orders = append(r.out.Orders, o)
+	}
+}
+
+// count fills in how many copies and for what price.
+func (r *reader) count(o *ingest.Order, it item) {
+	o.Quantity, o.QuantityUnknown = 1, it.quantity == ""
+	if it.quantity != "" {
+		n, err := strconv.Atoi(it.quantity)
+		if err != nil || n < 1 || n > 999 {
+			r.hold(HeldMalformed, "the quantity is not from 1 to 999")
+			n = 1
+		}
+		o.Quantity = n
+	}
+	price, ok := amount(it.price)
+	if !ok {
+		return
+	}
+	switch {
+	case r.p.file.Price == "copy", o.Quantity == 1 && !o.QuantityUnknown:
+	case r.p.file.Price == "line":
+		whole, _ := new(big.Rat).SetString(price) // its shape was checked
+		price = whole.Quo(whole, big.NewRat(int64(o.Quantity), 1)).FloatString(3)
+	default:
+		r.tell("the profile does not say whether a price is that of one copy or of the line: it is not judged")
+		return
+	}
+	o.Price, o.Currency = price, currency(it.currency)
+}
+
+// seeds are the keywords' answers, in the order of the mail and in the form in
+// which stores post them; nil where it has none.
+func (r *reader) seeds() (list []string) {
+	for _, f := range r.found {
+		if name, ok := strings.CutPrefix(f.mark, markKeyword); ok && f.value != "" {
+			list = append(list, "Keyword: "+name+" - "+f.value)
+		}
+	}
+	return list
+}
+
+// items are the products, each once.
+func (r *reader) items() (list []item) {
+	all := r.scan.items
+	if f, ok := r.find("product"); ok && f.value != "" {
+		it := item{product: f.value, quantity: r.value("quantity"), pattern: -1, line: f.line}
+		it.currency, it.price = r.money("price")
+		if c := r.value("currency"); c != "" {
+			it.currency = c
+		}
+		for _, t := range r.p.types {
+			if rest, ok := strings.CutPrefix(it.product, t.text); ok {
+				it.product, it.licenseType = trim(rest), t.name
+				break
+			}
+		}
+		all = append(slices.Clone(all), it)
+	}
+	detailed, plain := 0, 0
+	for _, it := range all {
+		if it.quantity != "" {
+			detailed++
+		} else {
+			plain++
+		}
+		product := ingest.FoldProduct(it.product)
+		i := slices.IndexFunc(list, func(have item) bool { return ingest.FoldProduct(have.product) == product })
+		switch {
+		case i < 0:
+			list = append(list, it)
+		case list[i].pattern == it.pattern, !list[i].merge(it):
+			r.hold(HeldAmbiguous, "the product of line %d is in line %d too", list[i].line, it.line)
+		}
+	}
+	if len(list) == 0 {
+		r.hold(HeldIncomplete, "no line tells a product as the profile expects it")
+	}
+	if detailed > 0 && plain > 0 && (detailed != len(list) || plain != len(list)) {
+		r.hold(HeldAmbiguous, "the lines that tell products do not tell the same ones")
+	}
+	return list
+}
+
+// merge adds what another line tells of the same product; false: they differ.
+func (i *item) merge(o item) bool {
+	same := true
+	for _, f := range []struct {
+		have *string
+		more string
+	}{{&i.quantity, o.quantity}, {&i.price, o.price}, {&i.currency, o.currency}, {&i.licenseType, o.licenseType}} {
+		if *f.have == "" {
+			*f.have = f.more
+		} else if f.more != "" && f.more != *f.have {
+			same = false
+		}
+	}
+	return same
+}
+
+// money takes a value like "US$ 35.00" or "35.00 EUR" apart.
+func (r *reader) money(name string) (currency, price string) {
+	v := r.value(name)
+	if v == "" {
+		return "", ""
+	}
+	for _, word := range strings.Fields(v) {
+		if _, ok := amount(word); ok && price == "" {
+			price = word
+		} else {
+			currency += word
+		}
+	}
+	if price == "" {
+		r.hold(HeldMalformed, "%q is no amount like 35.00", name)
+	}
+	return currency, price
+}
+
+func (r *reader) refund() {
+	f := Refund{Store: r.p.Store, Product: r.value("product"), Reference: r.value("reference")}
+	f.Transaction, f.Sequences = r.sale()
+	if f.Product == "" && len(r.scan.items) > 0 {
+		if items := r.items(); len(items) == 1 {
+			f.Product = items[0].product
+		} else {
+			r.hold(HeldAmbiguous, "it names several products")
+		}
+	}
+	if len(r.p.file.Fields.Amount) > 0 {
+		written, price := r.money("amount")
+		f.Amount, _ = amount(price)
+		f.Currency = currency(written)
+		if f.Amount == "" {
+			r.hold(HeldIncomplete, "it does not say how much goes back")
+		}
+		if f.Currency == "" {
+			f.Currency = currency(r.value("currency"))
+		}
+	}
+	if len(r.p.file.Fields.Reference) > 0 && f.Reference == "" {
+		r.hold(HeldIncomplete, "it has no reference of its own")
+	}
+	r.out.Refunds = []Refund{f}
+}

@@ -1,0 +1,210 @@
+package tfyp
+
+import (
+	"math"
+	"strings"
+)
+
+// Limits on what is kept of one mail's text.
+const (
+	maxFindings = 200
+	maxItems    = 50
+	maxValue    = 1024 // bytes
+)
+
+// A finding is a label with the value behind it.
+type finding struct {
+	mark, value string
+	line        int
+}
+
+// An item is a line about a product.
+type item struct {
+	product, currency, price, quantity, licenseType string
+	pattern, line                                   int
+}
+
+// A number is a blurb's last line.
+type number struct {
+	blurb, number string
+	line          int
+}
+
+// scan is what stands in a mail's text, nothing judged yet.
+type scan struct {
+	findings  []finding
+	items     []item
+	numbers   []number
+	text      bool // a line of the profile's text
+	forwarded int  // the line that shows it; 0: none
+	tooMuch   string
+	// The buyer's comment, from the line after begin up to end.
+	begin, end int
+}
+
+// inComment tells whether a line is the buyer's, or may be.
+func (s *scan) inComment(line int) bool { return s.begin > 0 && line >= s.begin && line < s.end }
+
+// scan goes through the text once.
+func (p *Profile) scan(text string) *scan {
+	s := &scan{findings: make([]finding, 0, 16)}
+	for n := 1; text != ""; n++ {
+		line, rest := text, ""
+		if i := strings.IndexByte(text, '\n'); i >= 0 {
+			line, rest = text[:i], text[i+1:]
+		}
+		text = rest
+		if len(line) > maxLine {
+			s.tooMuch = "a line of it is too long"
+			continue
+		}
+		if n > maxLines || len(s.findings) > maxFindings || len(s.items) > maxItems || len(s.numbers) > maxItems {
+			s.tooMuch = "it has too many lines, or too many labels"
+			break
+		}
+		if line = trim(line); line != "" {
+			p.line(s, line, n)
+		}
+	}
+	if s.begin > 0 && s.end <= s.begin {
+		s.end = math.MaxInt
+	}
+	return s
+}
+
+// trim takes the spaces off both ends of a line.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t' || s[len(s)-1] == '\r') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func (p *Profile) line(s *scan, line string, n int) {
+	if line[0] == '>' {
+		p.quoted(s, line, n)
+		return
+	}
+	if forwards(line) && s.forwarded == 0 {
+		s.forwarded = n
+	}
+	if p.label(s, line, n) || !p.floating && !p.begin[line[0]] {
+		return
+	}
+	for i := range p.items {
+		it := item{pattern: p.items[i].of, licenseType: p.items[i].licenseType, line: n}
+		if p.items[i].match(line, it.set) {
+			s.items = append(s.items, it)
+			return
+		}
+	}
+	for i := range p.sequence {
+		num := number{line: n}
+		if p.sequence[i].match(line, num.set) {
+			s.numbers = append(s.numbers, num)
+			return
+		}
+	}
+}
+
+func (i *item) set(place, v string) {
+	switch place {
+	case "currency":
+		i.currency = v
+	case "price":
+		i.price = v
+	case "quantity":
+		i.quantity = v
+	default:
+		i.product = v
+	}
+}
+
+func (n *number) set(place, v string) {
+	if place == "blurb" {
+		n.blurb = v
+	} else {
+		n.number = v
+	}
+}
+
+// label finds the label that a line begins with, and those that may stand
+// anywhere; true: the line is done with.
+func (p *Profile) label(s *scan, line string, n int) (done bool) {
+	for i := range p.labels[lower(line[0])] {
+		l := &p.labels[lower(line[0])][i]
+		if begins(line, l.text) && ends(l.text, line) {
+			s.add(l.mark, trim(line[len(l.text):]), n)
+			done = l.mark != markText
+			break
+		}
+	}
+	for _, l := range p.anywhere {
+		if i := index(line, l.text); i >= 0 {
+			s.add(l.mark, trim(line[i+len(l.text):]), n)
+		}
+	}
+	return done
+}
+
+// ends tells whether a label ends where a word does: "Item" is not in "Items".
+func ends(label, line string) bool {
+	return len(line) == len(label) || !word(label[len(label)-1]) || !word(line[len(label)])
+}
+
+func word(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+}
+
+func (s *scan) add(mark, value string, n int) {
+	switch mark {
+	case markText:
+		s.text = true
+		return
+	case markComment:
+		if s.begin == 0 {
+			s.begin = n
+		}
+	case markCommentEnd:
+		s.end = n
+	case markAnyKeyword:
+		// Kagi: "Keyword: Name - value"; a value may hold " - " itself.
+		name, v, ok := strings.Cut(value, " - ")
+		if !ok {
+			return
+		}
+		mark, value = markKeyword+trim(name), trim(v)
+	}
+	s.findings = append(s.findings, finding{mark, value, n})
+}
+
+// quoted: what is marked as another mail's text is no field, but shows that
+// there was another mail.
+func (p *Profile) quoted(s *scan, line string, n int) {
+	inner := trim(strings.TrimLeft(line, "> \t"))
+	if inner == "" {
+		return
+	}
+	var q scan
+	p.line(&q, inner, n)
+	s.text = s.text || q.text
+	if len(q.findings)+len(q.items)+len(q.numbers) > 0 || q.text || q.forwarded > 0 {
+		s.forwarded = n
+	}
+}
+
+// forwards are the lines by which mail programs begin a mail in a mail.
+func forwards(line string) bool {
+	switch lower(line[0]) {
+	case '-':
+		line = strings.TrimLeft(line, "- ")
+		return begins(line, "original message") || begins(line, "forwarded message") || begins(line, "forwarded by") ||
+			begins(line, "weitergeleitete") || begins(line, "ursprüngliche nachricht") || begins(line, "message transféré")
+	case 'b':
+		return begins(line, "begin forwarded message")
+	}
+	return false
+}

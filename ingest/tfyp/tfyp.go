@@ -1,0 +1,90 @@
+// Package tfyp makes orders of notification mails: what a store sends its
+// vendor after a sale (Kagi's is the "Thanks For Your Purchase" mail), where
+// there is no call that could be answered.
+//
+// How such a mail is written is configuration: a [Profile] says by what it is
+// known, which labels stand before which field, and how a product's line looks.
+// [Open] takes a mail apart, [Profile.Read] finds the fields; both are pure, and
+// neither guesses. What is missing, there twice, forwarded, or of letters that
+// cannot be relied on is held with a reason, for a person. Whether a mail is
+// authentic is not decided here.
+//
+// mime.go and text.go lead from bytes to the lines of one text; profile.go and
+// pattern.go are the profile; scan.go finds, read.go judges; draft.go proposes a
+// profile from a sample.
+package tfyp
+
+import (
+	"strconv"
+
+	"github.com/keypost/keypost/ingest"
+)
+
+// Why a mail is held: stable words, which scripts may rely on.
+const (
+	HeldIncomplete = ingest.HeldIncomplete // it lacks the product, the buyer, or a name of the sale
+	HeldAmbiguous  = "ambiguous"           // a label, a product or a number is there twice
+	HeldForwarded  = "forwarded"           // it quotes another mail
+	HeldComment    = "comment"             // the buyer left comments, and the profile cannot tell where
+	HeldCharset    = "charset"             // a field's letters are not known for certain
+	HeldMalformed  = "malformed"           // a field's value is not of its kind
+	HeldUnreadable = "unreadable"          // the mail is broken, or over a limit
+)
+
+// Explain says in a sentence why a mail is held and what to do.
+func Explain(reason string) string {
+	switch reason {
+	case HeldIncomplete:
+		return "An order needs its product, the buyer's name or e-mail, and a transaction id or a blurb's number: compare the mail with the profile, or issue by hand."
+	case HeldAmbiguous:
+		return "Something that must be there once is there twice; a buyer can type what looks like a label: compare the mail with the store."
+	case HeldForwarded:
+		return "It quotes another mail, which anybody could have altered: forward it as an attachment, or compare it with the store."
+	case HeldComment:
+		return "The buyer left comments, which can hold label-like text: say in the profile where they begin and end (comment, comment_end), or compare the mail with the store."
+	case HeldCharset:
+		return "Letters of a field were lost or are not what the mail says they are: ask the buyer for the name, and issue by hand."
+	case HeldMalformed:
+		return "A field has a value that cannot be: compare the mail with the store."
+	case HeldUnreadable:
+		return "The mail is broken or too large to be read: compare it with the store."
+	}
+	return ""
+}
+
+// A Field is one thing that was found in a mail.
+type Field struct {
+	Name  string // as in the profile: "email"; of a keyword: "keyword Computer-number"
+	Value string // as it stands there, trimmed
+	Line  int    // of the text that was read; 0: it is in the subject
+}
+
+// Where says in words where the field was found.
+func (f Field) Where() string {
+	if f.Line == 0 {
+		return "subject"
+	}
+	return "line " + strconv.Itoa(f.Line)
+}
+
+// A Refund is money that went back, by a refund profile.
+type Refund struct {
+	Store       string
+	Transaction string // "": by its Sequences
+	Sequences   []ingest.Sequence
+	Product     string // "": the whole sale
+	Amount      string // decimal text; "": all of it
+	Currency    string
+	Reference   string // the store's id of the refund; "": it has none, and Amount is ""
+}
+
+// A Reading is what a profile makes of a mail. Orders and Refunds are for the
+// desk only where Held is "": else they show what could be read.
+type Reading struct {
+	Recognised bool
+	Fields     []Field
+	Orders     []ingest.Order // one a product; Channel and Message are left to the caller
+	Refunds    []Refund
+	Held       string   // "": nothing speaks against it; else a reason from above
+	Problems   []string // in words, for people; some hold and some only tell
+}
