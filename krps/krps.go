@@ -24,6 +24,7 @@ type Channel struct {
 	Secrets  []string // any of them will do, while one is rotated
 	Digest   Digest   // the cipher agreed on; no other is taken
 	Basic    string   // "user:password" of the realm; "": none
+	Blurb    string   // the blurb that the channel's products are sold with; "": not known
 	// LocalOnly, if not "", is why calls from other machines are answered BAD.
 	LocalOnly string
 	// HTTPSOnly: calls from other machines must have come by HTTPS. The header

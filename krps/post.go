@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/keypost/keypost/ingest"
@@ -206,8 +207,21 @@ func (c Channel) Order(p Post) ingest.Order {
 		Also:  []string{"password " + message("", p.Posted)},
 		Seeds: Seeds(p.Value("ACG:CustomerSeed")), OEMSeed: p.Value("ACG:OEMSeed"),
 		Quantity: quantity, Test: p.Test, EightBit: p.EncodingPreserved,
-		Message: store.Message{Channel: c.Name, Raw: c.raw(p)},
+		Sequences: c.sequences(p),
+		Message:   store.Message{Channel: c.Name, Raw: c.raw(p)},
 	}
+}
+
+// sequences is what the sale's mail is known by: the mail has no transaction id
+// (KRPS 2.0, Table 4, ACG:SQNM: "the sequence number for the blurb sent out with
+// the product"). Which blurb, a post does not say.
+func (c Channel) sequences(p Post) []ingest.Sequence {
+	date, err := time.Parse(time.DateOnly, p.posted["ACG:DateProcessed"])
+	n, numErr := strconv.ParseUint(p.posted["ACG:SQNM"], 10, 16)
+	if c.Blurb == "" || err != nil || numErr != nil || n > 9999 {
+		return nil
+	}
+	return []ingest.Sequence{{Name: c.Blurb, Number: int(n), Date: date}}
 }
 
 // raw is what is kept of a post: wherever the secret stands, it goes.

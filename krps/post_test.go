@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -274,4 +275,27 @@ func FuzzSeeds(f *testing.F) {
 			ingest.Seed(item)
 		}
 	})
+}
+
+// A post names its mail by the number of a blurb, whose name the channel has.
+func TestSequences(t *testing.T) {
+	const date = "ACG%3ADateProcessed=2004-05-05&"
+	one := []ingest.Sequence{{Name: "me_Demo", Number: 42, Date: time.Date(2004, 5, 5, 0, 0, 0, 0, time.UTC)}}
+	for _, c := range []struct {
+		blurb, body string
+		want        []ingest.Sequence
+	}{
+		{"me_Demo", date + "ACG%3ASQNM=0042", one},
+		{"me_Demo", date + "ACG%3ASQNM=42", one},
+		{"", date + "ACG%3ASQNM=0042", nil},
+		{"me_Demo", date, nil},
+		{"me_Demo", date + "ACG%3ASQNM=-042", nil},
+		{"me_Demo", date + "ACG%3ASQNM=+042", nil},
+		{"me_Demo", "ACG%3ADateProcessed=2004-13-05&ACG%3ASQNM=0042", nil},
+	} {
+		got := Channel{Blurb: c.blurb}.Order(mustDecode(t, c.body)).Sequences
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%q, %s: %s", c.blurb, c.body, diff)
+		}
+	}
 }

@@ -28,6 +28,7 @@ type channelConfig struct {
 	UnitWindow    *duration `toml:"unit_window"`
 	UnitMax       int       `toml:"unit_max"`
 	ReplyCodes    *bool     `toml:"reply_codes"`
+	Blurb         string    `toml:"blurb"`
 	UserName      string    `toml:"username"`
 	BasicAuth     string    `toml:"basic_auth"`
 	BasicAuthFile string    `toml:"basic_auth_file"`
@@ -109,6 +110,9 @@ func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {
 	}
 	if user, password, _ := strings.Cut(ch.BasicAuth, ":"); ch.BasicAuth != "" && (user == "" || password == "") {
 		return c.errorf(key("basic_auth"), "it must be user:password")
+	}
+	if len(ch.Blurb) > 128 || strings.ContainsAny(ch.Blurb, "\r\n\"") {
+		return c.errorf(key("blurb"), "it must be the blurb's name as the mails show it in SQNM-\"NAME\" 0000, at most 128 bytes")
 	}
 	if len(ch.HeldMessage) > 1024 || !krps.Carries(ch.HeldMessage) {
 		return c.errorf(key("held_message"), "KRPS carries only ASCII characters, at most 1024 of them")
@@ -205,7 +209,7 @@ func (ch channelConfig) unit() ingest.Unit {
 func (ch channelConfig) krps() krps.Channel {
 	return krps.Channel{
 		Name: ch.Name, Store: ch.Store, UserName: ch.UserName, Secrets: ch.Secrets, Digest: krps.Digest(ch.Digest),
-		Basic: ch.BasicAuth, LocalOnly: ch.localOnly, HTTPSOnly: ch.httpsOnly,
+		Basic: ch.BasicAuth, Blurb: strings.TrimSpace(ch.Blurb), LocalOnly: ch.localOnly, HTTPSOnly: ch.httpsOnly,
 	}
 }
 

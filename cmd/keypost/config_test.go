@@ -217,6 +217,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 		`max_quantity = 251`:         "from 1 to 250",
 		`max_quantity = 0`:           "from 1 to 250",
 		`held_message = "für Elise"`: "only ASCII",
+		`blurb = "SQNM-\"me_Demo\""`: "it must be the blurb's name",
 	} {
 		name, _, _ := strings.Cut(key, " ")
 		bad(goodProduct+goodChannel+key+"\n", "keypost.toml:10: channel[0]."+name, want)

@@ -41,6 +41,7 @@ type commands struct {
 	Check      checkCommand      `cmd:"" help:"Test the config, the database and each generator: a line each."`
 	Post       postCommands      `cmd:"" help:"Play the store: post an order."`
 	Parse      parseCommands     `cmd:"" help:"Show what would be taken of an order, touching nothing."`
+	Profile    profileCommands   `cmd:"" help:"Profiles of notification mails: show, test, draft."`
 	Order      orderCommands     `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
 	License    licenseCommands   `cmd:"" help:"Licenses: list, show, file, issue, replace, revoke, suspend, restore, reset."`
 	Keygen     keygenCommands    `cmd:"" help:"Generators: try."`

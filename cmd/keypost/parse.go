@@ -14,6 +14,7 @@ func (parseCommands) Help() string { return "Example: keypost parse krps post.tx
 
 type parseCommands struct {
 	KRPS parseKRPS `cmd:"" name:"krps" help:"Read a post as the daemon would."`
+	Mail parseMail `cmd:"" help:"Read a notification mail by a profile."`
 }
 
 type parseKRPS struct {

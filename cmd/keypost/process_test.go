@@ -273,12 +273,13 @@ func TestImports(t *testing.T) {
 		"store/queries":     {},
 		"store/storetest":   {}, // for tests
 		"ingest":            {"keygen", "store"},
-		"ingest/mailbox":    {"ingest", "store"},
+		"ingest/mailbox":    {"ingest", "ingest/tfyp", "store"},
+		"ingest/tfyp":       {"ingest"},
 		"krps":              {"ingest", "store"},
 		"activation":        {"store"},
 		"activation/client": {}, // and nothing but the standard library: see below
 		"delivery":          {"store"},
-		"cmd/keypost":       {"activation", "delivery", "ingest", "keygen", "keygen/external", "krps", "store"},
+		"cmd/keypost":       {"activation", "delivery", "ingest", "ingest/tfyp", "keygen", "keygen/external", "krps", "store"},
 		"cmd/torture":       {"krps", "store/storetest"},
 		"cmd/bench":         {"activation", "keygen", "keygen/external", "krps", "store", "store/storetest"},
 	}

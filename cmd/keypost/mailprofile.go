@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
+)
+
+func (profileCommands) Help() string { return "Example: keypost profile test tfyp old-mails" }
+
+type profileCommands struct {
+	Show  profileShow  `cmd:"" help:"Print a built-in profile, to start one's own from."`
+	Test  profileTest  `cmd:"" help:"Run a profile over a folder of old mails."`
+	Draft profileDraft `cmd:"" help:"Propose a profile by a sample."`
+}
+
+type profileShow struct {
+	Name string `arg:"" optional:"" help:"Its name (default: all names)."`
+}
+
+func (profileShow) Help() string { return "Example: keypost profile show tfyp" }
+
+func (c profileShow) Run(a *app) error {
+	if c.Name == "" {
+		_, err := fmt.Fprintln(a.out, strings.Join(tfyp.Builtins(), "\n"))
+		return err
+	}
+	text, ok := tfyp.BuiltinText(c.Name)
+	if !ok {
+		return fmt.Errorf("built-in profile %s: %w; there are: %s", c.Name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
+	}
+	_, err := a.out.Write(text)
+	return err
+}
+
+type profileDraft struct {
+	File string `arg:"" help:"One mail, as the mailbox keeps it (.eml); - is standard input."`
+}
+
+func (profileDraft) Help() string {
+	return "It goes by words, so go through each line of it, and try it: keypost profile test. Nothing personal of the sample is in it.\n\n" +
+		"Example: keypost profile draft order.eml"
+}
+
+func (c profileDraft) Run(a *app) error {
+	m, err := openMail(a, c.File)
+	if err == nil {
+		_, err = a.out.Write(tfyp.Draft(m))
+	}
+	return err
+}
+
+// loadProfile reads a profile from a file, or finds a built-in one.
+func loadProfile(name string) (*tfyp.Profile, error) {
+	if p, ok := tfyp.Builtin(name); ok {
+		return p, nil
+	}
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("profile %s: %w: it is no file, and none of the built-in ones: %s", name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tfyp.ParseProfile(name, text)
+}
+
+// openMail reads one mail.
+func openMail(a *app, file string) (tfyp.Mail, error) {
+	raw, err := readMail(a, file)
+	if err != nil {
+		return tfyp.Mail{}, err
+	}
+	m, err := tfyp.Open(raw)
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", file, err)
+	}
+	return m, nil
+}
+
+func readMail(a *app, file string) ([]byte, error) {
+	in := a.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	return io.ReadAll(io.LimitReader(in, tfyp.MaxMail+1))
+}
+
+type profileTest struct {
+	jsonFlag
+	Profile string `arg:"" help:"A profile's file, or the name of a built-in one."`
+	Folder  string `arg:"" help:"A folder of mails, a file each (.eml) or mbox files, or one such file."`
+}
+
+func (profileTest) Help() string {
+	return "Shows which mails would be taken, which held and why, and which the profile is not for. It opens no database and judges no " +
+		"signature: whether a mail is authentic, and whether its order came before, it does not say.\n\n" +
+		"Example: keypost profile test tfyp old-mails"
+}
+
+// testedMailJSON is what profile test says of a mail, as scripts see it.
+type testedMailJSON struct {
+	File     string          `json:"file"`
+	Verdict  string          `json:"verdict"` // taken, held, not_recognised, unreadable
+	Reason   *string         `json:"reason"`
+	Problems []string        `json:"problems"`
+	Orders   []mailOrderJSON `json:"orders"`
+	Refunds  int             `json:"refunds"`
+}
+
+func (c profileTest) Run(a *app) error {
+	p, err := loadProfile(c.Profile)
+	if err != nil {
+		return err
+	}
+	list := []testedMailJSON{}
+	err = eachMail(c.Folder, func(name string, raw []byte) { list = append(list, tested(p, name, raw)) })
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a.out, list)
+	}
+	rows := [][]string{{"FILE", "VERDICT", "ORDERS", "WHY"}}
+	count := map[string]int{}
+	for _, t := range list {
+		count[t.Verdict]++
+		rows = append(rows, []string{t.File, t.verdict(), t.sold(), strings.Join(t.Problems, "; ")})
+	}
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "\n%d mails: %d taken, %d held, %d not recognised, %d unreadable\n",
+		len(list), count["taken"], count["held"], count["not_recognised"], count["unreadable"])
+	return err
+}
+
+func tested(p *tfyp.Profile, name string, raw []byte) testedMailJSON {
+	t := testedMailJSON{File: name, Verdict: "taken", Problems: []string{}, Orders: []mailOrderJSON{}}
+	m, err := tfyp.Open(raw)
+	if err != nil {
+		t.Verdict, t.Problems = "unreadable", []string{err.Error()}
+		return t
+	}
+	r := p.Read(m)
+	t.Refunds = len(r.Refunds)
+	t.Problems = append(t.Problems, r.Problems...)
+	for _, o := range r.Orders {
+		t.Orders = append(t.Orders, newMailOrderJSON(o))
+	}
+	switch {
+	case !r.Recognised:
+		t.Verdict = "not_recognised"
+		if len(m.Attached) > 0 {
+			t.Problems = append(t.Problems, "a mail is attached to it, which is judged by itself")
+		}
+	case r.Held != "":
+		t.Verdict, t.Reason = "held", orNull(r.Held)
+	}
+	return t
+}
+
+func (t testedMailJSON) verdict() string {
+	if t.Reason != nil {
+		return t.Verdict + ": " + *t.Reason
+	}
+	return strings.ReplaceAll(t.Verdict, "_", " ")
+}
+
+// sold says in short what a mail is about.
+func (t testedMailJSON) sold() string {
+	var list []string
+	for _, o := range t.Orders {
+		list = append(list, fmt.Sprintf("%d %s", o.Quantity, o.StoreProduct))
+	}
+	if t.Refunds > 0 {
+		list = append(list, "refund")
+	}
+	return strings.Join(list, ", ")
+}
+
+// eachMail hands over each mail of a folder, and of those within it, in the
+// order of their names.
+func eachMail(folder string, found func(name string, raw []byte)) error {
+	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !d.Type().IsRegular() || path != folder && strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil || name == "." {
+			name = filepath.Base(path)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(raw, []byte("From ")) {
+			found(name, raw)
+			return nil
+		}
+		for i, one := range splitMbox(raw) {
+			found(fmt.Sprintf("%s %d", name, i+1), one)
+		}
+		return nil
+	})
+}
+
+// splitMbox takes the mails out of an mbox file (RFC 4155): each begins with a
+// line "From ", and such a line within one has a > in front.
+func splitMbox(raw []byte) (list [][]byte) {
+	for part := range bytes.SplitSeq(append([]byte("\n"), raw...), []byte("\nFrom ")) {
+		if _, one, ok := bytes.Cut(part, []byte("\n")); ok {
+			list = append(list, bytes.ReplaceAll(one, []byte("\n>From "), []byte("\nFrom ")))
+		}
+	}
+	return list
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/tfyp"
+)
+
+type parseMail struct {
+	jsonFlag
+	File    string `arg:"" help:"A mail, as the mailbox keeps it (.eml); - is standard input."`
+	Profile string `help:"A profile's file, or the name of a built-in one." default:"tfyp"`
+}
+
+func (parseMail) Help() string {
+	return "Finds the profile's fields, tells where each stands, and says what would become of the mail. " +
+		"It opens no database: whether the order came before, it cannot know. Exit code 1: the mail is not one that the profile is for.\n\n" +
+		"Example: keypost parse mail order.eml --profile tfyp"
+}
+
+// parsedMailJSON is what parse mail shows, as scripts see it.
+type parsedMailJSON struct {
+	Verdict  string           `json:"verdict"` // issued, held, refund, not_recognised
+	Reason   *string          `json:"reason"`
+	Problems []string         `json:"problems"`
+	Profile  string           `json:"profile"`
+	Subject  string           `json:"subject"`
+	Fields   []mailFieldJSON  `json:"fields"`
+	Orders   []mailOrderJSON  `json:"orders"`
+	Refunds  []mailRefundJSON `json:"refunds"`
+	Attached int              `json:"attached"`
+}
+
+type mailFieldJSON struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Where string `json:"where"`
+}
+
+// mailOrderJSON is one product of a mail.
+type mailOrderJSON struct {
+	Store        string   `json:"store"`
+	Transaction  string   `json:"transaction"`
+	StoreProduct string   `json:"store_product"`
+	Product      *string  `json:"product"`
+	Quantity     int      `json:"quantity"`
+	Name         string   `json:"name"`
+	Email        string   `json:"email"`
+	LicenseType  string   `json:"license_type"`
+	Price        string   `json:"price"`
+	Currency     string   `json:"currency"`
+	Test         bool     `json:"test"`
+	Seeds        []string `json:"seeds"`
+	Sequences    []string `json:"sequences"`
+}
+
+func newMailOrderJSON(o ingest.Order) mailOrderJSON {
+	return mailOrderJSON{
+		o.Store, o.Transaction, o.StoreProduct, nil, o.Quantity, o.Name, o.Email, o.LicenseType, o.Price, o.Currency, o.Test,
+		append([]string{}, o.Seeds...), sequences(o.Sequences),
+	}
+}
+
+type mailRefundJSON struct {
+	Store       string   `json:"store"`
+	Transaction string   `json:"transaction"`
+	Sequences   []string `json:"sequences"`
+	Product     string   `json:"product"`
+	Amount      string   `json:"amount"`
+	Currency    string   `json:"currency"`
+	Reference   string   `json:"reference"`
+}
+
+func sequences(list []ingest.Sequence) []string {
+	out := []string{}
+	for _, s := range list {
+		out = append(out, fmt.Sprintf("%s %04d", s.Name, s.Number))
+	}
+	return out
+}
+
+func (c parseMail) Run(a *app) error {
+	conf, err := a.load()
+	if err != nil {
+		return err
+	}
+	p, err := loadProfile(c.Profile)
+	if err != nil {
+		return err
+	}
+	m, err := openMail(a, c.File)
+	if err != nil {
+		return err
+	}
+	out := newParsedMail(conf.desk(), p, m)
+	if c.JSON {
+		err = printJSON(a.out, out)
+	} else {
+		err = out.print(a)
+	}
+	if err == nil && out.Verdict == "not_recognised" {
+		err = fmt.Errorf("%s: the profile %s is not for this mail: neither its subject nor its lines are known", c.File, c.Profile)
+	}
+	return err
+}
+
+// newParsedMail reads a mail and asks the config what it would make of it.
+func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail) parsedMailJSON {
+	r := p.Read(m)
+	out := parsedMailJSON{
+		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,
+		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: len(m.Attached),
+	}
+	for _, f := range r.Fields {
+		out.Fields = append(out.Fields, mailFieldJSON{f.Name, f.Value, f.Where()})
+	}
+	for _, o := range r.Orders {
+		product, reason := desk.Judge(o)
+		j := newMailOrderJSON(o)
+		j.Product = orNull(product.ID)
+		out.Orders = append(out.Orders, j)
+		if out.Reason == nil {
+			out.Reason = orNull(reason)
+		}
+	}
+	for _, f := range r.Refunds {
+		out.Refunds = append(out.Refunds, mailRefundJSON{f.Store, f.Transaction, sequences(f.Sequences), f.Product, f.Amount, f.Currency, f.Reference})
+	}
+	switch {
+	case !r.Recognised:
+		out.Verdict = "not_recognised"
+	case out.Reason != nil:
+		out.Verdict = "held"
+	case len(r.Refunds) > 0:
+		out.Verdict = "refund"
+	}
+	return out
+}
+
+// print shows where each field was found, what the mail is about, and the
+// verdict.
+func (p parsedMailJSON) print(a *app) error {
+	rows := [][]string{{"FIELD", "VALUE", "FROM"}}
+	for _, f := range p.Fields {
+		rows = append(rows, []string{f.Name, f.Value, f.Where})
+	}
+	if err := table(a.out, rows); err != nil {
+		return err
+	}
+	for _, o := range p.Orders {
+		if err := o.print(a); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.Refunds {
+		fmt.Fprintln(a.out)
+		err := fields(a.out, "refund of", strings.TrimSpace(r.Store+" "+r.Transaction), "number", strings.Join(r.Sequences, ", "), "product", r.Product,
+			"amount", strings.TrimSpace(r.Amount+" "+r.Currency), "reference", r.Reference)
+		if err != nil {
+			return err
+		}
+	}
+	return p.printVerdict(a)
+}
+
+func (o mailOrderJSON) print(a *app) error {
+	fmt.Fprintln(a.out)
+	pairs := []string{
+		"order", strings.TrimSpace(o.Store + " " + o.Transaction), "number", strings.Join(o.Sequences, ", "), "test", yes(o.Test), "product", deref(o.Product),
+		"store's product", o.StoreProduct, "quantity", strconv.Itoa(o.Quantity), "license type", o.LicenseType, "price", strings.TrimSpace(o.Price + " " + o.Currency),
+		"name", o.Name, "e-mail", o.Email,
+	}
+	for _, item := range o.Seeds {
+		key, value := ingest.Seed(item)
+		pairs = append(pairs, "seed "+key, value)
+	}
+	return fields(a.out, pairs...)
+}
+
+func (p parsedMailJSON) printVerdict(a *app) error {
+	verdict, explained := "codes would be issued, unless the order came before or the mail is not authentic", ""
+	switch p.Verdict {
+	case "held":
+		verdict, explained = "held: "+*p.Reason, tfyp.Explain(*p.Reason)
+		if explained == "" {
+			explained = ingest.Explain(*p.Reason)
+		}
+	case "refund":
+		verdict = "the refund would be noted, unless the mail is not authentic"
+	case "not_recognised":
+		verdict = "not recognised"
+	}
+	if p.Attached > 0 {
+		p.Problems = append(p.Problems, fmt.Sprintf("%d mails are attached to it: each is judged by itself", p.Attached))
+	}
+	pairs := []string{"profile", p.Profile, "verdict", verdict, "because", explained}
+	for _, text := range p.Problems {
+		pairs = append(pairs, "note", text)
+	}
+	fmt.Fprintln(a.out)
+	return fields(a.out, pairs...)
+}
