@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/big"
 	"slices"
 	"strconv"
@@ -45,7 +44,14 @@ const unnamed = `SQNM-"`
 
 // Transaction is what a sale is called that has no other name than its number.
 func (s Sequence) Transaction() string {
-	return fmt.Sprintf(`%s%s" %04d %s`, unnamed, s.Name, s.Number, s.Date.UTC().Format(time.DateOnly))
+	b := append([]byte(unnamed), s.Name...)
+	b = append(b, `" `...)
+	if n := strconv.Itoa(s.Number); len(n) < 4 {
+		b = append(b, "0000"[len(n):]...)
+	}
+	b = strconv.AppendInt(b, int64(s.Number), 10)
+	b = append(b, ' ')
+	return string(s.Date.UTC().AppendFormat(b, time.DateOnly))
 }
 
 // transactionOf is a sale's transaction, "" where it is made up.

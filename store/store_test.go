@@ -595,3 +595,27 @@ func TestSigningKeys(t *testing.T) {
 		}
 	})
 }
+
+// An order may get further keys, each of which is one order's alone.
+func TestAddKeys(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		first := mustAdd(t, db, newOrder("K1", "k1", "CODE-K1"))
+		second := mustAdd(t, db, newOrder("K2", "k2", "CODE-K2"))
+		more := []Key{sha256.Sum256([]byte("k1")), sha256.Sum256([]byte("k3"))}
+		for range 2 {
+			if err := db.AddKeys(t.Context(), first.ID, more); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := db.OrderByKey(t.Context(), more[1]); err != nil || got.ID != first.ID {
+			t.Errorf("%+v, %v", got, err)
+		}
+		// All of them or none.
+		if err := db.AddKeys(t.Context(), second.ID, []Key{sha256.Sum256([]byte("k4")), more[1]}); !errors.Is(err, ErrStale) {
+			t.Errorf("another order's key: %v", err)
+		}
+		if _, err := db.OrderByKey(t.Context(), sha256.Sum256([]byte("k4"))); !errors.Is(err, ErrNotFound) {
+			t.Errorf("half of them were added: %v", err)
+		}
+	})
+}

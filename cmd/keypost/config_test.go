@@ -293,3 +293,11 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// The blurb reaches the protocol: without it a post would not meet its mail.
+func TestConfigBlurb(t *testing.T) {
+	c, err := parsed(t, goodProduct+goodChannel+"blurb = \" me_Demo \"\n")
+	if err != nil || c.Channels[0].krps().Blurb != "me_Demo" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}

@@ -42,8 +42,8 @@ type draft struct {
 }
 
 func (d *draft) line(line string) {
-	var n number
-	if known := sqnm(); line == "" || known.match(line, n.set) {
+	var values [maxPlaces]string
+	if line == "" || sqnm.match(line, &values) {
 		d.sequence = d.sequence || line != ""
 		return
 	}
@@ -76,18 +76,24 @@ func (d *draft) line(line string) {
 }
 
 // sqnm is Kagi's line at the end of a blurb.
-func sqnm() *pattern {
-	list, _ := addPattern(nil, sqnmForm, "blurb", "number") // a constant
-	return &list[0]
-}
+var sqnm = known(sqnmForm, "blurb", "number")
 
 const sqnmForm = `SQNM-"{blurb}" {number}`
 
+// itemForms are the lines of products that are known.
+var itemForms = []string{"{currency} {price} - {quantity} * {product}", "Payment for {product}", "{quantity} x {product name}"}
+
+// known is a pattern that is known to be good.
+func known(form string, places ...string) *pattern {
+	list, _ := addPattern(nil, form, places...)
+	return &list[0]
+}
+
 // itemForm is the pattern of a line that looks like one of those that are known.
 func itemForm(line string) (string, bool) {
-	for _, form := range []string{"{currency} {price} - {quantity} * {product}", "Payment for {product}", "{quantity} x {product name}"} {
-		list, err := addPattern(nil, form, "product", "currency", "price", "quantity", "product name")
-		if err == nil && list[0].match(line, func(string, string) {}) {
+	var values [maxPlaces]string
+	for _, form := range itemForms {
+		if known(form, "product", "currency", "price", "quantity", "product name").match(line, &values) {
 			return form, true
 		}
 	}

@@ -44,12 +44,13 @@ type Mail struct {
 	doubled  string   // a header that must be there once
 	problems []string // for people
 	parts    int
+	size     int // bytes as it came
 }
 
 // Open takes a mail apart. What is wrong with it is told by its reading; only
 // bytes that have no header at all are ErrMail.
 func Open(raw []byte) (Mail, error) {
-	var m Mail
+	m := Mail{size: len(raw)}
 	if len(raw) > MaxMail {
 		m.brokenBy("it is longer than %d bytes", MaxMail)
 		raw = raw[:maxHeader]
@@ -237,7 +238,7 @@ func (m *Mail) text(e *message.Entity, err error) string {
 		m.brokenBy("a part is encoded in an unknown way")
 		return ""
 	}
-	raw := bytes.NewBuffer(make([]byte, 0, 4096))
+	raw := bytes.NewBuffer(make([]byte, 0, min(m.size, 8<<10)+bytes.MinRead))
 	if _, err := raw.ReadFrom(io.LimitReader(e.Body, maxText+1)); err != nil {
 		m.brokenBy("a part is wrongly encoded, or breaks off")
 	}

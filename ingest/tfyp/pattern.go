@@ -16,6 +16,7 @@ type pattern struct {
 	texts  []string // one more than places; the first and the last may be ""
 	places []string
 	needle string // the longest of texts: a line without it does not match
+	rare   byte   // a byte of them, not a letter if there is one: the same, and soon found out
 
 	of          int    // which of the profile's items it is a form of
 	licenseType string // what the form says; "": nothing
@@ -44,8 +45,21 @@ func addPattern(list []pattern, text string, places ...string) ([]pattern, error
 		p.places = append(p.places, place)
 		rest = after
 	}
-	p.needle = slices.MaxFunc(p.texts, func(a, b string) int { return len(strings.TrimSpace(a)) - len(strings.TrimSpace(b)) })
-	p.needle = strings.TrimSpace(p.needle)
+	for i, text := range p.texts {
+		if i == len(p.texts)-1 {
+			text = strings.TrimRight(text, " ") // lines are trimmed
+		}
+		if len(strings.TrimSpace(text)) > len(strings.TrimSpace(p.needle)) {
+			p.needle = text
+		}
+	}
+	for _, text := range p.texts {
+		for _, c := range []byte(text) {
+			if p.rare == 0 && c != ' ' || c != ' ' && !word(c) {
+				p.rare = c
+			}
+		}
+	}
 	want := places[0]
 	if want == "blurb" && !(slices.Contains(p.places, "blurb") && slices.Contains(p.places, "number")) {
 		return list, fmt.Errorf("%q: it needs {blurb} and {number}", text)
@@ -59,14 +73,13 @@ func addPattern(list []pattern, text string, places ...string) ([]pattern, error
 	return append(list, p), nil
 }
 
-// match holds a line, trimmed, against a pattern and hands its values to found.
-// Values that cannot be in their places do not match.
-func (p *pattern) match(line string, found func(place, value string)) bool {
-	rest, ok := strings.CutPrefix(line, p.texts[0])
-	if !ok || !strings.Contains(line, p.needle) {
+// match holds a line, trimmed, against a pattern and sets the values, one for
+// each of its places. Values that cannot be in their places do not match.
+func (p *pattern) match(line string, values *[maxPlaces]string) bool {
+	if !strings.HasPrefix(line, p.texts[0]) || strings.IndexByte(line, p.rare) < 0 || !strings.Contains(line, p.needle) {
 		return false
 	}
-	var values [maxPlaces]string
+	rest, ok := line[len(p.texts[0]):], true
 	for i, place := range p.places {
 		text := p.texts[i+1]
 		if i == len(p.places)-1 {
@@ -80,9 +93,6 @@ func (p *pattern) match(line string, found func(place, value string)) bool {
 		if !may(place, values[i]) {
 			return false
 		}
-	}
-	for i, place := range p.places {
-		found(place, values[i])
 	}
 	return true
 }

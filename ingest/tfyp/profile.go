@@ -22,9 +22,10 @@ type Profile struct {
 	subjects []string // in lower case
 	items    []pattern
 	sequence []pattern
-	begin    [256]bool // a pattern begins with this byte
-	floating bool      // a pattern begins with a value
 	types    []licenseType
+
+	starting [256][]*pattern // of items and sequence, by the byte that they begin with
+	floating []*pattern      // those that begin with a value
 }
 
 // file is a profile as it is written (docs/mail-profiles.md).
@@ -193,9 +194,9 @@ func (p *Profile) compile() error {
 	for _, list := range [][]pattern{p.items, p.sequence} {
 		for i := range list {
 			if text := list[i].texts[0]; text != "" {
-				p.begin[text[0]] = true
+				p.starting[text[0]] = append(p.starting[text[0]], &list[i])
 			} else {
-				p.floating = true
+				p.floating = append(p.floating, &list[i])
 			}
 		}
 	}
@@ -334,12 +335,22 @@ func lower(c byte) byte {
 
 // index is where a text that is folded already begins in s; -1: nowhere.
 func index(s, folded string) int {
-	for i := range max(0, len(s)-len(folded)+1) {
-		if lower(s[i]) == folded[0] && begins(s[i:], folded) {
-			return i
+	small, big := folded[0], folded[0]
+	if small >= 'a' && small <= 'z' {
+		big -= 'a' - 'A'
+	}
+	for at := 0; ; at++ {
+		i := strings.IndexByte(s[at:], small)
+		if j := strings.IndexByte(s[at:], big); i < 0 || j >= 0 && j < i {
+			i = j
+		}
+		if at += i; i < 0 {
+			return -1
+		}
+		if begins(s[at:], folded) {
+			return at
 		}
 	}
-	return -1
 }
 
 // begins tells whether s begins with a text that is folded already.

@@ -338,6 +338,7 @@ func (r *reader) items() (list []item) {
 		}
 		all = append(slices.Clone(all), it)
 	}
+	list = make([]item, 0, len(all))
 	detailed, plain := 0, 0
 	for _, it := range all {
 		if it.quantity != "" {
@@ -345,8 +346,9 @@ func (r *reader) items() (list []item) {
 		} else {
 			plain++
 		}
-		product := ingest.FoldProduct(it.product)
-		i := slices.IndexFunc(list, func(have item) bool { return ingest.FoldProduct(have.product) == product })
+		i := slices.IndexFunc(list, func(have item) bool {
+			return have.product == it.product || ingest.FoldProduct(have.product) == ingest.FoldProduct(it.product)
+		})
 		switch {
 		case i < 0:
 			list = append(list, it)

@@ -2,6 +2,7 @@ package tfyp
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,12 @@ type scan struct {
 	tooMuch   string
 	// The buyer's comment, from the line after begin up to end.
 	begin, end int
+
+	first struct { // room for an ordinary mail
+		findings [12]finding
+		items    [3]item
+		numbers  [2]number
+	}
 }
 
 // inComment tells whether a line is the buyer's, or may be.
@@ -47,7 +54,8 @@ func (s *scan) inComment(line int) bool { return s.begin > 0 && line >= s.begin 
 
 // scan goes through the text once.
 func (p *Profile) scan(text string) *scan {
-	s := &scan{findings: make([]finding, 0, 16)}
+	s := &scan{}
+	s.findings, s.items, s.numbers = s.first.findings[:0], s.first.items[:0], s.first.numbers[:0]
 	for n := 1; text != ""; n++ {
 		line, rest := text, ""
 		if i := strings.IndexByte(text, '\n'); i >= 0 {
@@ -91,44 +99,56 @@ func (p *Profile) line(s *scan, line string, n int) {
 	if forwards(line) && s.forwarded == 0 {
 		s.forwarded = n
 	}
-	if p.label(s, line, n) || !p.floating && !p.begin[line[0]] {
+	if p.label(s, line, n) {
 		return
 	}
-	for i := range p.items {
-		it := item{pattern: p.items[i].of, licenseType: p.items[i].licenseType, line: n}
-		if p.items[i].match(line, it.set) {
-			s.items = append(s.items, it)
-			return
-		}
-	}
-	for i := range p.sequence {
-		num := number{line: n}
-		if p.sequence[i].match(line, num.set) {
-			s.numbers = append(s.numbers, num)
-			return
+	for _, list := range [2][]*pattern{p.starting[line[0]], p.floating} {
+		for _, pattern := range list {
+			var values [maxPlaces]string
+			if pattern.match(line, &values) {
+				s.matched(pattern, values, n)
+				return
+			}
 		}
 	}
 }
 
-func (i *item) set(place, v string) {
-	switch place {
-	case "currency":
-		i.currency = v
-	case "price":
-		i.price = v
-	case "quantity":
-		i.quantity = v
-	default:
-		i.product = v
-	}
-}
-
-func (n *number) set(place, v string) {
-	if place == "blurb" {
-		n.blurb = v
+// matched keeps what a line tells that matches a pattern.
+func (s *scan) matched(p *pattern, values [maxPlaces]string, n int) {
+	if slices.Contains(p.places, "number") {
+		s.number(p, values, n)
 	} else {
-		n.number = v
+		s.item(p, values, n)
 	}
+}
+
+func (s *scan) item(p *pattern, values [maxPlaces]string, n int) {
+	it := item{pattern: p.of, licenseType: p.licenseType, line: n}
+	for i, place := range p.places {
+		switch place {
+		case "currency":
+			it.currency = values[i]
+		case "price":
+			it.price = values[i]
+		case "quantity":
+			it.quantity = values[i]
+		default:
+			it.product = values[i]
+		}
+	}
+	s.items = append(s.items, it)
+}
+
+func (s *scan) number(p *pattern, values [maxPlaces]string, n int) {
+	num := number{line: n}
+	for i, place := range p.places {
+		if place == "blurb" {
+			num.blurb = values[i]
+		} else {
+			num.number = values[i]
+		}
+	}
+	s.numbers = append(s.numbers, num)
 }
 
 // label finds the label that a line begins with, and those that may stand
