@@ -224,9 +224,18 @@ func TestMailOfATestOrder(t *testing.T) {
 			if withID {
 				m.Transaction, m.Sequences = "T-0001", nil
 			}
-			first := mustAccept(t, d, post(i, test))
+			p := post(i, test)
+			if withID { // the channel does not know its blurb
+				p.Sequences = nil
+			}
+			first := mustAccept(t, d, p)
 			if got := mustAccept(t, d, m); got.ID != first.ID || !got.Test {
 				t.Errorf("post, mail: %+v", got)
+			}
+			live := p
+			live.Test = false
+			if got := mustAccept(t, d, live); got.ID == first.ID || got.Status != store.Issued {
+				t.Errorf("a sale after a test order: %+v", got)
 			}
 		}
 		for i, withID := range []bool{false, true} {
@@ -235,9 +244,29 @@ func TestMailOfATestOrder(t *testing.T) {
 				m.Transaction, m.Sequences = "T-0011", nil
 			}
 			mustAccept(t, d, m)
-			if got := mustAccept(t, d, post(10+i, test)); got.Reason != HeldConflict {
+			p := post(10+i, test)
+			if withID {
+				p.Sequences = nil
+			}
+			if got := mustAccept(t, d, p); got.Reason != HeldConflict {
 				t.Errorf("mail, post: %+v", got)
 			}
+		}
+	})
+}
+
+// A mail that does not say how many is for one copy, until the post says more.
+func TestMailWithoutAQuantity(t *testing.T) {
+	onBoth(t, func(t *testing.T, d *Desk) {
+		three := func(o *Order) { o.Quantity = 3 }
+		unknown := func(o *Order) { o.QuantityUnknown = true }
+		first := mustAccept(t, d, post(7, three))
+		if got := mustAccept(t, d, mailed(7, unknown)); got.ID != first.ID {
+			t.Errorf("post, mail: %+v", got)
+		}
+		mustAccept(t, d, mailed(8, unknown))
+		if got := mustAccept(t, d, post(8, three)); got.Reason != HeldConflict {
+			t.Errorf("mail, post: %+v", got)
 		}
 	})
 }

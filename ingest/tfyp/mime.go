@@ -158,8 +158,8 @@ func (m *Mail) decoded(f message.HeaderFields) string {
 // parts, one after the other. noHTML: the plain one is there already.
 func (m *Mail) body(e *message.Entity, err error, depth int, noHTML bool) (text string, html bool) {
 	m.parts++
-	if m.parts > maxParts || depth > maxDepth {
-		m.brokenBy("it has more than %d parts, or parts within parts within parts", maxParts)
+	if depth > maxDepth {
+		m.brokenBy("it has parts within each other, more than %d deep", maxDepth)
 		return "", false
 	}
 	kind := mediaType(e)

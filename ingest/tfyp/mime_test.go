@@ -44,15 +44,34 @@ func TestOpenBounds(t *testing.T) {
 	held("two subjects", head+"Subject: Thanks for your purchase\r\n\r\nx", HeldAmbiguous)
 	many := head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", maxParts+5) + "--b--\r\n"
 	held("many parts", many, HeldUnreadable)
-	deep := head
-	for i := range maxDepth + 5 {
-		deep += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+	for depth, want := range map[int]string{maxDepth: HeldIncomplete, maxDepth + 1: HeldUnreadable} {
+		begin, end := head, ""
+		for i := range depth {
+			begin += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%dx\r\n\r\n--b%dx\r\n", i, i)
+			end = fmt.Sprintf("\r\n--b%dx--\r\n", i) + end
+		}
+		held(fmt.Sprint(depth, " deep"), begin+"\r\nx"+end, want)
 	}
-	held("deep parts", deep+"\r\nx", HeldUnreadable)
 	held("a part that breaks off", head+"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhalf", HeldUnreadable)
 	for _, raw := range []string{"", "\r\n\r\nx", "no header at all", "Subject: " + strings.Repeat("x", maxHeader) + "\r\n\r\n"} {
 		if _, err := Open([]byte(raw)); !errors.Is(err, ErrMail) {
 			t.Errorf("%.20q: %v", raw, err)
+		}
+	}
+}
+
+// Of alternatives one is read: the first plain text.
+func TestAlternatives(t *testing.T) {
+	const plain, html, nothing = "--b\r\n\r\nplain\r\n", "--b\r\nContent-Type: text/html\r\n\r\n<p>html\r\n", "--b\r\n\r\n \r\n"
+	const related = "--b\r\nContent-Type: multipart/related; boundary=c\r\n\r\n--c\r\nContent-Type: text/html\r\n\r\n<p>html\r\n--c--\r\n"
+	for parts, want := range map[string]string{
+		plain + html: "plain", html + plain: "plain", plain + related: "plain", related + plain: "plain", html: "html", nothing + html: "html",
+		plain + "--b\r\n\r\nanother\r\n": "plain", html + html: "html",
+		plain + "--b\r\nContent-Disposition: attachment\r\n\r\nfile\r\n": "plain",
+	} {
+		m, err := Open([]byte("Subject: x\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n" + parts + "--b--\r\n"))
+		if got := strings.TrimSpace(m.Text); err != nil || got != want || m.HTML != (want == "html") {
+			t.Errorf("%q: %q, HTML %v, %v", parts, got, m.HTML, err)
 		}
 	}
 }

@@ -123,9 +123,9 @@ func TestVerdicts(t *testing.T) {
 		"20-forwarded-inline": "held: forwarded", "21-forwarded-unquoted": "held: forwarded", "22-attached": "not recognised",
 		"23-no-buyer": "held: incomplete", "24-no-product": "held: incomplete", "25-no-name-of-the-sale": "held: incomplete",
 		"26-doubled-label": "held: ambiguous", "27-doubled-product": "held: ambiguous", "28-two-numbers": "held: ambiguous",
-		"29-another-mail": "not recognised", "30-no-email": "taken", "31-no-date": "held: incomplete", "32-several-copies": "taken", "33-with-the-headers-of-the-way": "taken",
+		"29-another-mail": "not recognised", "30-no-email": "taken", "31-no-date": "held: incomplete", "32-several-copies": "taken", "33-with-the-headers-of-the-way": "taken", "34-product-in-a-comment": "held: ambiguous",
 		"shop-01-order": "taken", "shop-02-typed-end": "held: ambiguous", "shop-03-only-in-the-comment": "taken", "shop-04-test": "taken",
-		"shop-05-not-from-the-shop": "not recognised", "shop-06-malformed": "held: malformed",
+		"shop-05-not-from-the-shop": "not recognised", "shop-06-malformed": "held: malformed", "shop-07-behind-the-comment": "taken",
 		"refund-01": "taken", "refund-02-by-number": "taken", "refund-03-no-reference": "held: incomplete",
 	} {
 		if got := read(t, "testdata/mails/"+name+".eml"); got.Verdict != want {
