@@ -211,7 +211,7 @@ func (p *Profile) quoted(s *scan, line string, n int) {
 	var q scan
 	p.line(&q, inner, n)
 	s.text = s.text || q.text
-	if len(q.findings)+len(q.items)+len(q.numbers) > 0 || q.text || q.forwarded > 0 {
+	if s.forwarded == 0 && (len(q.findings)+len(q.items)+len(q.numbers) > 0 || q.text || q.forwarded > 0) {
 		s.forwarded = n
 	}
 }
