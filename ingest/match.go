@@ -96,7 +96,7 @@ func names(o Order, certain bool) (n nameSet) {
 			at := strconv.FormatInt(s.bucket()+near, 10)
 			// No live or test in it: a mail does not say which it is.
 			own = append(own, key("sequence", o.Store, Fold(s.Name), strconv.Itoa(s.Number), at, FoldProduct(o.StoreProduct)))
-			shared = append(shared, key("sequence", o.Store, Fold(s.Name), strconv.Itoa(s.Number), at))
+			shared = append(shared, sharedKey(o.Store, s, near))
 		}
 	}
 	if t := transactionOf(o.Transaction); t != "" {
@@ -107,6 +107,12 @@ func names(o Order, certain bool) (n nameSet) {
 	n.sure = append(n.sure, own...)
 	n.loose = shared
 	return n
+}
+
+// sharedKey is a number's key for all lines of its sale; near is 0 for its own
+// bucket of time, -1 and 1 for the neighbours.
+func sharedKey(storeName string, s Sequence, near int64) store.Key {
+	return key("sequence", storeName, Fold(s.Name), strconv.Itoa(s.Number), strconv.FormatInt(s.bucket()+near, 10))
 }
 
 // nameless is a mail that names its sale in no way.

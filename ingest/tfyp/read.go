@@ -401,7 +401,7 @@ func (r *reader) money(name string) (currency, price string) {
 }
 
 func (r *reader) refund() {
-	f := Refund{Store: r.p.Store, Product: r.value("product"), Reference: r.value("reference")}
+	f := ingest.Refund{Store: r.p.Store, Product: r.value("product"), Reference: r.value("reference")}
 	f.Transaction, f.Sequences = r.sale()
 	if f.Product == "" && len(r.scan.items) > 0 {
 		if items := r.items(); len(items) == 1 {
@@ -424,5 +424,5 @@ func (r *reader) refund() {
 	if len(r.p.file.Fields.Reference) > 0 && f.Reference == "" {
 		r.hold(HeldIncomplete, "it has no reference of its own")
 	}
-	r.out.Refunds = []Refund{f}
+	r.out.Refunds = []ingest.Refund{f}
 }

@@ -67,24 +67,13 @@ func (f Field) Where() string {
 	return "line " + strconv.Itoa(f.Line)
 }
 
-// A Refund is money that went back, by a refund profile.
-type Refund struct {
-	Store       string
-	Transaction string // "": by its Sequences
-	Sequences   []ingest.Sequence
-	Product     string // "": the whole sale
-	Amount      string // decimal text; "": all of it
-	Currency    string
-	Reference   string // the store's id of the refund; "": it has none, and Amount is ""
-}
-
 // A Reading is what a profile makes of a mail. Orders and Refunds are for the
 // desk only where Held is "": else they show what could be read.
 type Reading struct {
 	Recognised bool
 	Fields     []Field
 	Orders     []ingest.Order // one a product; Channel and Message are left to the caller
-	Refunds    []Refund
+	Refunds    []ingest.Refund
 	Held       string   // "": nothing speaks against it; else a reason from above
 	Problems   []string // in words, for people; some hold and some only tell
 }

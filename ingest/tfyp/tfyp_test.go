@@ -20,11 +20,11 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // golden is what a sample is read as, for people to check.
 type golden struct {
 	Verdict  string
-	Fields   []string       `json:",omitempty"`
-	Orders   []ingest.Order `json:",omitempty"`
-	Refunds  []Refund       `json:",omitempty"`
-	Problems []string       `json:",omitempty"`
-	Attached int            `json:",omitempty"`
+	Fields   []string        `json:",omitempty"`
+	Orders   []ingest.Order  `json:",omitempty"`
+	Refunds  []ingest.Refund `json:",omitempty"`
+	Problems []string        `json:",omitempty"`
+	Attached int             `json:",omitempty"`
 }
 
 // samples are the mails of testdata/mails. A sample is read by the profile whose
@@ -196,7 +196,7 @@ func TestOrders(t *testing.T) {
 
 func TestRefunds(t *testing.T) {
 	got := read(t, "testdata/mails/refund-01.eml").Refunds
-	want := []Refund{{Store: "shop", Transaction: "S-2004-17", Amount: "25.00", Currency: "EUR", Reference: "R-9"}}
+	want := []ingest.Refund{{Store: "shop", Transaction: "S-2004-17", Amount: "25.00", Currency: "EUR", Reference: "R-9"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -1,0 +1,299 @@
+package mailbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/time/rate"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
+)
+
+const (
+	dnsPatience = 72 * time.Hour // from its arrival: then a mail whose key cannot be had is refused
+	maxKept     = 256 << 10      // bytes of a mail that is kept for a person
+	maxNoted    = 255            // bytes of what a mail says of itself
+	maxProfile  = 64
+)
+
+// Reasons of mails beside those of Policy.Judge and of package tfyp.
+const (
+	ReasonTooBig      = "too_big"      // it was not fetched
+	ReasonBounce      = "bounce"       // it tells that a mail of ours did not arrive
+	ReasonUnknownSale = "unknown_sale" // a refund of a sale that nobody told of
+	ReasonDismissed   = "dismissed"    // by a person
+)
+
+// A Desk is what takes orders in.
+type Desk interface {
+	Accept(context.Context, ingest.Order) (store.Order, error)
+	Refund(context.Context, ingest.Refund) error
+	KnowsSale(context.Context, ingest.Refund) (bool, error)
+}
+
+// Licenses is what the intake needs of the license store.
+type Licenses interface {
+	MailByContent(ctx context.Context, channel string, content [32]byte) (store.Mail, error)
+	AddMail(context.Context, store.Mail) (store.Mail, bool, error)
+}
+
+// An Intake judges the messages of one mailbox and gives the desk what the
+// authentic ones tell. It is the Handler of a Watcher; Handle may be called from
+// several goroutines at once.
+//
+// What was found out about a mail is noted before anything is done about it, and
+// what is done bears to be done again: a crash in between costs nothing.
+type Intake struct {
+	Channel  string
+	Policy   Policy
+	Store    string          // whose mails they are; "": each profile's own
+	Profiles []*tfyp.Profile // the first that knows a mail reads it
+	Resolver Resolver
+	Desk     Desk
+	Licenses Licenses
+	// Bounce takes in a report about a mail of ours that did not arrive; known
+	// is false for other reports. nil: there are none.
+	Bounce func(ctx context.Context, raw []byte) (known bool, err error)
+	Now    func() time.Time // nil: time.Now
+	// Keep bounds how many mails that were not taken are kept as they came; nil:
+	// all are.
+	Keep *rate.Limiter
+}
+
+// Handle judges a message, and the messages that are attached to it, each by its
+// own bytes.
+func (in *Intake) Handle(ctx context.Context, m Message) (Filing, error) {
+	if m.TooBig {
+		return in.tooBig(ctx, m)
+	}
+	filing, err := in.one(ctx, m, m.Raw, in.Policy)
+	if err != nil {
+		return Leave, err
+	}
+	for _, raw := range tfyp.Attached(m.Raw) {
+		inner, err := in.one(ctx, m, raw, in.Policy.Attached())
+		if err != nil {
+			return Leave, err
+		}
+		filing = max(filing, inner)
+	}
+	return filing, nil
+}
+
+// one judges one message, m's own or an attached one.
+func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy Policy) (Filing, error) {
+	content := sha256.Sum256(raw)
+	known, err := in.Licenses.MailByContent(ctx, in.Channel, content)
+	switch {
+	case err == nil && known.Verdict == store.MailTaken: // perhaps a crash came before the desk had all of it
+		return in.Take(ctx, in.recognise(raw).Reading, raw)
+	case err == nil:
+		return filed[known.Verdict], nil
+	case !errors.Is(err, store.ErrNotFound):
+		return Leave, err
+	}
+	f, err := in.Read(ctx, raw, arrivedAt(m, in.now()), policy)
+	if err != nil {
+		return Leave, err
+	}
+	row, err := in.note(ctx, in.row(m, raw, content, f))
+	if err != nil || row.Verdict != store.MailTaken {
+		return filed[row.Verdict], err
+	}
+	return in.Take(ctx, f.Reading, raw)
+}
+
+// arrivedAt is when the mail server took a message; one that does not tell has it
+// since now.
+func arrivedAt(m Message, now time.Time) time.Time {
+	if m.Arrived.IsZero() {
+		return now
+	}
+	return m.Arrived
+}
+
+func (in *Intake) now() time.Time {
+	if in.Now == nil {
+		return time.Now()
+	}
+	return in.Now()
+}
+
+// filed is where a message goes by its verdict.
+var filed = map[string]Filing{
+	store.MailTaken: ToProcessed, store.MailHeld: ToHeld, store.MailRefused: ToFailed, store.MailUnknown: Leave,
+}
+
+// A Finding is all that was found out about a mail.
+type Finding struct {
+	Mail    tfyp.Mail
+	Profile *tfyp.Profile // nil: none knows it
+	Reading tfyp.Reading
+	Judgement
+	MailVerdict, MailReason, MailDetail string // what is noted of it
+}
+
+// Read finds out what a mail is. ErrLater: its key cannot be had now.
+func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, policy Policy) (Finding, error) {
+	if in.Bounce != nil {
+		if known, err := in.Bounce(ctx, raw); known || err != nil {
+			return Finding{MailVerdict: store.MailUnknown, MailReason: ReasonBounce}, err
+		}
+	}
+	f := in.recognise(raw)
+	if f.Profile == nil {
+		return f, nil
+	}
+	f.Judgement = policy.Judge(ctx, raw, arrived, in.Resolver)
+	switch {
+	case f.Verdict == Later && in.now().Sub(arrived) < dnsPatience:
+		return f, fmt.Errorf("%w: %s", ErrLater, f.failing())
+	case f.Verdict != Authentic:
+		f.MailVerdict, f.MailReason = store.MailRefused, string(f.Reason)
+		return f, nil
+	case f.Reading.Held != "":
+		f.MailVerdict, f.MailReason, f.MailDetail = store.MailHeld, f.Reading.Held, strings.Join(f.Reading.Problems, "; ")
+		return f, nil
+	}
+	f.MailVerdict = store.MailTaken
+	for _, r := range f.Reading.Refunds {
+		known, err := in.Desk.KnowsSale(ctx, r)
+		if err != nil {
+			return f, err
+		}
+		if !known {
+			f.MailVerdict, f.MailReason = store.MailHeld, ReasonUnknownSale
+		}
+	}
+	return f, nil
+}
+
+// recognise reads a mail by the first profile that knows it.
+func (in *Intake) recognise(raw []byte) (f Finding) {
+	f.MailVerdict = store.MailUnknown
+	var err error
+	if f.Mail, err = tfyp.Open(raw); err != nil {
+		f.MailReason = tfyp.HeldUnreadable
+		return f
+	}
+	for _, p := range in.Profiles {
+		if r := p.Read(f.Mail); r.Recognised {
+			f.Reading, f.Profile = r, p
+			break
+		}
+	}
+	if in.Store == "" {
+		return f
+	}
+	for i := range f.Reading.Orders {
+		f.Reading.Orders[i].Store = in.Store
+	}
+	for i := range f.Reading.Refunds {
+		f.Reading.Refunds[i].Store = in.Store
+	}
+	return f
+}
+
+// failing is the check that did not pass, in words.
+func (f Finding) failing() string {
+	for _, c := range f.Checks {
+		if c.Result == Failed {
+			return c.Name + ": " + c.Detail
+		}
+	}
+	return ""
+}
+
+// row is what is noted of a mail. What a person must look at is kept as it came;
+// an order keeps its own.
+func (in *Intake) row(m Message, raw []byte, content [32]byte, f Finding) store.Mail {
+	row := store.Mail{
+		ID: store.NewID(), Channel: in.Channel, Folder: text(m.Folder, maxNoted), UIDValidity: m.UIDValidity, UID: m.UID,
+		MessageID: text(f.Mail.MessageID, maxNoted), Content: content, Domain: text(f.Domain, maxNoted), BodyHash: f.BodyHash,
+		Verdict: f.MailVerdict, Reason: f.MailReason, Detail: text(f.MailDetail, maxNoted), ArrivedAt: arrivedAt(m, in.now()),
+	}
+	if f.Profile != nil {
+		row.Profile = text(f.Profile.Name, maxProfile)
+	}
+	if len(f.Reading.Orders) > 0 && f.MailVerdict != store.MailRefused {
+		first := f.Reading.Orders[0] // all are of one sale
+		row.Store, row.Fold, row.Numbers = first.Store, text(ingest.Fold(first.Transaction), maxNoted), numbers(first)
+	}
+	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && (in.Keep == nil || in.Keep.AllowN(in.now(), 1)) {
+		row.Raw = raw[:min(len(raw), maxKept)]
+	}
+	return row
+}
+
+// numbers are the running numbers of a mail.
+func numbers(o ingest.Order) (list []store.MailNumber) {
+	for _, s := range o.Sequences {
+		list = append(list, store.MailNumber{Store: o.Store, Name: text(ingest.Fold(s.Name), maxNoted), Number: s.Number, Date: s.Date})
+	}
+	return list
+}
+
+// note writes a mail's row; one whose body was taken before is refused.
+func (in *Intake) note(ctx context.Context, row store.Mail) (store.Mail, error) {
+	got, _, err := in.Licenses.AddMail(ctx, row)
+	if errors.Is(err, store.ErrBodyTaken) {
+		row.Verdict, row.Reason, row.Numbers = store.MailRefused, string(BodyTaken), nil
+		got, _, err = in.Licenses.AddMail(ctx, row)
+	}
+	if err == nil && got.Verdict != store.MailUnknown {
+		slog.Info("mail", "channel", in.Channel, "verdict", got.Verdict, "reason", got.Reason, "mail", got.ID)
+	}
+	return got, err
+}
+
+// Take gives the desk what a mail tells. It may be called again.
+func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing, error) {
+	filing := ToProcessed
+	for _, o := range r.Orders {
+		o.Channel = in.Channel
+		o.Message = store.Message{Channel: in.Channel, Raw: raw[:min(len(raw), maxKept)]}
+		got, err := in.Desk.Accept(ctx, o)
+		if err != nil {
+			return Leave, err
+		}
+		if got.Status == store.Held {
+			filing = ToHeld
+		}
+	}
+	for _, refund := range r.Refunds {
+		if err := in.Desk.Refund(ctx, refund); err != nil {
+			return Leave, err
+		}
+	}
+	return filing, nil
+}
+
+// tooBig notes a message that was not fetched: its header is there, and its size.
+func (in *Intake) tooBig(ctx context.Context, m Message) (Filing, error) {
+	content := sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))
+	f := in.recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
+	f.Profile, f.MailReason, f.MailDetail = nil, ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
+	_, err := in.note(ctx, in.row(m, nil, content, f))
+	return Leave, err
+}
+
+// text is at most n bytes of what a mail says, fit for a line of a table.
+func text(s string, n int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, strings.ToValidUTF8(s, "?"))
+	return strings.TrimSpace(strings.ToValidUTF8(s[:min(len(s), n)], ""))
+}

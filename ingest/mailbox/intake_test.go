@@ -1,0 +1,374 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/time/rate"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+// thanks is Kagi's mail about a sale, as its server would send it before signing.
+const thanks = "From: Example Store <orders@store.example>\r\n" +
+	"To: Shop <shop@example.com>\r\n" +
+	"Subject: Thanks for your purchase\r\n" +
+	"Date: Mon, 2 Mar 2026 10:00:00 +0000\r\n" +
+	"Message-ID: <4711@store.example>\r\n" +
+	"MIME-Version: 1.0\r\n" +
+	"Content-Type: text/plain; charset=us-ascii\r\n" +
+	"Content-Transfer-Encoding: 7bit\r\n" +
+	"\r\n" +
+	"Payment fee received\r\n" +
+	"Registered-To: Ada Lovelace\r\n" +
+	"Email: ada@example.org\r\n" +
+	"US$ 35.00 - 1 * Product_Name\r\n" +
+	"SQNM-\"me_Demo\" 0042\r\n"
+
+// back is a refund of that sale.
+const back = "From: Example Store <orders@store.example>\r\n" +
+	"To: Shop <shop@example.com>\r\n" +
+	"Subject: Refund\r\n" +
+	"Date: Mon, 2 Mar 2026 10:00:00 +0000\r\n" +
+	"Content-Type: text/plain; charset=us-ascii\r\n" +
+	"\r\n" +
+	"SQNM-\"me_Demo\" 0042\r\n"
+
+const refundProfile = "kind = \"refund\"\nstore = \"kagi\"\nsubject = [\"Refund\"]\nsequence = ['SQNM-\"{blurb}\" {number}']\n"
+
+// A bench is an intake on a real store and a real desk.
+type bench struct {
+	*Intake
+	t  *testing.T
+	db *store.DB
+}
+
+func onBoth(t *testing.T, test func(t *testing.T, b *bench)) {
+	for name, source := range map[string]func(t *testing.T) string{
+		"sqlite":  func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "k.db") },
+		"mariadb": func(t *testing.T) string { return storetest.MariaDB(t) },
+	} {
+		t.Run(name, func(t *testing.T) { test(t, newBench(t, source(t))) })
+	}
+}
+
+func newBench(t *testing.T, source string) *bench {
+	t.Helper()
+	db, err := store.Open(t.Context(), source, store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	desk := ingest.New(db, ingest.Config{
+		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
+		Channels: map[string]ingest.Channel{"mail": {Name: "mail", Mail: true}},
+	})
+	builtin, ok := tfyp.Builtin("tfyp")
+	refund, err := tfyp.ParseProfile("refunds", []byte(refundProfile))
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	in := &Intake{
+		Channel: "mail", Policy: here(), Profiles: []*tfyp.Profile{refund, builtin}, Resolver: storeZone().txt, Desk: desk, Licenses: db,
+		Now: func() time.Time { return arrival },
+	}
+	return &bench{in, t, db}
+}
+
+func arrived(raw string) Message {
+	return Message{Folder: "INBOX", UIDValidity: 1, UID: 7, Arrived: arrival, Size: int64(len(raw)), Raw: []byte(raw)}
+}
+
+// handle has a message judged, and says where it goes.
+func (b *bench) handle(raw string) Filing {
+	b.t.Helper()
+	filing, err := b.Handle(b.t.Context(), arrived(raw))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return filing
+}
+
+func (b *bench) orders() []store.Order {
+	b.t.Helper()
+	list, err := b.db.Orders(b.t.Context(), store.OrderFilter{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return list
+}
+
+// last is the newest mail's verdict, with its reason.
+func (b *bench) last() string {
+	b.t.Helper()
+	list, err := b.db.Mails(b.t.Context(), store.MailFilter{Limit: 1})
+	if err != nil || len(list) == 0 {
+		b.t.Fatal(list, err)
+	}
+	return strings.TrimSpace(list[0].Verdict + " " + list[0].Reason)
+}
+
+func TestIntake(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		raw := hand(thanks, "")
+		for range 3 { // a message comes again
+			if got := b.handle(raw); got != ToProcessed {
+				t.Errorf("it goes to %d; want processed", got)
+			}
+		}
+		orders := b.orders()
+		if len(orders) != 1 || orders[0].Status != store.Issued || len(orders[0].Licenses) != 1 || orders[0].Name != "Ada Lovelace" {
+			t.Fatalf("orders %+v", orders)
+		}
+		list, err := b.db.Mails(t.Context(), store.MailFilter{})
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%d mails, %v", len(list), err)
+		}
+		got := list[0]
+		if got.Verdict != store.MailTaken || got.Fold != orders[0].Fold || got.Domain != "store.example" || got.Profile != "tfyp" ||
+			got.MessageID != "<4711@store.example>" || got.UID != 7 || !got.ArrivedAt.Equal(arrival) {
+			t.Errorf("noted: %+v", got)
+		}
+		numbers, err := b.db.MailNumbers(t.Context(), time.Time{})
+		if err != nil || len(numbers) != 1 || numbers[0].Number != 42 || numbers[0].Name != "me_demo" {
+			t.Errorf("numbers %+v, %v", numbers, err)
+		}
+		// The same mail by another way has another content and the same body.
+		if got := b.handle("Received: by elsewhere\r\n" + raw); got != ToFailed || b.last() != "refused body_taken" {
+			t.Errorf("delivered again it goes to %d, %s", got, b.last())
+		}
+		if len(b.orders()) != 1 {
+			t.Error("it made another order")
+		}
+	})
+}
+
+// What makes no order, and why.
+func TestIntakeTakesNothing(t *testing.T) {
+	twice := replaced(thanks, "Email: ada@example.org\r\n", "Email: ada@example.org\r\nEmail: eve@example.org\r\n")
+	fwd := "From: Eve <eve@example.org>\r\nTo: shop@example.com\r\nSubject: Fwd: Thanks for your purchase\r\nDate: Mon, 2 Mar 2026 10:00:00 +0000\r\n" +
+		"Content-Type: text/plain\r\n\r\n"
+	tests := map[string]struct {
+		raw    string
+		filing Filing
+		want   string
+	}{
+		"a private mail":            {"From: Eve <eve@example.org>\r\nSubject: Hello\r\n\r\nHello\r\n", Leave, "unknown"},
+		"no mail":                   {"\x00\x01", Leave, "unknown unreadable"},
+		"not signed":                {thanks, ToFailed, "refused no_signature"},
+		"changed":                   {replaced(hand(thanks, ""), "Ada Lovelace", "Eve"), ToFailed, "refused body_changed"},
+		"signed by a stranger":      {handSigned(thanks, replaced(plainTags, "store.example", "evil.example"), signedFields, otherKey()), ToFailed, "refused other_domain"},
+		"a label twice":             {hand(twice, ""), ToHeld, "held ambiguous"},
+		"without the product":       {hand(replaced(thanks, "US$ 35.00 - 1 * Product_Name\r\n", ""), ""), ToHeld, "held incomplete"},
+		"without a name of a sale":  {hand(replaced(thanks, "SQNM-\"me_Demo\" 0042\r\n", ""), ""), ToHeld, "held incomplete"},
+		"a refund of no sale":       {hand(back, ""), ToHeld, "held unknown_sale"},
+		"to another vendor":         {hand(replaced(thanks, "shop@example.com", "other@example.com"), ""), ToFailed, "refused not_ours"},
+		"forwarded in a text":       {fwd + "> " + strings.ReplaceAll(thanks, "\r\n", "\r\n> ") + "\r\n", ToFailed, "refused no_signature"},
+		"its key is not in the DNS": {handSigned(thanks, replaced(plainTags, "s=s1", "s=s9"), signedFields, rsaKey()), ToFailed, "refused no_key"},
+	}
+	onBoth(t, func(t *testing.T, b *bench) {
+		for name, test := range tests {
+			for range 2 {
+				if got := b.handle(test.raw); got != test.filing || b.last() != test.want {
+					t.Errorf("%s: it goes to %d, %q; want %d, %q", name, got, b.last(), test.filing, test.want)
+				}
+			}
+		}
+		if orders := b.orders(); len(orders) > 0 {
+			t.Errorf("orders: %+v", orders)
+		}
+		kept, err := b.db.Mails(t.Context(), store.MailFilter{Verdict: store.MailRefused})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range kept {
+			if got, err := b.db.Mail(t.Context(), m.ID); err != nil || len(got.Raw) == 0 {
+				t.Errorf("what was refused for %s is not kept: %v", m.Reason, err)
+			}
+		}
+	})
+}
+
+// An attached mail is judged by its own bytes, whoever sent it along.
+func TestIntakeAttached(t *testing.T) {
+	wrap := func(inner string) string {
+		return "From: Ada <ada@example.com>\r\nTo: shop@example.com\r\nSubject: Fwd: Thanks for your purchase\r\n" +
+			"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nlook\r\n" +
+			"--x\r\nContent-Type: message/rfc822\r\n\r\n" + inner + "\r\n--x--\r\n"
+	}
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.Policy = both()
+		if got := b.handle(wrap("Authentication-Results: mx.example.com; dkim=pass header.d=store.example\r\n" + thanks)); got != ToFailed || len(b.orders()) > 0 {
+			t.Errorf("attached and not signed: it goes to %d, orders %v", got, b.orders())
+		}
+		if got := b.handle(wrap(hand(thanks, ""))); got != ToProcessed || len(b.orders()) != 1 {
+			t.Errorf("attached and signed: it goes to %d, orders %v", got, b.orders())
+		}
+		if got := b.handle(hand(thanks, "")); got != ToProcessed && got != ToFailed || len(b.orders()) != 1 {
+			t.Errorf("the mail itself: it goes to %d, orders %v", got, b.orders())
+		}
+	})
+}
+
+func TestIntakeRefund(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.handle(hand(thanks, ""))
+		for range 2 {
+			if got := b.handle(hand(back, "")); got != ToProcessed {
+				t.Errorf("a refund goes to %d: %s", got, b.last())
+			}
+		}
+		if o := b.orders()[0]; !o.Refunded || o.Licenses[0].Status != store.Revoked {
+			t.Errorf("refunded: %+v", o)
+		}
+	})
+}
+
+// DNS trouble is no reason to refuse, until it has lasted for three days.
+func TestIntakeLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		now := arrival
+		b.Now = func() time.Time { return now }
+		b.Resolver = zone{"s1._domainkey.store.example": {"!timeout"}}.txt
+		raw := hand(thanks, "")
+		for range 2 {
+			if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, ErrLater) {
+				t.Errorf("err = %v; want ErrLater", err)
+			}
+			now = now.Add(dnsPatience/2 - time.Minute)
+		}
+		if list, err := b.db.Mails(t.Context(), store.MailFilter{}); err != nil || len(list) > 0 {
+			t.Fatalf("noted: %v, %v", list, err)
+		}
+		now = arrival.Add(dnsPatience)
+		if got := b.handle(raw); got != ToFailed || b.last() != "refused dns" {
+			t.Errorf("after three days it goes to %d, %s", got, b.last())
+		}
+	})
+}
+
+// A crash between two steps costs nothing: the mail comes again.
+func TestIntakeCrashes(t *testing.T) {
+	crash := errors.New("crash")
+	onBoth(t, func(t *testing.T, b *bench) {
+		raw := hand(replaced(thanks, "SQNM", "US$ 5.00 - 1 * Other_Product\r\nSQNM"), "")
+		whole := b.Desk
+		for accepts := range 2 {
+			b.Desk = &crashing{Desk: whole, after: accepts, err: crash}
+			if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, crash) {
+				t.Fatalf("err = %v", err)
+			}
+		}
+		b.Desk = whole
+		if got := b.handle(raw); got != ToHeld { // nobody knows Other_Product
+			t.Errorf("it goes to %d", got)
+		}
+		var got []string
+		for _, o := range b.orders() {
+			got = append(got, fmt.Sprint(o.StoreProduct, " ", o.Status))
+		}
+		if diff := cmp.Diff([]string{"Other_Product held", "Product_Name issued"}, got); diff != "" {
+			t.Errorf("orders (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// crashing fails once after so many orders.
+type crashing struct {
+	Desk
+	after int
+	err   error
+}
+
+func (c *crashing) Accept(ctx context.Context, o ingest.Order) (store.Order, error) {
+	if c.after--; c.after < 0 {
+		return store.Order{}, c.err
+	}
+	return c.Desk.Accept(ctx, o)
+}
+
+// Two daemons that both believe that the mailbox is theirs make one order.
+func TestIntakeTwice(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		raw := hand(thanks, "")
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if got, err := b.Handle(t.Context(), arrived(raw)); err != nil || got != ToProcessed {
+					t.Errorf("it goes to %d, %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+		if n := len(b.orders()); n != 1 {
+			t.Errorf("%d orders", n)
+		}
+	})
+}
+
+func TestIntakeTooBig(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		head, _, _ := strings.Cut(thanks, "\r\n\r\n")
+		m := arrived(head)
+		m.TooBig, m.Size = true, 50<<20
+		if got, err := b.Handle(t.Context(), m); err != nil || got != Leave || b.last() != "unknown too_big" {
+			t.Errorf("it goes to %d, %s, %v", got, b.last(), err)
+		}
+		list, err := b.db.Mails(t.Context(), store.MailFilter{})
+		if err != nil || len(list) != 1 || list[0].MessageID != "<4711@store.example>" || list[0].Detail != "52428800 bytes" {
+			t.Errorf("noted: %+v, %v", list, err)
+		}
+	})
+}
+
+// A stranger cannot fill the disk with mails that are refused.
+func TestIntakeKeepsSome(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.Keep = rate.NewLimiter(0, 2)
+		for i := range 4 {
+			b.handle(thanks + fmt.Sprint(i))
+		}
+		list, err := b.db.Mails(t.Context(), store.MailFilter{})
+		if err != nil || len(list) != 4 {
+			t.Fatalf("%d mails noted, %v", len(list), err)
+		}
+		kept := 0
+		for _, m := range list {
+			got, err := b.db.Mail(t.Context(), m.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Raw) > 0 {
+				kept++
+			}
+		}
+		if kept != 2 {
+			t.Errorf("%d are kept; want 2", kept)
+		}
+	})
+}
+
+// A mail's words reach no table as they are.
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\r\nb": "a??b", "\x1b[1m": "?[1m", "\xff\u202e": "??", " ä ": "ä", "1234567": "123456", "12345ä": "12345", "12345 7": "12345",
+	} {
+		if got := text(in, 6); got != want {
+			t.Errorf("text(%q) = %q; want %q", in, got, want)
+		}
+	}
+}
