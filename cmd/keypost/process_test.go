@@ -273,7 +273,8 @@ func TestImports(t *testing.T) {
 		"store/queries":     {},
 		"store/storetest":   {}, // for tests
 		"ingest":            {"keygen", "store"},
-		"ingest/mailbox":    {"ingest", "ingest/tfyp", "store"},
+		"ingest/authentic":  {},
+		"ingest/mailbox":    {"ingest", "ingest/authentic", "ingest/tfyp", "store"},
 		"ingest/tfyp":       {"ingest"},
 		"krps":              {"ingest", "store"},
 		"activation":        {"store"},

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/authentic"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -55,10 +56,10 @@ type Licenses interface {
 // what is done bears to be done again: a crash in between costs nothing.
 type Intake struct {
 	Channel  string
-	Policy   Policy
+	Policy   authentic.Policy
 	Store    string          // whose mails they are; "": each profile's own
 	Profiles []*tfyp.Profile // the first that knows a mail reads it
-	Resolver Resolver
+	Resolver authentic.Resolver
 	Desk     Desk
 	Licenses Licenses
 	// Bounce takes in a report about a mail of ours that did not arrive; known
@@ -91,7 +92,7 @@ func (in *Intake) Handle(ctx context.Context, m Message) (Filing, error) {
 }
 
 // one judges one message, m's own or an attached one.
-func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy Policy) (Filing, error) {
+func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy authentic.Policy) (Filing, error) {
 	content := sha256.Sum256(raw)
 	known, err := in.Licenses.MailByContent(ctx, in.Channel, content)
 	switch {
@@ -131,7 +132,7 @@ func (in *Intake) now() time.Time {
 
 // filed is where a message goes by its verdict.
 var filed = map[string]Filing{
-	store.MailTaken: ToProcessed, store.MailHeld: ToHeld, store.MailRefused: ToFailed, store.MailUnknown: Leave,
+	store.MailTaken: Processed, store.MailHeld: Held, store.MailRefused: Failed, store.MailUnknown: Leave,
 }
 
 // A Finding is all that was found out about a mail.
@@ -139,12 +140,12 @@ type Finding struct {
 	Mail    tfyp.Mail
 	Profile *tfyp.Profile // nil: none knows it
 	Reading tfyp.Reading
-	Judgement
+	authentic.Judgement
 	MailVerdict, MailReason, MailDetail string // what is noted of it
 }
 
 // Read finds out what a mail is. ErrLater: its key cannot be had now.
-func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, policy Policy) (Finding, error) {
+func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, policy authentic.Policy) (Finding, error) {
 	if in.Bounce != nil {
 		if known, err := in.Bounce(ctx, raw); known || err != nil {
 			return Finding{MailVerdict: store.MailUnknown, MailReason: ReasonBounce}, err
@@ -156,9 +157,9 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 	}
 	f.Judgement = policy.Judge(ctx, raw, arrived, in.Resolver)
 	switch {
-	case f.Verdict == Later && in.now().Sub(arrived) < dnsPatience:
+	case f.Verdict == authentic.Later && in.now().Sub(arrived) < dnsPatience:
 		return f, fmt.Errorf("%w: %s", ErrLater, f.failing())
-	case f.Verdict != Authentic:
+	case f.Verdict != authentic.Authentic:
 		f.MailVerdict, f.MailReason = store.MailRefused, string(f.Reason)
 		return f, nil
 	case f.Reading.Held != "":
@@ -207,7 +208,7 @@ func (in *Intake) recognise(raw []byte) (f Finding) {
 // failing is the check that did not pass, in words.
 func (f Finding) failing() string {
 	for _, c := range f.Checks {
-		if c.Result == Failed {
+		if c.Result == authentic.Failed {
 			return c.Name + ": " + c.Detail
 		}
 	}
@@ -218,16 +219,16 @@ func (f Finding) failing() string {
 // an order keeps its own.
 func (in *Intake) row(m Message, raw []byte, content [32]byte, f Finding) store.Mail {
 	row := store.Mail{
-		ID: store.NewID(), Channel: in.Channel, Folder: text(m.Folder, maxNoted), UIDValidity: m.UIDValidity, UID: m.UID,
-		MessageID: text(f.Mail.MessageID, maxNoted), Content: content, Domain: text(f.Domain, maxNoted), BodyHash: f.BodyHash,
-		Verdict: f.MailVerdict, Reason: f.MailReason, Detail: text(f.MailDetail, maxNoted), ArrivedAt: arrivedAt(m, in.now()),
+		ID: store.NewID(), Channel: in.Channel, Folder: printable(m.Folder, maxNoted), UIDValidity: m.UIDValidity, UID: m.UID,
+		MessageID: printable(f.Mail.MessageID, maxNoted), Content: content, Domain: printable(f.Domain, maxNoted), BodyHash: f.BodyHash,
+		Verdict: f.MailVerdict, Reason: f.MailReason, Detail: printable(f.MailDetail, maxNoted), ArrivedAt: arrivedAt(m, in.now()),
 	}
 	if f.Profile != nil {
-		row.Profile = text(f.Profile.Name, maxProfile)
+		row.Profile = printable(f.Profile.Name, maxProfile)
 	}
 	if len(f.Reading.Orders) > 0 && f.MailVerdict != store.MailRefused {
 		first := f.Reading.Orders[0] // all are of one sale
-		row.Store, row.Fold, row.Numbers = first.Store, text(ingest.Fold(first.Transaction), maxNoted), numbers(first)
+		row.Store, row.Fold, row.Numbers = first.Store, printable(ingest.Fold(first.Transaction), maxNoted), numbers(first)
 	}
 	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && (in.Keep == nil || in.Keep.AllowN(in.now(), 1)) {
 		row.Raw = raw[:min(len(raw), maxKept)]
@@ -238,7 +239,7 @@ func (in *Intake) row(m Message, raw []byte, content [32]byte, f Finding) store.
 // numbers are the running numbers of a mail.
 func numbers(o ingest.Order) (list []store.MailNumber) {
 	for _, s := range o.Sequences {
-		list = append(list, store.MailNumber{Store: o.Store, Name: text(ingest.Fold(s.Name), maxNoted), Number: s.Number, Date: s.Date})
+		list = append(list, store.MailNumber{Store: o.Store, Name: printable(ingest.Fold(s.Name), maxNoted), Number: s.Number, Date: s.Date})
 	}
 	return list
 }
@@ -247,7 +248,7 @@ func numbers(o ingest.Order) (list []store.MailNumber) {
 func (in *Intake) note(ctx context.Context, row store.Mail) (store.Mail, error) {
 	got, _, err := in.Licenses.AddMail(ctx, row)
 	if errors.Is(err, store.ErrBodyTaken) {
-		row.Verdict, row.Reason, row.Numbers = store.MailRefused, string(BodyTaken), nil
+		row.Verdict, row.Reason, row.Numbers = store.MailRefused, string(authentic.BodyTaken), nil
 		got, _, err = in.Licenses.AddMail(ctx, row)
 	}
 	if err == nil && got.Verdict != store.MailUnknown {
@@ -258,7 +259,7 @@ func (in *Intake) note(ctx context.Context, row store.Mail) (store.Mail, error) 
 
 // Take gives the desk what a mail tells. It may be called again.
 func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing, error) {
-	filing := ToProcessed
+	filing := Processed
 	for _, o := range r.Orders {
 		o.Channel = in.Channel
 		o.Message = store.Message{Channel: in.Channel, Raw: raw[:min(len(raw), maxKept)]}
@@ -267,7 +268,7 @@ func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing,
 			return Leave, err
 		}
 		if got.Status == store.Held {
-			filing = ToHeld
+			filing = Held
 		}
 	}
 	for _, refund := range r.Refunds {
@@ -287,8 +288,8 @@ func (in *Intake) tooBig(ctx context.Context, m Message) (Filing, error) {
 	return Leave, err
 }
 
-// text is at most n bytes of what a mail says, fit for a line of a table.
-func text(s string, n int) string {
+// printable is at most n bytes of what a mail says, fit for a line of a table.
+func printable(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -38,10 +38,10 @@ type Message struct {
 type Filing int
 
 const (
-	Leave       Filing = iota // nothing at all, for what is not ours
-	ToProcessed               // Config.Processed
-	ToHeld                    // Config.Held
-	ToFailed                  // Config.Failed
+	Leave     Filing = iota // nothing at all, for what is not ours
+	Processed               // Config.Processed
+	Held                    // Config.Held
+	Failed                  // Config.Failed
 )
 
 // ErrLater, wrapped in a Handler's error, says that this one message cannot be

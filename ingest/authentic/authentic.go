@@ -1,6 +1,6 @@
-// Package mailbox takes orders from a mailbox that a store's notification mails
-// come to. Anybody can write to a mailbox, so the first question about a mail
-// is who wrote it, and [Policy.Judge] answers that: a mail is authentic when a
+// Package authentic finds out whether a notification mail was written by whom it
+// says. Anybody can write to a mailbox that a store's mails come to, so that is
+// the first question, and [Policy.Judge] answers it: a mail is authentic when a
 // DKIM signature of a configured domain is verified, here or by the vendor's
 // own mail server, and when that very signature covers all that an order is
 // read from.
@@ -14,7 +14,7 @@
 // several, by the time of arrival and not of today, with the key record's
 // flags, and a body that the server's word is held against as well. ARC is not
 // looked at.
-package mailbox
+package authentic
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package mailbox
+package authentic
 
 // A Reason is why a mail is not authentic: a stable word. docs/mail-trust.md
 // says of each what to do.
