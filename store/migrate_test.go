@@ -102,7 +102,8 @@ func TestMigrateAfterACrash(t *testing.T) {
 			statements := []string{"DELETE FROM goose_db_version WHERE version_id >= 6"}
 			if b.name == "sqlite" {
 				// One transaction there: the column and its version go together.
-				statements = append(statements, "DROP INDEX outbox_by_endpoint", "ALTER TABLE outbox DROP COLUMN endpoint")
+				statements = append(statements, "DROP INDEX outbox_by_endpoint", "ALTER TABLE outbox DROP COLUMN endpoint", "ALTER TABLE outbox DROP COLUMN subject",
+					"ALTER TABLE orders DROP COLUMN language")
 			}
 			for _, statement := range statements {
 				if _, err := db.writer.ExecContext(t.Context(), statement); err != nil {

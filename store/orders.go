@@ -95,7 +95,7 @@ func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParam
 		ID: o.ID, SaleID: sale.ID, Line: sale.LineCount, Channel: o.Channel, StoreProduct: o.StoreProduct, Product: o.Product,
 		LicenseType: o.LicenseType, Name: o.Name, Email: o.Email, Price: o.Price, Currency: o.Currency,
 		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit, StatusOnly: o.StatusOnly,
-		Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
+		Language: o.Language, Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
 	}
 	row.Status, row.Reason = n.Outcome.status()
 	if r := n.Outcome.Reserve; r != nil {
@@ -225,7 +225,7 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 	r := row.Order
 	o := Order{
 		ID: r.ID, Channel: r.Channel, Store: row.Store, Transaction: row.TransactionID, Fold: row.TransactionFold, Line: r.Line,
-		StoreProduct: r.StoreProduct, Product: r.Product, LicenseType: r.LicenseType, Name: r.Name, Email: r.Email,
+		StoreProduct: r.StoreProduct, Product: r.Product, LicenseType: r.LicenseType, Name: r.Name, Email: r.Email, Language: r.Language,
 		Price: r.Price, Currency: r.Currency, OEMSeed: r.OemSeed, Quantity: r.Quantity, Limit: r.SeatMax,
 		ExpiresAt: timeOrNil(r.ExpiresAt), Test: r.Test, EightBit: r.EightBit,
 		StatusOnly: r.StatusOnly, Forgotten: r.Forgotten, Status: r.Status, Reason: r.Reason, Prose: r.Prose,

@@ -12,12 +12,15 @@ import (
 // Notice kinds, beside the events, and audiences. An audience becomes an
 // address when the notice is sent, so that a corrected address is used.
 const (
-	NoticeCodes = "codes"
-	NoticeHeld  = "held"
-	ToBuyer     = "buyer"
-	ToVendor    = "vendor"
-	ToTest      = "test"    // the vendor's in-house address for test orders
-	ToWebhook   = "webhook" // a vendor's own program: see Notice.Endpoint
+	NoticeCodes       = "codes"
+	NoticeHeld        = "held"
+	NoticeRefused     = "refused"      // the first post of a channel that was refused for a reason in an hour
+	NoticeRefusedMore = "refused_more" // the others of that hour
+	NoticeDigest      = "digest"
+	ToBuyer           = "buyer"
+	ToVendor          = "vendor"
+	ToTest            = "test"    // the vendor's in-house address for test orders
+	ToWebhook         = "webhook" // a vendor's own program: see Notice.Endpoint
 )
 
 // Statuses of a notice.
@@ -30,7 +33,8 @@ const (
 // A Notice is an outbox row; it is rendered when it is sent.
 type Notice struct {
 	ID, Kind, Audience, Status string
-	OrderID                    string
+	OrderID                    string // "": it is about no order
+	Subject                    string // what it is about then: see NoticeRefused, NoticeDigest
 	LicenseID                  string // which of the order's; "": all
 	Endpoint                   string // the webhook's name; "": it is a mail
 	Tries                      int    // so far
@@ -108,7 +112,7 @@ func (t *tx) licenseEvent(ctx context.Context, e Event, licenseID string) error 
 func (t *tx) addNotice(ctx context.Context, n Notice) error {
 	return t.InsertNotice(ctx, queries.InsertNoticeParams{
 		ID: n.ID, Kind: n.Kind, Audience: n.Audience, OrderID: n.OrderID, LicenseID: n.LicenseID, Endpoint: n.Endpoint,
-		NextAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
+		Subject: n.Subject, NextAt: max(t.now, micros(n.NextAt)), CreatedAt: t.now, UpdatedAt: t.now,
 	})
 }
 
@@ -161,7 +165,8 @@ func (db *DB) CountNotices(ctx context.Context, status string) (int, error) {
 func notices(rows []queries.Outbox) (list []Notice) {
 	for _, r := range rows {
 		list = append(list, Notice{
-			r.ID, r.Kind, r.Audience, r.Status, r.OrderID, r.LicenseID, r.Endpoint, r.Tries, fromMicros(r.NextAt), r.Error, fromMicros(r.CreatedAt),
+			ID: r.ID, Kind: r.Kind, Audience: r.Audience, Status: r.Status, OrderID: r.OrderID, Subject: r.Subject, LicenseID: r.LicenseID,
+			Endpoint: r.Endpoint, Tries: r.Tries, NextAt: fromMicros(r.NextAt), Error: r.Error, CreatedAt: fromMicros(r.CreatedAt),
 		})
 	}
 	return list
@@ -184,19 +189,21 @@ func (db *DB) NoticeFailed(ctx context.Context, n Notice, next time.Time, why st
 }
 
 func (db *DB) settleNotice(ctx context.Context, n Notice, status string, next time.Time, why string) error {
-	return db.write(ctx, func(ctx context.Context, t *tx) error {
-		found, err := t.SettleNotice(ctx, queries.SettleNoticeParams{
-			Status: status, NextAt: micros(next), Error: why, UpdatedAt: t.now, ID: n.ID, Tries: n.Tries,
-		})
-		if err != nil || found > 0 {
-			return err
-		}
-		r, err := t.NoticeByID(ctx, n.ID)
-		if err == nil && (r.Tries != n.Tries+1 || r.Status != status || r.Error != why) {
-			err = ErrStale // else an earlier try of ours was applied though it failed
-		}
-		return err
+	return db.write(ctx, func(ctx context.Context, t *tx) error { return t.settleNotice(ctx, n, status, next, why) })
+}
+
+func (t *tx) settleNotice(ctx context.Context, n Notice, status string, next time.Time, why string) error {
+	found, err := t.SettleNotice(ctx, queries.SettleNoticeParams{
+		Status: status, NextAt: micros(next), Error: why, UpdatedAt: t.now, ID: n.ID, Tries: n.Tries,
 	})
+	if err != nil || found > 0 {
+		return err
+	}
+	r, err := t.NoticeByID(ctx, n.ID)
+	if err == nil && (r.Tries != n.Tries+1 || r.Status != status || r.Error != why) {
+		err = ErrStale // else an earlier try of ours was applied though it failed
+	}
+	return err
 }
 
 // RetryNotice has a dead notice tried again from now on. ErrNotFound: there is
@@ -216,14 +223,15 @@ func (db *DB) RetryNotice(ctx context.Context, id, actor string) error {
 
 // A NoticeFilter narrows a list of notices; zero values do not.
 type NoticeFilter struct {
-	Status, Endpoint string
-	Limit            int // at most so many; 0: all
+	Status, Kind, Endpoint string
+	Limit                  int // at most so many; 0: all
 }
 
 // Outbox lists notices, newest first.
 func (db *DB) Outbox(ctx context.Context, f NoticeFilter) (list []Notice, err error) {
 	var w where
 	w.equal("status", f.Status)
+	w.equal("kind", f.Kind)
 	w.equal("endpoint", f.Endpoint)
 	ids, err := db.ids(ctx, "SELECT id FROM outbox"+w.sql(f.Limit), w.args)
 	if err != nil {

@@ -54,6 +54,7 @@ type Order struct {
 	Product            string // "" while unknown
 	LicenseType        string
 	Name, Email        string // the licensee; may be empty
+	Language           string // the buyer's (RFC 5646: de, pt-BR); "": unknown
 	Price, Currency    string // of one copy, decimal text; "" where the channel does not know
 	Seeds              []string
 	OEMSeed            string

@@ -159,6 +159,7 @@ type Order struct {
 	UpdatedAt     int64
 	StatusOnly    bool
 	Forgotten     bool
+	Language      string
 }
 
 type OrderKey struct {
@@ -180,6 +181,7 @@ type Outbox struct {
 	UpdatedAt int64
 	LicenseID string
 	Endpoint  string
+	Subject   string
 }
 
 type Pause struct {

@@ -19,8 +19,8 @@ UPDATE sale SET line_count = line_count + 1, updated_at = ? WHERE store = ? AND 
 
 -- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
-  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, language, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: OrderByID :one
 SELECT sqlc.embed(orders), sale.store, sale.transaction_id, sale.transaction_fold
@@ -82,3 +82,14 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: MessagesOfOrder :many
 SELECT * FROM message WHERE order_id = ? ORDER BY id;
+
+-- name: CountHeld :many
+SELECT channel, reason, COUNT(*) AS n FROM orders WHERE status = 'held' GROUP BY channel, reason ORDER BY channel, reason;
+
+-- name: CountRefused :many
+-- Ids begin with the time, so they bound it too.
+SELECT channel, reason, COUNT(*) AS n FROM message
+WHERE id >= ? AND id < ? AND verdict = 'refused' GROUP BY channel, reason ORDER BY channel, reason;
+
+-- name: RefusedMessages :many
+SELECT * FROM message WHERE id >= ? AND id < ? AND channel = ? AND reason = ? AND verdict = 'refused' ORDER BY id LIMIT ?;

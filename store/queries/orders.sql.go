@@ -28,6 +28,39 @@ func (q *Queries) AddSaleLine(ctx context.Context, arg AddSaleLineParams) (int64
 	return result.RowsAffected()
 }
 
+const countHeld = `-- name: CountHeld :many
+SELECT channel, reason, COUNT(*) AS n FROM orders WHERE status = 'held' GROUP BY channel, reason ORDER BY channel, reason
+`
+
+type CountHeldRow struct {
+	Channel string
+	Reason  string
+	N       int64
+}
+
+func (q *Queries) CountHeld(ctx context.Context) ([]CountHeldRow, error) {
+	rows, err := q.db.QueryContext(ctx, countHeld)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountHeldRow
+	for rows.Next() {
+		var i CountHeldRow
+		if err := rows.Scan(&i.Channel, &i.Reason, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const countLines = `-- name: CountLines :one
 SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
 WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?
@@ -44,6 +77,46 @@ func (q *Queries) CountLines(ctx context.Context, arg CountLinesParams) (int64, 
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const countRefused = `-- name: CountRefused :many
+SELECT channel, reason, COUNT(*) AS n FROM message
+WHERE id >= ? AND id < ? AND verdict = 'refused' GROUP BY channel, reason ORDER BY channel, reason
+`
+
+type CountRefusedParams struct {
+	ID   string
+	ID_2 string
+}
+
+type CountRefusedRow struct {
+	Channel string
+	Reason  string
+	N       int64
+}
+
+// Ids begin with the time, so they bound it too.
+func (q *Queries) CountRefused(ctx context.Context, arg CountRefusedParams) ([]CountRefusedRow, error) {
+	rows, err := q.db.QueryContext(ctx, countRefused, arg.ID, arg.ID_2)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountRefusedRow
+	for rows.Next() {
+		var i CountRefusedRow
+		if err := rows.Scan(&i.Channel, &i.Reason, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertEmptySale = `-- name: InsertEmptySale :exec
@@ -132,8 +205,8 @@ func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventPara
 
 const insertOrder = `-- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
-  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, language, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertOrderParams struct {
@@ -156,6 +229,7 @@ type InsertOrderParams struct {
 	Test          bool
 	EightBit      bool
 	StatusOnly    bool
+	Language      string
 	Status        string
 	Reason        string
 	Prose         string
@@ -187,6 +261,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error 
 		arg.Test,
 		arg.EightBit,
 		arg.StatusOnly,
+		arg.Language,
 		arg.Status,
 		arg.Reason,
 		arg.Prose,
@@ -367,7 +442,7 @@ func (q *Queries) MoneyEventsOfSale(ctx context.Context, saleID string) ([]Money
 }
 
 const orderByID = `-- name: OrderByID :one
-SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.status_only, orders.forgotten, sale.store, sale.transaction_id, sale.transaction_fold
+SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.status_only, orders.forgotten, orders.language, sale.store, sale.transaction_id, sale.transaction_fold
 FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?
 `
 
@@ -410,6 +485,7 @@ func (q *Queries) OrderByID(ctx context.Context, id string) (OrderByIDRow, error
 		&i.Order.UpdatedAt,
 		&i.Order.StatusOnly,
 		&i.Order.Forgotten,
+		&i.Order.Language,
 		&i.Store,
 		&i.TransactionID,
 		&i.TransactionFold,
@@ -455,6 +531,55 @@ func (q *Queries) OrdersOfSale(ctx context.Context, saleID string) ([]OrdersOfSa
 			&i.Quantity,
 			&i.Price,
 			&i.Currency,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const refusedMessages = `-- name: RefusedMessages :many
+SELECT id, channel, verdict, reason, order_id, raw, created_at FROM message WHERE id >= ? AND id < ? AND channel = ? AND reason = ? AND verdict = 'refused' ORDER BY id LIMIT ?
+`
+
+type RefusedMessagesParams struct {
+	ID      string
+	ID_2    string
+	Channel string
+	Reason  string
+	Limit   int32
+}
+
+func (q *Queries) RefusedMessages(ctx context.Context, arg RefusedMessagesParams) ([]Message, error) {
+	rows, err := q.db.QueryContext(ctx, refusedMessages,
+		arg.ID,
+		arg.ID_2,
+		arg.Channel,
+		arg.Reason,
+		arg.Limit,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Message
+	for rows.Next() {
+		var i Message
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.Verdict,
+			&i.Reason,
+			&i.OrderID,
+			&i.Raw,
+			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,6 @@
 -- name: InsertNotice :exec
-INSERT INTO outbox (id, kind, audience, order_id, license_id, endpoint, status, next_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?);
+INSERT INTO outbox (id, kind, audience, order_id, license_id, endpoint, subject, status, next_at, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?);
 
 -- name: NoticesOfOrder :many
 SELECT * FROM outbox WHERE order_id = ? ORDER BY id;
@@ -28,3 +28,21 @@ DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?;
 
 -- name: DropNoticesTo :exec
 DELETE FROM outbox WHERE order_id = ? AND audience = ? AND status <> 'sent';
+
+-- name: DueMails :many
+SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = '' AND kind <> ? ORDER BY next_at, id LIMIT ?;
+
+-- name: DueMailsOfKind :many
+SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = '' AND kind = ? ORDER BY id LIMIT ?;
+
+-- name: PostponeNotice :exec
+UPDATE outbox SET next_at = ?, updated_at = ? WHERE id = ? AND status = 'waiting';
+
+-- name: BounceNotice :execrows
+UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND endpoint = '' AND status <> 'dead';
+
+-- name: CountNoticesByKind :many
+SELECT kind, error, COUNT(*) AS n FROM outbox WHERE status = ? GROUP BY kind, error ORDER BY kind, error;
+
+-- name: LastNoticeOfKind :one
+SELECT * FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1;

@@ -9,6 +9,24 @@ import (
 	"context"
 )
 
+const bounceNotice = `-- name: BounceNotice :execrows
+UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND endpoint = '' AND status <> 'dead'
+`
+
+type BounceNoticeParams struct {
+	Error     string
+	UpdatedAt int64
+	ID        string
+}
+
+func (q *Queries) BounceNotice(ctx context.Context, arg BounceNoticeParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, bounceNotice, arg.Error, arg.UpdatedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const countNotices = `-- name: CountNotices :one
 SELECT COUNT(*) FROM outbox WHERE status = ?
 `
@@ -18,6 +36,39 @@ func (q *Queries) CountNotices(ctx context.Context, status string) (int64, error
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const countNoticesByKind = `-- name: CountNoticesByKind :many
+SELECT kind, error, COUNT(*) AS n FROM outbox WHERE status = ? GROUP BY kind, error ORDER BY kind, error
+`
+
+type CountNoticesByKindRow struct {
+	Kind  string
+	Error string
+	N     int64
+}
+
+func (q *Queries) CountNoticesByKind(ctx context.Context, status string) ([]CountNoticesByKindRow, error) {
+	rows, err := q.db.QueryContext(ctx, countNoticesByKind, status)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountNoticesByKindRow
+	for rows.Next() {
+		var i CountNoticesByKindRow
+		if err := rows.Scan(&i.Kind, &i.Error, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteSentNotices = `-- name: DeleteSentNotices :execrows
@@ -73,8 +124,102 @@ func (q *Queries) DueEndpoints(ctx context.Context, nextAt int64) ([]string, err
 	return items, nil
 }
 
+const dueMails = `-- name: DueMails :many
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = '' AND kind <> ? ORDER BY next_at, id LIMIT ?
+`
+
+type DueMailsParams struct {
+	NextAt int64
+	Kind   string
+	Limit  int32
+}
+
+func (q *Queries) DueMails(ctx context.Context, arg DueMailsParams) ([]Outbox, error) {
+	rows, err := q.db.QueryContext(ctx, dueMails, arg.NextAt, arg.Kind, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Outbox
+	for rows.Next() {
+		var i Outbox
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Audience,
+			&i.OrderID,
+			&i.Status,
+			&i.Tries,
+			&i.NextAt,
+			&i.Error,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.LicenseID,
+			&i.Endpoint,
+			&i.Subject,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const dueMailsOfKind = `-- name: DueMailsOfKind :many
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = '' AND kind = ? ORDER BY id LIMIT ?
+`
+
+type DueMailsOfKindParams struct {
+	NextAt int64
+	Kind   string
+	Limit  int32
+}
+
+func (q *Queries) DueMailsOfKind(ctx context.Context, arg DueMailsOfKindParams) ([]Outbox, error) {
+	rows, err := q.db.QueryContext(ctx, dueMailsOfKind, arg.NextAt, arg.Kind, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Outbox
+	for rows.Next() {
+		var i Outbox
+		if err := rows.Scan(
+			&i.ID,
+			&i.Kind,
+			&i.Audience,
+			&i.OrderID,
+			&i.Status,
+			&i.Tries,
+			&i.NextAt,
+			&i.Error,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.LicenseID,
+			&i.Endpoint,
+			&i.Subject,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const dueWebhooks = `-- name: DueWebhooks :many
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = ? ORDER BY next_at, id LIMIT ?
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = ? ORDER BY next_at, id LIMIT ?
 `
 
 type DueWebhooksParams struct {
@@ -105,6 +250,7 @@ func (q *Queries) DueWebhooks(ctx context.Context, arg DueWebhooksParams) ([]Out
 			&i.UpdatedAt,
 			&i.LicenseID,
 			&i.Endpoint,
+			&i.Subject,
 		); err != nil {
 			return nil, err
 		}
@@ -120,8 +266,8 @@ func (q *Queries) DueWebhooks(ctx context.Context, arg DueWebhooksParams) ([]Out
 }
 
 const insertNotice = `-- name: InsertNotice :exec
-INSERT INTO outbox (id, kind, audience, order_id, license_id, endpoint, status, next_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)
+INSERT INTO outbox (id, kind, audience, order_id, license_id, endpoint, subject, status, next_at, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)
 `
 
 type InsertNoticeParams struct {
@@ -131,6 +277,7 @@ type InsertNoticeParams struct {
 	OrderID   string
 	LicenseID string
 	Endpoint  string
+	Subject   string
 	NextAt    int64
 	CreatedAt int64
 	UpdatedAt int64
@@ -144,6 +291,7 @@ func (q *Queries) InsertNotice(ctx context.Context, arg InsertNoticeParams) erro
 		arg.OrderID,
 		arg.LicenseID,
 		arg.Endpoint,
+		arg.Subject,
 		arg.NextAt,
 		arg.CreatedAt,
 		arg.UpdatedAt,
@@ -151,8 +299,33 @@ func (q *Queries) InsertNotice(ctx context.Context, arg InsertNoticeParams) erro
 	return err
 }
 
+const lastNoticeOfKind = `-- name: LastNoticeOfKind :one
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1
+`
+
+func (q *Queries) LastNoticeOfKind(ctx context.Context, kind string) (Outbox, error) {
+	row := q.db.QueryRowContext(ctx, lastNoticeOfKind, kind)
+	var i Outbox
+	err := row.Scan(
+		&i.ID,
+		&i.Kind,
+		&i.Audience,
+		&i.OrderID,
+		&i.Status,
+		&i.Tries,
+		&i.NextAt,
+		&i.Error,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.LicenseID,
+		&i.Endpoint,
+		&i.Subject,
+	)
+	return i, err
+}
+
 const noticeByID = `-- name: NoticeByID :one
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE id = ?
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE id = ?
 `
 
 func (q *Queries) NoticeByID(ctx context.Context, id string) (Outbox, error) {
@@ -171,12 +344,13 @@ func (q *Queries) NoticeByID(ctx context.Context, id string) (Outbox, error) {
 		&i.UpdatedAt,
 		&i.LicenseID,
 		&i.Endpoint,
+		&i.Subject,
 	)
 	return i, err
 }
 
 const noticesOfOrder = `-- name: NoticesOfOrder :many
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint FROM outbox WHERE order_id = ? ORDER BY id
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE order_id = ? ORDER BY id
 `
 
 func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox, error) {
@@ -201,6 +375,7 @@ func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox,
 			&i.UpdatedAt,
 			&i.LicenseID,
 			&i.Endpoint,
+			&i.Subject,
 		); err != nil {
 			return nil, err
 		}
@@ -213,6 +388,21 @@ func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox,
 		return nil, err
 	}
 	return items, nil
+}
+
+const postponeNotice = `-- name: PostponeNotice :exec
+UPDATE outbox SET next_at = ?, updated_at = ? WHERE id = ? AND status = 'waiting'
+`
+
+type PostponeNoticeParams struct {
+	NextAt    int64
+	UpdatedAt int64
+	ID        string
+}
+
+func (q *Queries) PostponeNotice(ctx context.Context, arg PostponeNoticeParams) error {
+	_, err := q.db.ExecContext(ctx, postponeNotice, arg.NextAt, arg.UpdatedAt, arg.ID)
+	return err
 }
 
 const retryNotice = `-- name: RetryNotice :execrows

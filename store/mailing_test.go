@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// mails are the outbox's ids by kind, as they are by now.
+func mails(t *testing.T, db *DB) map[string][]Notice {
+	t.Helper()
+	list, err := db.Outbox(t.Context(), NoticeFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]Notice{}
+	for _, n := range list {
+		out[n.Kind] = append(out[n.Kind], n)
+	}
+	return out
+}
+
+// Whoever refuses how much, in however many processes: of a channel, a reason
+// and an hour there are two notices.
+func TestAddRefused(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		clock := time.Now().UTC().Truncate(time.Hour).Add(10 * time.Minute)
+		db.now = func() time.Time { return clock }
+		other.now = db.now
+		refuse := func(db *DB, channel, reason string, tell bool) {
+			m := Message{ID: NewID(), Channel: channel, Verdict: VerdictRefused, Reason: reason}
+			if err := db.AddRefused(context.WithoutCancel(t.Context()), m, tell); err != nil {
+				t.Error(err)
+			}
+		}
+		refuse(db, "kagi", "Nobody is told.", false)
+		if got := mails(t, db); len(got) != 0 {
+			t.Errorf("nobody is to be told: %+v", got)
+		}
+		var all sync.WaitGroup
+		for _, db := range []*DB{db, other} {
+			for range 10 {
+				all.Go(func() { refuse(db, "kagi", "No.", true) })
+			}
+		}
+		all.Wait()
+		failOnce(db)
+		refuse(db, "kagi", "No.", true)
+		refuse(db, "other", "No.", true)
+		refuse(db, "kagi", "No!", true)
+		got := mails(t, db)
+		if len(got[NoticeRefused]) != 3 || len(got[NoticeRefusedMore]) != 1 {
+			t.Fatalf("%+v", got)
+		}
+		more := got[NoticeRefusedMore][0]
+		if more.Subject != "kagi No." || more.Audience != ToVendor || !more.NextAt.Equal(clock.Truncate(time.Hour).Add(time.Hour)) || !MadeAt(more.ID).Equal(clock.Truncate(time.Hour)) {
+			t.Errorf("%+v", more)
+		}
+		now := time.Now() // ids have the time of the machine
+		counts, err := db.CountRefused(t.Context(), now.Add(-time.Minute), now.Add(time.Minute))
+		want := []Count{{"kagi", "No!", 1}, {"kagi", "No.", 21}, {"kagi", "Nobody is told.", 1}, {"other", "No.", 1}}
+		if diff := cmp.Diff(want, counts); diff != "" || err != nil {
+			t.Errorf("%v %s", err, diff)
+		}
+		list, err := db.Refused(t.Context(), "kagi", "No.", now.Add(-time.Minute), now.Add(time.Minute), 5)
+		if len(list) != 5 || err != nil || list[0].ID > list[4].ID {
+			t.Errorf("%+v, %v", list, err)
+		}
+		clock = clock.Add(time.Hour)
+		refuse(other, "kagi", "No.", true)
+		if got := mails(t, db); len(got[NoticeRefused]) != 4 || len(got[NoticeRefusedMore]) != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestMails(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		ctx := t.Context()
+		clock := time.Now().UTC().Truncate(time.Microsecond)
+		db.now = func() time.Time { return clock }
+		other.now = db.now
+		db.Subscribe([]Subscriber{{Name: "crm"}})
+		add := func(transaction string, out Outcome) (Order, Notice) {
+			n := newOrder(transaction, "key-"+transaction)
+			n.Outcome, n.Order.Language = out, "pt-BR"
+			return mustAdd(t, db, n), out.Notices[0]
+		}
+		o, codes := add("T1", Outcome{Codes: []NewLicense{{ID: NewID(), Code: "A"}}, Notices: []Notice{{ID: NewID(), Kind: NoticeCodes, Audience: ToBuyer}}})
+		if got, err := other.Order(ctx, o.ID); err != nil || got.Language != "pt-BR" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		var held []Notice
+		for _, transaction := range []string{"T2", "T3", "T4"} {
+			_, n := add(transaction, Outcome{Held: "price", Notices: []Notice{{ID: NewID(), Kind: NoticeHeld, Audience: ToVendor}}})
+			held = append(held, n)
+		}
+		due := func() (mails, waiting []string) {
+			t.Helper()
+			list, err := other.DueMails(ctx, 10)
+			heldList, heldErr := other.DueHeld(ctx, 10)
+			if err := errors.Join(err, heldErr); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range list {
+				mails = append(mails, n.ID)
+			}
+			for _, n := range heldList {
+				waiting = append(waiting, n.ID)
+			}
+			return mails, waiting
+		}
+		mailed, waiting := due()
+		if diff := cmp.Diff([]string{codes.ID}, mailed) + cmp.Diff([]string{held[0].ID, held[1].ID, held[2].ID}, waiting); diff != "" {
+			t.Error(diff)
+		}
+		if counts, err := db.CountHeld(ctx); err != nil || len(counts) != 1 || counts[0].N != 3 || counts[0].Reason != "price" {
+			t.Errorf("%+v, %v", counts, err)
+		}
+		// One waits, which is no try; of the others somebody else has tried one.
+		if err := db.PostponeNotices(ctx, held[2:], clock.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.NoticeFailed(ctx, held[1], clock.Add(2*time.Hour), "later"); err != nil {
+			t.Fatal(err)
+		}
+		failOnce(db)
+		if err := db.NoticesWereSent(ctx, held[:2]); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]Notice{}
+		for _, n := range mails(t, db)[NoticeHeld] {
+			got[n.ID] = n
+		}
+		if got[held[0].ID].Status != NoticeSent || got[held[1].ID].Error != "later" || got[held[1].ID].Status != NoticeWaiting || got[held[2].ID].Tries != 0 {
+			t.Errorf("%+v", got)
+		}
+		clock = clock.Add(time.Hour)
+		if _, waiting := due(); len(waiting) != 1 || waiting[0] != held[2].ID {
+			t.Errorf("%v", waiting)
+		}
+		if err := db.NoticesFailed(ctx, []Notice{held[2]}, time.Time{}, "550 no"); err != nil {
+			t.Fatal(err)
+		}
+		if counts, err := db.CountDead(ctx); err != nil || len(counts) != 1 || counts[0] != (Count{NoticeHeld, "550 no", 1}) {
+			t.Errorf("%+v, %v", counts, err)
+		}
+		if err := db.mark(ctx, PauseOutbox, "restored"); err != nil {
+			t.Fatal(err)
+		}
+		if mails, waiting := due(); len(mails)+len(waiting) > 0 {
+			t.Errorf("due while paused: %v %v", mails, waiting)
+		}
+		// A bounce is a mail's, waiting or sent, and not a webhook's.
+		event := mails(t, db)[string(EventOrderIssued)][0]
+		if err := db.NoticeBounced(ctx, event.ID, "x"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a webhook bounced: %v", err)
+		}
+		failOnce(db)
+		if err := db.NoticeBounced(ctx, codes.ID, "it came back"); err != nil {
+			t.Fatal(err)
+		}
+		if n := mails(t, db)[NoticeCodes][0]; n.Status != NoticeDead || n.Error != "it came back" {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+func TestAuditHead(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		if head, err := db.AuditHead(t.Context()); head != "" || err != nil {
+			t.Errorf("%q, %v", head, err)
+		}
+		_, key, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.LoadPool(t.Context(), "demo", []string{"A"}, "test"); err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := db.SealAudit(t.Context(), key)
+		if head, headErr := db.AuditHead(t.Context()); head != sealed || head == "" || err != nil || headErr != nil {
+			t.Errorf("%q, want %q, %v, %v", head, sealed, err, headErr)
+		}
+		if _, err := db.LastDigest(t.Context()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a digest: %v", err)
+		}
+		if !MadeAt("no id").IsZero() || time.Since(MadeAt(NewID())) > time.Minute {
+			t.Error("MadeAt")
+		}
+	})
+}
