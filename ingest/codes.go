@@ -165,17 +165,24 @@ func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.N
 // notices says whom an order's codes are told to by mail. A buyer gets only what
 // no reply carried: codes where replies carry none, those of an order that was
 // held before, for a reason that it still has, and a product's files, which no
-// reply can carry. What is issued by hand is handed over by hand.
+// reply can carry; all of them where the channel's config says so. What is issued
+// by hand is handed over by hand.
 func (c *Config) notices(o store.Order) []store.Notice {
-	if o.StatusOnly || o.Email != "" && o.Reason != "" || o.Channel != Manual && c.givesFiles(o) {
+	mail := o.Email != "" && (o.Reason != "" || c.Channels[o.Channel].MailCodes)
+	if o.StatusOnly || mail || o.Channel != Manual && c.givesFiles(o) {
 		return []store.Notice{CodesNotice(o)}
 	}
 	return nil
 }
 
-// heldNotice tells the vendor of an order that a person must judge.
-func heldNotice() store.Notice {
-	return store.Notice{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}
+// heldNotice tells the vendor of an order that a person must judge; of a test
+// order at the vendor's own address for those.
+func heldNotice(o store.Order) store.Notice {
+	n := store.Notice{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}
+	if o.Test {
+		n.Audience = store.ToTest
+	}
+	return n
 }
 
 // CodesNotice tells an order's buyer its codes; a test order's go to the

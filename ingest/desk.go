@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 const (
 	redraws      = 20      // codes that turn out to be taken, before the generator is blamed
 	maxText      = 256     // longest text kept of an order, in bytes
+	maxLanguage  = 35      // longest language tag, in bytes
 	maxHeldLines = 50      // held lines of one sale
 	maxRefused   = 4 << 10 // longest message kept that was refused, in bytes
 )
@@ -145,7 +147,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 			ID: store.NewID(), Channel: o.Channel, Store: o.Store,
 			Transaction: text(o.Transaction, maxText-1), Fold: strings.TrimSpace(text(Fold(o.Transaction), maxText-1)),
 			StoreProduct: text(o.StoreProduct, maxText), Product: p.ID, LicenseType: text(o.LicenseType, maxText),
-			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Price: o.Price, Currency: o.Currency,
+			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Language: language(o.Language), Price: o.Price, Currency: o.Currency,
 			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.limit(o.LicenseType), ExpiresAt: o.ExpiresAt,
 			Test: o.Test, EightBit: o.EightBit, StatusOnly: c.Channels[o.Channel].StatusOnly,
 		},
@@ -187,7 +189,7 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 	if held == "" {
 		held = HeldGenerator
 	}
-	n.Outcome = store.Outcome{Held: held, Prose: n.Outcome.Prose, Notices: []store.Notice{heldNotice()}}
+	n.Outcome = store.Outcome{Held: held, Prose: n.Outcome.Prose, Notices: []store.Notice{heldNotice(n.Order)}}
 	n.Message.Verdict, n.Message.Reason = store.VerdictHeld, held
 	return d.db.AddOrder(ctx, *n)
 }
@@ -212,7 +214,8 @@ func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Prod
 	return ""
 }
 
-// Refuse keeps a message that no order was made of, with its reason.
+// Refuse keeps a message that no order was made of, with its reason, and has
+// the vendor told of it.
 func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 	if !d.keeps(m.Channel + " refused") {
 		return nil
@@ -220,7 +223,7 @@ func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
 	m.Reason = text(m.Reason, 255)
 	m.Raw = m.Raw[:min(len(m.Raw), maxRefused)]
-	return d.db.AddMessage(ctx, m)
+	return d.db.AddRefused(ctx, m, d.config.Load().Mail)
 }
 
 // noteDuplicate keeps a repeat beside its order. The answer does not depend on
@@ -244,6 +247,17 @@ func (d *Desk) keeps(sort string) bool {
 		d.kept.Add(sort, l)
 	}
 	return l.AllowN(d.now(), 1)
+}
+
+var languageShape = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$`)
+
+// language is a language's tag (RFC 5646), or "" for anything else.
+func language(tag string) string {
+	tag = strings.ReplaceAll(strings.TrimSpace(tag), "_", "-")
+	if len(tag) > maxLanguage || !languageShape.MatchString(tag) {
+		return ""
+	}
+	return tag
 }
 
 // text makes v valid UTF-8 of at most n bytes.

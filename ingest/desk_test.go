@@ -365,8 +365,20 @@ func TestNoticesAndMessages(t *testing.T) {
 	if _, err := d.Approve(t.Context(), test.ID, "", "test"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"held vendor", "codes test"}, notices(test)); diff != "" {
+	if diff := cmp.Diff([]string{"held test", "codes test"}, notices(test)); diff != "" {
 		t.Error(diff)
+	}
+	c := *d.config.Load()
+	c.Channels = map[string]Channel{"kagi": {Name: "kagi", MailCodes: true}}
+	d.Configure(c)
+	both := claim(func(o *Order) { o.Transaction = "M" })
+	o := mustAccept(t, d, both)
+	mustAccept(t, d, both)
+	if diff := cmp.Diff([]string{"codes buyer"}, notices(o)); diff != "" {
+		t.Error(diff)
+	}
+	if o := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.Email = "N", "" })); notices(o) != nil {
+		t.Errorf("a reply carried the codes, there is no address, and mail: %v", notices(o))
 	}
 
 	// Duplicates are kept, but nobody can fill the disk with them.

@@ -104,7 +104,7 @@ func decided(o store.Order) bool {
 }
 
 func held(o store.Order, reason string) store.Outcome {
-	return store.Outcome{Held: reason, Prose: o.Prose, Notices: []store.Notice{heldNotice()}}
+	return store.Outcome{Held: reason, Prose: o.Prose, Notices: []store.Notice{heldNotice(o)}}
 }
 
 // failed ends a try without codes. What a person approved is held again, for

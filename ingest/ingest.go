@@ -30,6 +30,7 @@ type Order struct {
 	Also            []string // other names of the same order, each of which is its alone
 	LicenseType     string
 	Name, Email     string
+	Language        string   // the buyer's (RFC 5646: de, pt-BR); "" where the channel does not know
 	Price, Currency string   // of one copy, decimal text; "" where the channel does not know
 	Seeds           []string // nil where the channel does not know
 	OEMSeed         string
@@ -76,6 +77,7 @@ type Channel struct {
 	StatusOnly  bool   // the store takes no codes in a reply: they go by mail
 	Plain       bool   // its replies carry codes of printable ASCII alone, but those to an EightBit order
 	Mail        bool   // orders are read out of notification mails
+	MailCodes   bool   // codes go by mail too, though a reply carried them
 	Unit        Unit
 }
 
@@ -93,6 +95,7 @@ const DefaultHeldMessage = "Your order is being checked by a person. Your activa
 type Config struct {
 	Products []Product
 	Channels map[string]Channel
+	Mail     bool // the vendor can be told of refused messages by mail
 }
 
 // Product finds a product by a name that a store uses for it.
