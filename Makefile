@@ -55,6 +55,7 @@ parts:
 	command -v wasm-ld >/dev/null || missing="$$missing lld"; \
 	[ -e /usr/include/wasm32-wasi/stdio.h ] || missing="$$missing wasi-libc"; \
 	[ -n "$$(find /usr/lib/llvm-*/lib/clang -name 'libclang_rt.builtins*wasm32*' 2>/dev/null)" ] || missing="$$missing libclang-rt-dev-wasm32"; \
+	command -v exim4 >/dev/null || missing="$$missing exim4-daemon-light"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

@@ -1,0 +1,287 @@
+// Package deliverytest starts real mail servers for tests: private ones, on
+// free loopback ports, in temporary folders, that end with the tests.
+package deliverytest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/mail"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keypost/keypost/store/storetest"
+)
+
+// A Server is a private Exim. Whoever logs in may send mail to anybody, and it
+// is kept in a folder. Some addresses do not exist: refused@ is refused
+// (550), later@ is put off (451), and mail to gone@ is taken and bounces.
+type Server struct {
+	STARTTLS, TLS  string // host:port of the two listeners
+	User, Password string
+	CAFile         string // the certificate that it shows, which has signed itself
+
+	folder string
+}
+
+// The account of a [Server].
+const (
+	account  = "shop"
+	password = "geheim-smtp"
+)
+
+// SMTP starts a server that ends with the test. Where Exim is missing the test
+// is left out, or fails if nothing may be left out.
+func SMTP(t testing.TB) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("exim4"); err != nil {
+		storetest.LeaveOut(t, "Exim is missing: make test installs it")
+	}
+	folder, err := os.MkdirTemp("", "keypost-exim-") // t.TempDir is for its owner's eyes, and Exim works as another
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	s := &Server{User: account, Password: password, CAFile: filepath.Join(folder, "cert.pem"), folder: folder}
+	if err := s.start(t); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *Server) start(t testing.TB) error {
+	name, group, err := s.prepare()
+	if err != nil {
+		return err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	s.STARTTLS, s.TLS = fmt.Sprint("127.0.0.1:", ports[0]), fmt.Sprint("127.0.0.1:", ports[1])
+	config := strings.NewReplacer("FOLDER", s.folder, "USER", name, "GROUP", group, "TLSPORT", ports[1], "NAME", account, "PASSWORD", password).Replace(eximConfig)
+	file := filepath.Join(s.folder, "exim.conf")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		return err
+	}
+	var log bytes.Buffer
+	cmd := exec.Command("exim4", "-C", file, "-bdf", "-oX", "127.0.0.1."+ports[0]+" : 127.0.0.1."+ports[1])
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(exited) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
+	for end := time.Now().Add(time.Minute); ; {
+		if c, err := net.Dial("tcp", s.TLS); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-exited:
+			return fmt.Errorf("exim ended:\n%s", log.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			return errors.New("exim does not answer")
+		}
+	}
+}
+
+// prepare makes what the server needs in its folder, for the user that it
+// works as: root starts it, and it delivers nothing as root.
+func (s *Server) prepare() (name, group string, err error) {
+	u, err := worker()
+	if err != nil {
+		return "", "", err
+	}
+	if err := os.Chmod(s.folder, 0o755); err != nil {
+		return "", "", err
+	}
+	if err := s.certificate(); err != nil {
+		return "", "", err
+	}
+	for _, folder := range []string{"spool", "log", "mail"} {
+		if err := os.Mkdir(filepath.Join(s.folder, folder), 0o755); err != nil {
+			return "", "", err
+		}
+	}
+	if os.Getuid() == 0 {
+		err = exec.Command("chown", "-R", u.Username, s.folder).Run()
+	}
+	g, groupErr := user.LookupGroupId(u.Gid)
+	if err := errors.Join(err, groupErr); err != nil {
+		return "", "", err
+	}
+	return u.Username, g.Name, nil
+}
+
+// worker is the user that the server works as.
+func worker() (*user.User, error) {
+	if os.Getuid() == 0 {
+		return user.Lookup("Debian-exim")
+	}
+	return user.Current()
+}
+
+// certificate makes a key and a certificate for 127.0.0.1.
+func (s *Server) certificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.folder, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600)
+}
+
+// Await waits until n mails for an address are there, and returns them as they
+// were delivered, oldest first. The server has a minute.
+func (s *Server) Await(t testing.TB, address string, n int) []string {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; {
+		list := s.Mails(t, address)
+		if len(list) >= n {
+			return list
+		}
+		if time.Now().After(end) {
+			log, _ := os.ReadFile(filepath.Join(s.folder, "log", "mainlog"))
+			t.Fatalf("%d mails for %s, want %d\n%s", len(list), address, n, log)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// Mails are those for an address that were delivered so far, oldest first.
+func (s *Server) Mails(t testing.TB, address string) (list []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.folder, "mail", "new", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(files, func(a, b string) int { return modified(a).Compare(modified(b)) })
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := mail.ReadMessage(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Header.Get("Envelope-To") == address {
+			list = append(list, string(b))
+		}
+	}
+	return list
+}
+
+func modified(file string) time.Time {
+	info, err := os.Stat(file)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// freePorts asks the kernel for ports, as text.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+const eximConfig = `
+primary_hostname = mail.example.com
+exim_path = /usr/sbin/exim4
+spool_directory = FOLDER/spool
+log_file_path = FOLDER/log/%slog
+pid_file_path = FOLDER/pid
+exim_user = USER
+exim_group = GROUP
+never_users =
+keep_environment =
+host_lookup =
+rfc1413_hosts =
+tls_advertise_hosts = *
+tls_certificate = FOLDER/cert.pem
+tls_privatekey = FOLDER/key.pem
+tls_on_connect_ports = TLSPORT
+acl_smtp_rcpt = rcpt
+acl_smtp_data = data
+
+begin acl
+rcpt:
+  deny !authenticated = *
+       message = 5.7.0 log in first
+  deny local_parts = refused
+       message = 5.1.1 no such mailbox
+  defer local_parts = later
+       message = 4.2.0 come again
+  accept
+data:
+  accept
+
+begin routers
+gone:
+  driver = redirect
+  local_parts = gone
+  allow_fail
+  data = :fail: no such person here
+all:
+  driver = accept
+  transport = file
+
+begin transports
+file:
+  driver = appendfile
+  directory = FOLDER/mail
+  maildir_format
+  user = USER
+  envelope_to_add
+  return_path_add
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${if and{{eq{$auth2}{NAME}}{eq{$auth3}{PASSWORD}}}}
+  server_set_id = $auth2
+  server_advertise_condition = ${if def:tls_in_cipher}
+`
