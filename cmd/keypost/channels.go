@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/mail"
 	"slices"
 	"strings"
 	"time"
@@ -32,9 +33,12 @@ type channelConfig struct {
 	UserName      string    `toml:"username"`
 	BasicAuth     string    `toml:"basic_auth"`
 	BasicAuthFile string    `toml:"basic_auth_file"`
+	TestTo        string    `toml:"test_to"`
+	MailCodes     bool      `toml:"mail_codes"`
 
 	localOnly string
 	httpsOnly bool
+	testTo    *mail.Address // nil: [mail] vendor
 }
 
 // A kind is a protocol that orders come in by.
@@ -88,6 +92,9 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 		}
 		if *ch.MaxQuantity < 1 || *ch.MaxQuantity > defaultMaxQuantity {
 			return c.errorf(key("max_quantity"), "it must be from 1 to %d", defaultMaxQuantity)
+		}
+		if err := c.channelMail(key, ch); err != nil {
+			return err
 		}
 		return k.check(c, key, ch)
 	}
@@ -229,8 +236,11 @@ func krpsFinding(ch channelConfig) finding {
 	if ch.UnitMax > 0 {
 		f.Detail += fmt.Sprintf(", up to %d equal posts within %s are copies", ch.UnitMax, time.Duration(*ch.UnitWindow))
 	}
-	if !*ch.ReplyCodes {
+	switch {
+	case !*ch.ReplyCodes:
 		f.Detail += ", codes go by mail"
+	case ch.MailCodes:
+		f.Detail += ", codes go by mail too"
 	}
 	switch {
 	case k.LocalOnly != "":

@@ -83,6 +83,7 @@ func (c *config) findings(ctx context.Context) []finding {
 	for _, ch := range c.Channels {
 		list = append(list, kinds[ch.Kind].finding(ch))
 	}
+	list = append(list, c.checkMail(ctx))
 	for _, w := range c.Webhooks {
 		list = append(list, w.finding())
 	}

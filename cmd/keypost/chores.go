@@ -31,6 +31,8 @@ func (d *daemon) choreList() []chore {
 		{"empty old messages", time.Hour, true, d.emptyMessages},
 		{"watch the pools", time.Minute, true, d.watchPools},
 		{"send webhooks", time.Second, true, d.hooks.Send},
+		{"send mail", time.Second, true, d.mailer.Send},
+		{"write the daily digest", time.Minute, true, d.writeDigest},
 	}
 }
 
@@ -113,6 +115,10 @@ func each(ctx context.Context, every time.Duration, do func()) {
 		case <-tick.C:
 		}
 	}
+}
+
+func (d *daemon) writeDigest(ctx context.Context) error {
+	return d.config.Load().writeDigest(ctx, d.db, time.Now())
 }
 
 // seal signs what was noted in the audit log; its head goes to the log, where

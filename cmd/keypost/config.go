@@ -25,11 +25,12 @@ import (
 const defaultConfig = "keypost.toml"
 
 // config is keypost.toml. Each package gets its own part of it, by the methods
-// below and those of channels.go and webhooks.go.
+// below and those of channels.go, mail.go and webhooks.go.
 type config struct {
 	Server   serverConfig    `toml:"server"`
 	Database databaseConfig  `toml:"database"`
 	Keys     keysConfig      `toml:"keys"`
+	Mail     *mailConfig     `toml:"mail"` // nil: notices wait
 	Products []productConfig `toml:"product"`
 	Channels []channelConfig `toml:"channel"`
 	Webhooks []webhookConfig `toml:"webhook"`
@@ -200,6 +201,7 @@ func (c *config) complete() error {
 	for i := range c.Channels {
 		fault(c.completeChannel(i, taken))
 	}
+	fault(c.completeMail())
 	hooks := map[string]bool{}
 	for i := range c.Webhooks {
 		fault(c.completeWebhook(i, hooks))
@@ -333,7 +335,7 @@ const idHint = "it must be 1-64 letters, digits, dots, dashes and underscores"
 
 // desk is the desk's part of the config.
 func (c *config) desk() ingest.Config {
-	out := ingest.Config{Channels: map[string]ingest.Channel{}}
+	out := ingest.Config{Channels: map[string]ingest.Channel{}, Mail: c.Mail != nil}
 	for _, p := range c.Products {
 		floor, _ := parseFloor(p.PriceFloor) // checked by completeProduct
 		product := ingest.Product{
@@ -346,8 +348,9 @@ func (c *config) desk() ingest.Config {
 	}
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{
-			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes, Plain: ch.Kind == "krps",
-			Unit: ch.unit(),
+			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes, MailCodes: ch.MailCodes,
+			Plain: ch.Kind == "krps",
+			Unit:  ch.unit(),
 		}
 	}
 	return out

@@ -127,7 +127,21 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad(goodChannel, "product: there is none")
 	bad("x = 1\n"+goodProduct, "keypost.toml:1: unknown key x")
 	bad(goodProduct+"pirce = 1\ngenerator = { kind = \"random\", bits = 3 }\n", "keypost.toml:4: unknown key product.pirce", "keypost.toml:5: unknown key product")
-	bad(goodProduct+"[mail]\nsmtp = \"x\"\n", "unknown key mail")
+	mail := func(keys string) string {
+		return goodProduct + "[mail]\nfrom = \"Shop <shop@example.com>\"\nvendor = \"me@example.com\"\n" + keys
+	}
+	bad(mail("smtp = \"x\"\n"), "keypost.toml:7: mail.smtp: \"x\" is not host:port")
+	bad(mail(""), "mail.smtp: \"\" is not host:port")
+	bad(goodProduct+"[mail]\nsmtp = \"x:25\"\nfrom = \"Shop\"\n", "keypost.toml:6: mail.from: ")
+	bad(goodProduct+"[mail]\nsmtp = \"x:25\"\nfrom = \"a@example.com\"\n", "mail.vendor: ")
+	bad(mail("smtp = \"x:25\"\ntls = \"none\"\n"), "keypost.toml:8: mail.tls: codes and passwords would travel in the clear")
+	bad(mail("smtp = \"x:25\"\ntls = \"maybe\"\n"), "mail.tls: \"maybe\": it must be starttls, tls or none")
+	bad(mail("smtp = \"x:25\"\npassword = \"s3cret\"\n"), "mail.username: it is missing")
+	bad(mail("smtp = \"x:25\"\nusername = \"me\"\n"), "mail.username: password or password_file is missing")
+	bad(mail("smtp = \"x:25\"\nca_file = \"keypost.toml\"\n"), "mail.ca_file: there is no certificate")
+	bad(mail("smtp = \"x:25\"\ntemplates = \"nowhere\"\n"), "mail.templates: ")
+	bad(mail("smtp = \"x:25\"\nreply_to = \"x\"\n"), "mail.reply_to: ")
+	bad(goodProduct+goodChannel+"test_to = \"me\"\n", ".test_to: ")
 	bad(goodProduct+"limit = \"many\"\n", "keypost.toml:4:9: product.limit: it must be a whole number, and is a string")
 	bad(goodProduct+"accept_test = 1\n", "it must be true or false, and is a integer")
 	bad(goodProduct+"aliases = \"x\"\n", "it must be a list of texts")

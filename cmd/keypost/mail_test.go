@@ -1,109 +1,265 @@
 package main
 
 import (
+	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/keypost/keypost/delivery/deliverytest"
+	"github.com/keypost/keypost/store"
 )
 
-const mailSamples = "../../ingest/tfyp/testdata/mails/"
-
-func TestParseMail(t *testing.T) {
-	s := newSite(t)
-	var got parsedMailJSON
-	s.read(0, &got, "parse", "mail", mailSamples+"01-1997.eml")
-	if got.Verdict != "issued" || len(got.Orders) != 1 || deref(got.Orders[0].Product) != "demo" {
-		t.Errorf("%+v", got)
-	}
-	want := mailFieldJSON{"name", "Ada Lovelace", "line 6"}
-	if !cmp.Equal(got.Fields[1], want) {
-		t.Error(cmp.Diff(want, got.Fields[1]))
-	}
-	s.read(0, &got, "parse", "mail", mailSamples+"07-several-products.eml")
-	if got.Verdict != "held" || deref(got.Reason) != "unknown_product" || len(got.Orders) != 2 || got.Orders[1].Product != nil {
-		t.Errorf("%+v", got)
-	}
-	s.read(0, &got, "parse", "mail", mailSamples+"refund-01.eml", "--profile", mailSamples+"refund.toml")
-	if got.Verdict != "refund" || len(got.Refunds) != 1 {
-		t.Errorf("%+v", got)
-	}
-	text := s.must(0, "parse", "mail", mailSamples+"26-doubled-label.eml")
-	for _, want := range []string{"line 7", "ada@example.com", "held: ambiguous", `"email" is in line 7 and in line 8`} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in:\n%s", want, text)
-		}
-	}
-	s.must(1, "parse", "mail", mailSamples+"29-another-mail.eml")
-	s.must(1, "parse", "mail", "/nothing/there.eml")
-	s.must(1, "parse", "mail", s.config, "--profile", s.config)
-	s.must(3, "parse", "mail", mailSamples+"01-1997.eml", "--profile", "nothing")
+// mailConfigOf is a [mail] that hands in to a server.
+func mailConfigOf(s *deliverytest.Server, more string) string {
+	return fmt.Sprintf("\n[mail]\nsmtp = %q\nfrom = \"Shop <shop@example.com>\"\nvendor = \"me@example.com\"\nusername = %q\npassword = %q\nca_file = %q\n%s",
+		s.STARTTLS, s.User, s.Password, s.CAFile, more)
 }
 
-func TestProfileTest(t *testing.T) {
-	s := newSite(t)
-	var list []testedMailJSON
-	s.read(0, &list, "profile", "test", "tfyp", mailSamples)
-	verdicts := map[string]string{}
-	for _, m := range list {
-		verdicts[m.File] = m.verdict()
-	}
-	for file, want := range map[string]string{
-		"01-1997.eml": "taken", "03-comment-flag.eml": "held: comment", "29-another-mail.eml": "not recognised", "shop.toml": "unreadable",
-	} {
-		if verdicts[file] != want {
-			t.Errorf("%s: %s, want %s", file, verdicts[file], want)
-		}
-	}
-	// An mbox file is as many mails as it holds.
-	first, err := os.ReadFile(mailSamples + "01-1997.eml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := os.ReadFile(mailSamples + "23-no-buyer.eml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	box := filepath.Join(t.TempDir(), "old.mbox")
-	const from = "From orders@store.example Wed May  5 09:12:44 2004\n"
-	if err := os.WriteFile(box, []byte(from+string(first)+"\n"+from+string(second)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	text := s.must(0, "profile", "test", "tfyp", box)
-	for _, want := range []string{"old.mbox 1", "taken", "1 Product_Name", "held: incomplete", "2 mails: 1 taken, 1 held, 0 not recognised"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in:\n%s", want, text)
-		}
-	}
-	s.must(1, "profile", "test", "tfyp", "/nothing")
-	s.must(3, "profile", "test", "nothing", mailSamples)
+// channelWith puts keys into a site's channel.
+func (s *site) channelWith(keys string) {
+	s.t.Helper()
+	s.write(strings.Replace(s.text(), "kind = \"krps\"\n", "kind = \"krps\"\n"+keys, 1))
 }
 
-// The way of the page: draft, look, try.
-func TestProfileDraftAndShow(t *testing.T) {
+// A held order: the vendor is mailed the command that approves it, and then
+// the buyer the code that no reply carried.
+func TestMailHeldOrder(t *testing.T) { eachDatabase(t, testMailHeldOrder) }
+
+func testMailHeldOrder(t *testing.T, s *site) {
+	exim := deliverytest.SMTP(t)
+	s.add(mailConfigOf(exim, ""))
+	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: "+exim.STARTTLS+" takes mail from shop@example.com (TLS 1.3, logged in)") {
+		t.Errorf("check: %s", out)
+	}
+	s.serve()
+	out := s.must(4, "post", "krps", s.url+"/in/kagi", "--quantity", "6")
+	if !strings.Contains(out, "Wait, please.") {
+		t.Fatalf("post: %s", out)
+	}
+	held := exim.Await(t, "me@example.com", 1)[0]
+	command := regexp.MustCompile(`(?m)^  keypost (order approve .*?)\r?$`).FindStringSubmatch(held)
+	if command == nil || !strings.Contains(held, "Subject: Held: kagi CH0123456789 1 (quantity)") || strings.Contains(held, "geheim") {
+		t.Fatalf("%s", held)
+	}
+	s.must(0, strings.Fields(command[1])...)
+	var o orderJSON
+	s.read(0, &o, "order", "show", "kagi", "CH0123456789")
+	buyer := o.Email
+	mail := exim.Await(t, buyer, 1)[0]
+	for _, code := range o.Licenses {
+		if !strings.Contains(mail, "\n    "+code) {
+			t.Errorf("it lacks %s:\n%s", code, mail)
+		}
+		if strings.Contains(s.log.String(), code) {
+			t.Errorf("the log tells a code:\n%s", s.log.String())
+		}
+	}
+	if strings.Contains(s.log.String(), buyer) || strings.Contains(s.log.String(), exim.Password) {
+		t.Errorf("the log:\n%s", s.log.String())
+	}
+	// A repeat mails nothing; a person who asks for it does.
+	s.must(0, "post", "krps", s.url+"/in/kagi", "--quantity", "6")
+	if out := s.must(0, "order", "resend", "kagi", "CH0123456789"); out != "The codes wait in the outbox for the buyer; the daemon sends them.\n" {
+		t.Errorf("resend: %s", out)
+	}
+	if list := exim.Await(t, buyer, 2); len(list) != 2 {
+		t.Errorf("%d mails", len(list))
+	}
+	if out := s.must(0, "mail", "preview", "demo", "kagi", "CH0123456789"); !strings.Contains(out, o.Licenses[5]) {
+		t.Errorf("preview: %s", out)
+	}
+}
+
+// With mail_codes the codes go by mail too, once.
+func TestMailCodes(t *testing.T) {
+	exim := deliverytest.SMTP(t)
 	s := newSite(t)
-	file := filepath.Join(t.TempDir(), "my.toml")
-	for _, text := range []string{s.must(0, "profile", "draft", mailSamples+"01-1997.eml"), s.must(0, "profile", "show", "tfyp")} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	s.channelWith("mail_codes = true\ntest_to = \"lab@example.com\"\n")
+	s.add(mailConfigOf(exim, "templates = \"mail\"\n"))
+	folder := filepath.Join(filepath.Dir(s.config), "mail")
+	text := func(text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(folder, "demo"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if out := s.must(0, "profile", "test", file, mailSamples+"02-later-wording.eml"); !strings.Contains(out, "1 mails: 1 taken") && !strings.Contains(text, "A draft") {
-			t.Error(out)
-		}
-		if out := s.must(0, "profile", "test", file, mailSamples+"01-1997.eml"); !strings.Contains(out, "1 taken") {
-			t.Error(out)
+		if err := os.WriteFile(filepath.Join(folder, "demo", "codes.txt"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if out := s.must(0, "profile", "show"); strings.TrimSpace(out) != "tfyp" {
-		t.Errorf("%q", out)
+	text("Subject: Own {{.Product}}\n\n{{.Nmae}}\n")
+	if out := s.must(1, "check"); !strings.Contains(out, "mail.templates: ") || !strings.Contains(out, "demo/codes.txt:3:") {
+		t.Errorf("check: %s", out)
 	}
-	s.must(3, "profile", "show", "nothing")
-	if err := os.WriteFile(file, []byte("colour = 1\n"), 0o600); err != nil {
+	text("Subject: Own {{.Product}}\n\n{{range .Codes}}{{.Code}} {{end}}\n")
+	s.serve()
+	code := s.post()[0]
+	s.post()
+	s.must(0, "post", "krps", s.url+"/in/kagi", "--transaction", "TEST01", "--test")
+	if test := exim.Await(t, "lab@example.com", 1)[0]; !strings.Contains(test, "Subject: Own demo") {
+		t.Errorf("%s", test)
+	}
+	var o orderJSON
+	s.read(0, &o, "order", "show", "kagi", "CH0123456789")
+	mail := exim.Await(t, o.Email, 1)
+	if !strings.Contains(mail[0], "Subject: Own demo") || !strings.Contains(mail[0], code) {
+		t.Errorf("%s", mail[0])
+	}
+	// A template that is wrong leaves the daemon with what it had.
+	refused := s.log.expect("the config stays as it was")
+	text("no subject")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.must(1, "profile", "test", file, mailSamples); !strings.Contains(out, "my.toml:1: unknown key colour") {
-		t.Error(out)
+	<-refused
+	if !strings.Contains(s.log.String(), "demo/codes.txt:1: it must begin") {
+		t.Errorf("%s", s.log.String())
+	}
+	text("Subject: Newer\n\nnot read yet") // commands read the config too
+	second := s.post("--transaction", "CH2")[0]
+	if list := exim.Await(t, o.Email, 2); len(list) != 2 || !strings.Contains(list[1], second) || !strings.Contains(list[1], "Subject: Own demo") {
+		t.Errorf("a repeat was mailed, or a new order was not: %q", list)
+	}
+}
+
+// What is refused is told once; the digest is there for the asking.
+func TestMailRefused(t *testing.T) {
+	exim := deliverytest.SMTP(t)
+	s := newSite(t)
+	s.add(mailConfigOf(exim, ""))
+	s.serve()
+	for range 3 {
+		s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", "wrong")
+	}
+	mail := exim.Await(t, "me@example.com", 1)[0]
+	if !strings.Contains(mail, "Subject: Refused: a post to kagi") || !strings.Contains(mail, "ACG:TransactionID =3D CH0123456789") {
+		t.Errorf("%s", mail)
+	}
+	var list []noticeJSON
+	s.read(0, &list, "outbox", "list")
+	if len(list) != 2 || list[0].Subject == nil || !strings.HasPrefix(*list[0].Subject, "kagi ") || list[0].Order != nil {
+		t.Errorf("%+v", list)
+	}
+	out := s.must(0, "mail", "digest")
+	if !strings.Contains(out, "    3 on kagi: ACG:Password does not match") {
+		t.Errorf("%s", out)
+	}
+	if out := s.must(0, "mail", "test", "lab@example.com"); out != exim.STARTTLS+" took a mail for lab@example.com\n" {
+		t.Errorf("%s", out)
+	}
+	exim.Await(t, "lab@example.com", 1)
+	if out := s.must(1, "mail", "test", "refused@example.com"); !strings.Contains(out, "no such mailbox") {
+		t.Errorf("%s", out)
+	}
+	s.must(2, "mail", "test", "nobody")
+}
+
+// The digest is written once a day, and only when it says something.
+func TestWriteDigest(t *testing.T) {
+	exim := deliverytest.SMTP(t)
+	s := newSite(t)
+	s.add(mailConfigOf(exim, ""))
+	stop := s.serve()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), c.Database.URL, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	digests := func(now string, want int) {
+		t.Helper()
+		if err := c.writeDigest(t.Context(), db, at(t, now)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := db.Outbox(t.Context(), store.NoticeFilter{Kind: store.NoticeDigest})
+		if err != nil || len(list) != want {
+			t.Errorf("at %s: %d digests, %v, want %d", now, len(list), err, want)
+		}
+	}
+	digests("2026-03-01T07:00:00Z", 0) // there is nothing to say
+	s.must(0, "license", "issue", "demo", "--transaction", "gift-1")
+	key, err := c.auditKey(t.Context(), db, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SealAudit(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	digests("2026-03-02T06:59:59Z", 0)
+	digests("2026-03-02T07:00:00Z", 1)
+	digests("2026-03-02T23:59:59Z", 1)
+	digests("2026-03-03T07:00:00Z", 1) // the same head
+	if _, _, err := db.AddOrder(t.Context(), store.NewOrder{
+		Order:   store.Order{ID: store.NewID(), Channel: "kagi", Store: "kagi", Transaction: "T", Fold: "t", Quantity: 1},
+		Message: store.Message{ID: store.NewID()}, Outcome: store.Outcome{Held: "price"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	digests("2026-03-04T08:00:00Z", 2)
+	digests("2026-03-05T08:00:00Z", 3) // it still waits
+}
+
+func at(t *testing.T, text string) time.Time {
+	t.Helper()
+	v, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestMailCommandsWithoutMail(t *testing.T) {
+	s := newSite(t)
+	if out := s.must(0, "mail", "preview", "demo"); !strings.HasPrefix(out, "Subject: Your activation codes for demo\n\nHello Ada Lovelace,\n") {
+		t.Errorf("%s", out)
+	}
+	if out := s.must(0, "mail", "preview", "demo", "--html", "--language", "de"); !strings.HasPrefix(out, "<!DOCTYPE html>\n<html lang=\"de\">") {
+		t.Errorf("%s", out)
+	}
+	var m mailJSON
+	s.read(0, &m, "mail", "preview", "demo")
+	if m.To != nil || m.HTML == nil || m.Subject != "Your activation codes for demo" {
+		t.Errorf("%+v", m)
+	}
+	s.must(3, "mail", "preview", "nothing")
+	s.must(2, "mail", "preview", "demo", "kagi")
+	if out := s.must(1, "mail", "test"); !strings.Contains(out, "no [mail]") {
+		t.Errorf("%s", out)
+	}
+	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: no [mail]: notices wait in the outbox") {
+		t.Errorf("%s", out)
+	}
+	s.channelWith("reply_codes = false\n")
+	if out := s.must(0, "check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel kagi wait") {
+		t.Errorf("%s", out)
+	}
+}
+
+// The license file that a reply cannot carry is attached.
+func TestMailLicenseFile(t *testing.T) {
+	exim := deliverytest.SMTP(t)
+	s := newSite(t)
+	s.filing()
+	s.add(mailConfigOf(exim, ""))
+	s.serve()
+	code := s.post("--email", "ada@example.com", "--name", "Ada Lovelace")[0]
+	raw := exim.Await(t, "ada@example.com", 1)[0]
+	_, encoded, found := strings.Cut(raw, "filename=\"demo.plist\"")
+	_, encoded, _ = strings.Cut(encoded, "\n\n")
+	encoded, _, _ = strings.Cut(encoded, "\n--")
+	file, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(encoded), ""))
+	if want := s.must(0, "license", "file", code); !found || err != nil || string(file) != want || !strings.Contains(raw, "Your license file is attached.") {
+		t.Errorf("%v, %q, want %q\n%s", err, file, want, raw)
 	}
 }

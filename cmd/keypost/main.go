@@ -52,6 +52,7 @@ type commands struct {
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
 	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`
 	Outbox     outboxCommands    `cmd:"" help:"Notices that go out: list, retry."`
+	Mail       mailCommands      `cmd:"" help:"Mail: preview, test, digest."`
 	Webhook    webhookCommands   `cmd:"" help:"Webhooks: test."`
 	Keys       keysCommands      `cmd:"" help:"Lease-signing keys: list, rotate."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

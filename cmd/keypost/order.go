@@ -206,7 +206,7 @@ func showOrder(a *app, o store.Order, asJSON bool) error {
 		"order", fmt.Sprintf("%s %s %d", o.Store, o.Transaction, o.Line), "status", status,
 		"what to do", advice(o), "refunded", yes(o.Refunded), "test", yes(o.Test),
 		"product", product, "quantity", strconv.Itoa(o.Quantity), "license type", o.LicenseType, "price", price,
-		"name", o.Name, "e-mail", o.Email, "seeds", strings.Join(o.Seeds, "; "), "channel", o.Channel, "received", when(o.CreatedAt),
+		"name", o.Name, "e-mail", o.Email, "language", o.Language, "seeds", strings.Join(o.Seeds, "; "), "channel", o.Channel, "received", when(o.CreatedAt),
 	); err != nil {
 		return err
 	}
@@ -304,10 +304,12 @@ type orderResend struct {
 	orderName
 }
 
-func (orderResend) Help() string { return "Example: keypost order resend kagi CH0123456789" }
+func (orderResend) Help() string {
+	return "The daemon sends them within a second or two; keypost outbox list shows what became of it.\n\nExample: keypost order resend kagi CH0123456789"
+}
 
 func (c orderResend) Run(a *app) error {
-	return withOrder(a, c.orderName, func(_ *config, db *store.DB, o store.Order) error {
+	return withOrder(a, c.orderName, func(conf *config, db *store.DB, o store.Order) error {
 		switch {
 		case o.Status != store.Issued:
 			return fmt.Errorf("the order is %s: it has no codes to send", o.Status)
@@ -323,10 +325,17 @@ func (c orderResend) Run(a *app) error {
 		if c.JSON {
 			return showOrder(a, o, true)
 		}
-		fmt.Fprintf(a.out, "The codes wait in the outbox for the %s. Sending mail is not built yet: they stay there until it is.\n", n.Audience)
+		text := "The codes wait in the outbox for the %s; the daemon sends them.\n"
+		if conf.Mail == nil {
+			text = "The codes wait in the outbox for the %s. The config has no [mail]: they stay there until it does.\n"
+		}
+		fmt.Fprintf(a.out, text, audiences[n.Audience])
 		return nil
 	})
 }
+
+// audiences for people.
+var audiences = map[string]string{store.ToBuyer: "buyer", store.ToVendor: "vendor", store.ToTest: "vendor's address for test orders"}
 
 type orderRefund struct {
 	jsonFlag

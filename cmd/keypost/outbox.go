@@ -27,13 +27,15 @@ type noticeJSON struct {
 	Tries     int           `json:"tries"`
 	NextAt    *time.Time    `json:"next_at"` // null unless it waits
 	Error     *string       `json:"error"`
-	Order     *orderRefJSON `json:"order"` // null: it is gone
+	Order     *orderRefJSON `json:"order"`   // null: it is gone, or the notice is about none
+	Subject   *string       `json:"subject"` // what it is about in an order's place
 	CreatedAt time.Time     `json:"created_at"`
 }
 
 type outboxList struct {
 	jsonFlag
 	Status   string `help:"Only with this status: waiting, sent, dead." enum:",waiting,sent,dead" default:""`
+	Kind     string `help:"Only of this kind: codes, held, refused, digest, or an event."`
 	Endpoint string `help:"Only for this webhook."`
 	listLimit
 }
@@ -46,7 +48,7 @@ func (c outboxList) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
-	list, err := db.Outbox(a, store.NoticeFilter{Status: c.Status, Endpoint: c.Endpoint, Limit: c.more(c.JSON)})
+	list, err := db.Outbox(a, store.NoticeFilter{Status: c.Status, Kind: c.Kind, Endpoint: c.Endpoint, Limit: c.more(c.JSON)})
 	if err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func orderRef(ctx context.Context, db *store.DB, id string) (*orderRefJSON, erro
 func newNoticeJSON(n store.Notice, ref *orderRefJSON) noticeJSON {
 	out := noticeJSON{
 		ID: n.ID, Kind: n.Kind, Audience: n.Audience, Endpoint: orNull(n.Endpoint), Status: n.Status, Tries: n.Tries,
-		Error: orNull(n.Error), Order: ref, CreatedAt: n.CreatedAt,
+		Error: orNull(n.Error), Order: ref, Subject: orNull(n.Subject), CreatedAt: n.CreatedAt,
 	}
 	if n.Status == store.NoticeWaiting {
 		out.NextAt = &n.NextAt
@@ -105,6 +107,9 @@ func (n noticeJSON) row() []string {
 		next = when(*n.NextAt)
 	}
 	line := ""
+	if n.Subject != nil {
+		order.Transaction = *n.Subject
+	}
 	if n.Order != nil {
 		order, line = *n.Order, strconv.Itoa(n.Order.Line)
 	}
@@ -115,6 +120,7 @@ type outboxRetry struct {
 	jsonFlag
 	IDs      []string `arg:"" optional:"" name:"id" help:"The notices, as keypost outbox list names them."`
 	Dead     bool     `help:"All that are dead."`
+	Kind     string   `help:"With --dead: only those of this kind."`
 	Endpoint string   `help:"With --dead: only those for this webhook."`
 }
 
@@ -126,8 +132,8 @@ func (c outboxRetry) Run(a *app) error {
 	if c.Dead == (len(c.IDs) > 0) {
 		return usageError{errors.New("name notices by their ids, or all dead ones by --dead")}
 	}
-	if c.Endpoint != "" && !c.Dead {
-		return usageError{errors.New("--endpoint goes with --dead")}
+	if (c.Endpoint != "" || c.Kind != "") && !c.Dead {
+		return usageError{errors.New("--endpoint and --kind go with --dead")}
 	}
 	_, db, err := a.open()
 	if err != nil {
@@ -163,7 +169,7 @@ func (c outboxRetry) named(a *app, db *store.DB) ([]string, error) {
 		return c.IDs, nil
 	}
 	ids := []string{}
-	list, err := db.Outbox(a, store.NoticeFilter{Status: store.NoticeDead, Endpoint: c.Endpoint})
+	list, err := db.Outbox(a, store.NoticeFilter{Status: store.NoticeDead, Kind: c.Kind, Endpoint: c.Endpoint})
 	for _, n := range list {
 		ids = append(ids, n.ID)
 	}

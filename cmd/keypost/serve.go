@@ -84,6 +84,7 @@ type daemon struct {
 	emptied  string          // chore: messages up to this id hold no raw input any more
 	config   atomic.Pointer[config]
 	hooks    *delivery.Sender
+	mailer   *delivery.Mailer
 	auditKey ed25519.PrivateKey
 	handler  atomic.Pointer[http.Handler]
 }
@@ -92,7 +93,7 @@ func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string
 	desk := ingest.New(db, c.desk())
 	d := &daemon{
 		address: address, db: db, desk: desk,
-		seats: activation.New(db, ring, *c.Server.Misses, c.activation(desk)), hooks: delivery.New(db), low: map[string]bool{},
+		seats: activation.New(db, ring, *c.Server.Misses, c.activation(desk)), hooks: delivery.New(db), mailer: delivery.NewMailer(db), low: map[string]bool{},
 	}
 	d.configure(c)
 	return d
@@ -112,6 +113,7 @@ func (d *daemon) configure(c *config) {
 	d.desk.Configure(c.desk())
 	d.seats.Configure(c.activation(d.desk))
 	d.hooks.Configure(c.endpoints())
+	d.mailer.Configure(c.mailer(d.db))
 	d.db.Subscribe(c.subscribers())
 	h := routes(c, d.db, d.desk, d.seats)
 	d.handler.Store(&h)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const mailSamples = "../../ingest/tfyp/testdata/mails/"
+
+func TestParseMail(t *testing.T) {
+	s := newSite(t)
+	var got parsedMailJSON
+	s.read(0, &got, "parse", "mail", mailSamples+"01-1997.eml")
+	if got.Verdict != "issued" || len(got.Orders) != 1 || deref(got.Orders[0].Product) != "demo" {
+		t.Errorf("%+v", got)
+	}
+	want := mailFieldJSON{"name", "Ada Lovelace", "line 6"}
+	if !cmp.Equal(got.Fields[1], want) {
+		t.Error(cmp.Diff(want, got.Fields[1]))
+	}
+	s.read(0, &got, "parse", "mail", mailSamples+"07-several-products.eml")
+	if got.Verdict != "held" || deref(got.Reason) != "unknown_product" || len(got.Orders) != 2 || got.Orders[1].Product != nil {
+		t.Errorf("%+v", got)
+	}
+	s.read(0, &got, "parse", "mail", mailSamples+"refund-01.eml", "--profile", mailSamples+"refund.toml")
+	if got.Verdict != "refund" || len(got.Refunds) != 1 {
+		t.Errorf("%+v", got)
+	}
+	text := s.must(0, "parse", "mail", mailSamples+"26-doubled-label.eml")
+	for _, want := range []string{"line 7", "ada@example.com", "held: ambiguous", `"email" is in line 7 and in line 8`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	s.must(1, "parse", "mail", mailSamples+"29-another-mail.eml")
+	s.must(1, "parse", "mail", "/nothing/there.eml")
+	s.must(1, "parse", "mail", s.config, "--profile", s.config)
+	s.must(3, "parse", "mail", mailSamples+"01-1997.eml", "--profile", "nothing")
+}
+
+func TestProfileTest(t *testing.T) {
+	s := newSite(t)
+	var list []testedMailJSON
+	s.read(0, &list, "profile", "test", "tfyp", mailSamples)
+	verdicts := map[string]string{}
+	for _, m := range list {
+		verdicts[m.File] = m.verdict()
+	}
+	for file, want := range map[string]string{
+		"01-1997.eml": "taken", "03-comment-flag.eml": "held: comment", "29-another-mail.eml": "not recognised", "shop.toml": "unreadable",
+	} {
+		if verdicts[file] != want {
+			t.Errorf("%s: %s, want %s", file, verdicts[file], want)
+		}
+	}
+	// An mbox file is as many mails as it holds.
+	first, err := os.ReadFile(mailSamples + "01-1997.eml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(mailSamples + "23-no-buyer.eml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := filepath.Join(t.TempDir(), "old.mbox")
+	const from = "From orders@store.example Wed May  5 09:12:44 2004\n"
+	if err := os.WriteFile(box, []byte(from+string(first)+"\n"+from+string(second)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := s.must(0, "profile", "test", "tfyp", box)
+	for _, want := range []string{"old.mbox 1", "taken", "1 Product_Name", "held: incomplete", "2 mails: 1 taken, 1 held, 0 not recognised"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	s.must(1, "profile", "test", "tfyp", "/nothing")
+	s.must(3, "profile", "test", "nothing", mailSamples)
+}
+
+// The way of the page: draft, look, try.
+func TestProfileDraftAndShow(t *testing.T) {
+	s := newSite(t)
+	file := filepath.Join(t.TempDir(), "my.toml")
+	for _, text := range []string{s.must(0, "profile", "draft", mailSamples+"01-1997.eml"), s.must(0, "profile", "show", "tfyp")} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := s.must(0, "profile", "test", file, mailSamples+"02-later-wording.eml"); !strings.Contains(out, "1 mails: 1 taken") && !strings.Contains(text, "A draft") {
+			t.Error(out)
+		}
+		if out := s.must(0, "profile", "test", file, mailSamples+"01-1997.eml"); !strings.Contains(out, "1 taken") {
+			t.Error(out)
+		}
+	}
+	if out := s.must(0, "profile", "show"); strings.TrimSpace(out) != "tfyp" {
+		t.Errorf("%q", out)
+	}
+	s.must(3, "profile", "show", "nothing")
+	if err := os.WriteFile(file, []byte("colour = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(1, "profile", "test", file, mailSamples); !strings.Contains(out, "my.toml:1: unknown key colour") {
+		t.Error(out)
+	}
+}
