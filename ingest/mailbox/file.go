@@ -46,16 +46,23 @@ func (s *session) mark(ctx context.Context, filing Filing, set imap.UIDSet, keyw
 	if len(flags) == 0 {
 		return nil
 	}
-	return s.do(ctx, "mark messages", brief, func(c *imapclient.Client) error { return c.Store(set, added(flags...), nil).Close() })
-}
-
-func added(flags ...imap.Flag) *imap.StoreFlags {
-	return &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: flags}
+	return s.do(ctx, "mark messages", brief, func(c *imapclient.Client) error {
+		return c.Store(set, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: flags}, nil).Close()
+	})
 }
 
 // copyAway is MOVE for servers that have only UIDPLUS. Cut short, it leaves a
-// second copy in the target, and none is lost.
+// second copy in the target, and none is lost. An earlier try may have got as
+// far as \Deleted, which must not go along with the copy.
 func (s *session) copyAway(ctx context.Context, set imap.UIDSet, target string) error {
+	flag := func(op imap.StoreFlagsOp) error {
+		return s.do(ctx, "mark messages", brief, func(c *imapclient.Client) error {
+			return c.Store(set, &imap.StoreFlags{Op: op, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}, nil).Close()
+		})
+	}
+	if err := flag(imap.StoreFlagsDel); err != nil {
+		return err
+	}
 	err := s.into(ctx, target, func(c *imapclient.Client, folder string) error {
 		_, err := c.Copy(set, folder).Wait()
 		return err
@@ -63,10 +70,7 @@ func (s *session) copyAway(ctx context.Context, set imap.UIDSet, target string) 
 	if err != nil {
 		return err
 	}
-	err = s.do(ctx, "mark messages", brief, func(c *imapclient.Client) error {
-		return c.Store(set, added(imap.FlagDeleted), nil).Close()
-	})
-	if err != nil {
+	if err := flag(imap.StoreFlagsAdd); err != nil {
 		return err
 	}
 	return s.do(ctx, "expunge moved messages", brief, func(c *imapclient.Client) error { return c.UIDExpunge(set).Close() })

@@ -114,7 +114,7 @@ func (a *Account) Renumber() error {
 		}
 	}
 	// Dovecot makes a UIDVALIDITY of the time in seconds.
-	list := fmt.Sprintf("3 V%d N1 G00000000000000000000000000000000\n", time.Now().Unix()+1000)
+	list := fmt.Sprintf("3 V%d N1 G3085f01b7f11094c501100008c4a11c1\n", time.Now().Unix()+1000)
 	return errors.Join(os.WriteFile(a.path("Maildir/dovecot-uidlist"), []byte(list), 0o600),
 		os.Chown(a.path("Maildir/dovecot-uidlist"), a.server.uid, a.server.gid))
 }

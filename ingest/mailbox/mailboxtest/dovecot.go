@@ -256,7 +256,7 @@ func (s *Server) Stop() {
 			<-s.exited
 		}
 	}
-	if os.Getenv("DBG")!="" { fmt.Println(s.log.String()) }; _ = os.RemoveAll(s.folder)
+	_ = os.RemoveAll(s.folder)
 }
 
 func freePort() (int, error) {
