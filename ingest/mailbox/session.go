@@ -97,7 +97,7 @@ func (s *session) do(ctx context.Context, what string, l limit, f func(*imapclie
 	}
 	s.wire.begin(l)
 	stop := context.AfterFunc(ctx, func() { s.wire.abort(ctx.Err()) })
-	err := f(s.client)
+	err := guarded(s.client, f)
 	stop()
 	s.wire.done()
 	if err == nil {
@@ -107,6 +107,18 @@ func (s *session) do(ctx context.Context, what string, l limit, f func(*imapclie
 		err = why
 	}
 	return &commandError{what: what, err: cause(ctx, err)}
+}
+
+// guarded: go-imap recovers from panics over what a server sends in its own
+// goroutine, but not in ours.
+func guarded(c *imapclient.Client, f func(*imapclient.Client) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			_ = c.Close()
+			err = fmt.Errorf("the IMAP client fell over the answer: %v", v)
+		}
+	}()
+	return f(c)
 }
 
 // cause: when ctx ended, that is why a connection broke.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -47,6 +48,7 @@ type wire struct {
 	left     int64
 	line     int64  // of the line under way
 	tail     []byte // its last bytes
+	head     []byte // the first of the answer
 	literal  int64  // what is still to come of a literal
 	inFlight bool
 }
@@ -93,12 +95,21 @@ func (w *wire) why() error {
 	return w.failure
 }
 
+// Read fills up a literal that was cut off, and only then tells that the
+// connection is gone. Go-imap takes such a literal for whole, goes on, and reads
+// the buffer from two goroutines at once. The command fails all the same, and
+// nothing of a failed command counts.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
-		if err := w.count(p[:n]); err != nil {
-			w.abort(err)
-			return 0, err
+		if tooMuch := w.count(p[:n]); tooMuch != nil {
+			w.abort(tooMuch)
+			n, err = 0, tooMuch
+		}
+	}
+	if n == 0 && err != nil {
+		if n = w.fill(p); n > 0 {
+			return n, nil
 		}
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
@@ -107,9 +118,25 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *wire) count(p []byte) error {
+func (w *wire) fill(p []byte) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	n := min(w.literal, int64(len(p)))
+	w.literal -= n
+	clear(p[:n])
+	return int(n)
+}
+
+// count holds what came against the limit. After an error none of p came.
+func (w *wire) count(p []byte) (err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.literal
+	defer func() {
+		if err != nil {
+			w.literal = before
+		}
+	}()
 	if w.inFlight {
 		w.alarm.Reset(max(0, min(w.limit.quiet, time.Until(w.end))))
 	}
@@ -132,16 +159,38 @@ func (w *wire) count(p []byte) error {
 		if w.line += int64(len(part)); w.line > maxLine {
 			return errLine
 		}
+		w.head = append(w.head, part[:min(len(part), 32-len(w.head))]...)
 		w.tail = append(w.tail, part...)
 		w.tail = w.tail[max(0, len(w.tail)-32):]
-		if end > 0 {
-			if w.literal = literalSize(w.tail); w.literal > w.limit.literal {
-				return fmt.Errorf("%w: a literal of %d bytes", errFlood, w.literal)
-			}
-			w.line, w.tail = 0, w.tail[:0]
+		if end == 0 {
+			break
+		}
+		if !text(w.head) {
+			w.literal = literalSize(w.tail)
+		}
+		if w.literal > w.limit.literal {
+			return fmt.Errorf("%w: a literal of %d bytes", errFlood, w.literal)
+		}
+		w.line, w.tail = 0, w.tail[:0]
+		if w.literal == 0 {
+			w.head = w.head[:0]
 		}
 	}
 	return nil
+}
+
+// text: an answer that ends in text for people, which may end in {n} and mean
+// nothing by it.
+//
+// RFC 3501, 9: resp-cond-state, resp-cond-bye, greeting, continue-req.
+func text(head []byte) bool {
+	tag, rest, _ := bytes.Cut(head, []byte(" "))
+	word, _, _ := bytes.Cut(bytes.TrimRight(rest, "\r\n"), []byte(" "))
+	switch strings.ToUpper(string(word)) {
+	case "OK", "NO", "BAD", "BYE", "PREAUTH":
+		return true
+	}
+	return string(tag) == "+"
 }
 
 // literalSize: RFC 3501, 4.3: a line that ends in {n} goes on after n bytes.
