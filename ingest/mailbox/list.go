@@ -30,6 +30,8 @@ type listing struct {
 	next uint32
 	// above is one more than the highest UID that was seen.
 	above uint32
+	// dropped is the lowest UID for which there was no room; 0: none.
+	dropped uint32
 }
 
 // list lists the UIDs from first to last; last 0 is "all the rest".
@@ -57,11 +59,16 @@ func (s *session) listSet(ctx context.Context, set imap.UIDSet, l *listing) erro
 			if e.uid < math.MaxUint32 {
 				l.above = max(l.above, e.uid+1)
 			}
+			if l.dropped != 0 && e.uid >= l.dropped {
+				continue
+			}
 			if l.entries = append(l.entries, e); len(l.entries) >= 2*maxListed {
 				l.cut()
 			}
 		}
-		l.cut()
+		if l.cut(); l.dropped != 0 {
+			l.next = l.dropped
+		}
 		return cmd.Close()
 	})
 }
@@ -83,7 +90,7 @@ func (l *listing) cut() {
 	slices.SortFunc(l.entries, func(a, b entry) int { return cmp.Compare(a.uid, b.uid) })
 	l.entries = slices.CompactFunc(l.entries, func(a, b entry) bool { return a.uid == b.uid })
 	if len(l.entries) > maxListed {
-		l.next = l.entries[maxListed].uid
+		l.dropped = l.entries[maxListed].uid
 		l.entries = l.entries[:maxListed]
 	}
 }

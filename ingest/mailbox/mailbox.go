@@ -117,12 +117,13 @@ type Watcher struct {
 	handler Handler
 	places  Places
 
-	known  Place          // as it was read or kept last
-	next   uint32         // all below was handled, or is aside
-	aside  asides         // what must come again
-	window int            // messages that are fetched at once
-	falls  map[uint32]int // how often the connection broke while this one alone was fetched
-	noted  string         // the last state that was logged
+	known    Place          // as it was read or kept last
+	next     uint32         // all below was handled, or is aside
+	aside    asides         // what must come again
+	window   int            // messages that are fetched at once
+	falls    map[uint32]int // how often the connection broke while this one alone was fetched
+	numbered uint32         // the UIDVALIDITY that falls are of
+	noted    string         // the last state that was logged
 }
 
 // New makes a Watcher. Its error names the part of c that is wrong.

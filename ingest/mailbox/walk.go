@@ -54,9 +54,11 @@ func (w *Watcher) open(ctx context.Context) (*session, error) {
 			w.config.Log.Warn("the server has numbered the folder anew; every message is looked at again", "folder", w.config.Folder)
 		}
 		w.next, w.aside = 1, nil
+	}
+	if w.known = kept; w.numbered != s.validity {
+		w.numbered = s.validity
 		clear(w.falls)
 	}
-	w.known = kept
 	return s, nil
 }
 
