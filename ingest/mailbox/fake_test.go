@@ -64,11 +64,29 @@ func (f *fake) start(t testing.TB) mailbox.Config {
 	return mailbox.Config{Address: f.addr, TLS: mailbox.NoTLS, User: "ada", Password: fixed("secret"), Log: quiet}
 }
 
-func (f *fake) got(word string) int {
+// there are the messages; have sets them.
+func (f *fake) there() []uint32 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.uids
+}
+
+func (f *fake) have(uids []uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uids = uids
+}
+
+// sent are the commands that came.
+func (f *fake) sent() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.commands)
+}
+
+func (f *fake) got(word string) int {
 	n := 0
-	for _, c := range f.commands {
+	for _, c := range f.sent() {
 		if strings.Contains(c, word) {
 			n++
 		}
@@ -112,7 +130,7 @@ func (c *fakeConn) answer(command string) bool {
 		if c.validity != nil {
 			validity = c.validity()
 		}
-		c.say("* %d EXISTS", len(c.uids))
+		c.say("* %d EXISTS", len(c.there()))
 		c.say("* OK [UIDVALIDITY %d] ok", validity)
 		if c.uidNext > 0 {
 			c.say("* OK [UIDNEXT %d] ok", c.uidNext)
@@ -132,8 +150,9 @@ func (c *fakeConn) answer(command string) bool {
 
 // fetch answers for what is in the set, in the order of uids.
 func (c *fakeConn) fetch(set, command string) {
-	for i, uid := range c.uids {
-		if inSet(set, uid, slices.Max(c.uids)) {
+	uids := c.there()
+	for i, uid := range uids {
+		if inSet(set, uid, slices.Max(uids)) {
 			c.tell(i+1, uid, command)
 		}
 	}

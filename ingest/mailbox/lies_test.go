@@ -64,7 +64,7 @@ func TestNumbers(t *testing.T) {
 			}
 			// What comes next is new, whatever UIDNEXT was.
 			if last := len(row.f.uids); row.name != "the last there is" && last > 0 {
-				row.f.uids = append(row.f.uids, slices.Max(row.f.uids)+1)
+				row.f.have(append(slices.Clone(row.f.uids), slices.Max(row.f.uids)+1))
 				pass(t, w)
 				if n := len(d.uids()); n != len(row.want)+1 {
 					t.Errorf("handed over %d after a new one", n)
@@ -98,7 +98,7 @@ func TestWithheld(t *testing.T) {
 		if !strings.Contains(command, "BODY.PEEK[]") {
 			return false
 		}
-		for i, uid := range f.uids {
+		for i, uid := range f.there() {
 			if uid != 2 && inSet(strings.Fields(command)[2], uid, 3) {
 				c.tell(i+1, uid, command)
 			}
@@ -109,7 +109,7 @@ func TestWithheld(t *testing.T) {
 	d, places := &desk{judge: leave}, &kept{}
 	w := watcher(t, f.start(t), d, places)
 	pass(t, w)
-	f.uids = upTo(4)
+	f.have(upTo(4))
 	pass(t, w)
 	if got := d.uids(); !slices.Equal(got, []uint32{1, 3, 4}) || places.place.Next != 2 {
 		t.Errorf("handed over: %v, place %+v", got, places.place)
@@ -241,10 +241,11 @@ func TestHostile(t *testing.T) {
 // A server that takes the UIDs for others while we are at it: all is handed
 // over again, nothing is passed over.
 func TestNumberedAnewUnderway(t *testing.T) {
-	validity := uint32(7)
-	f := &fake{uids: upTo(3), validity: func() uint32 { return validity }}
+	var validity atomic.Uint32
+	validity.Store(7)
+	f := &fake{uids: upTo(3), validity: validity.Load}
 	f.hook = func(c *fakeConn, _, command string) bool {
-		if strings.Contains(command, "BODY.PEEK[]") && validity == 7 {
+		if strings.Contains(command, "BODY.PEEK[]") && validity.Load() == 7 {
 			c.say("* OK [UIDVALIDITY 8] numbered anew")
 		}
 		return false
@@ -252,7 +253,8 @@ func TestNumberedAnewUnderway(t *testing.T) {
 	d, places := &desk{judge: leave}, &kept{}
 	w := watcher(t, f.start(t), d, places)
 	pass(t, w)
-	validity, f.uids = 8, upTo(2)
+	validity.Store(8)
+	f.have(upTo(2))
 	pass(t, w)
 	if got := d.uids(); !slices.Equal(got, []uint32{1, 2, 3, 1, 2}) || places.place != (mailbox.Place{UIDValidity: 8, Next: 3}) {
 		t.Errorf("handed over: %v, place %+v", got, places.place)
@@ -275,9 +277,10 @@ func TestNoValidity(t *testing.T) {
 // comes again.
 func TestFilingRefused(t *testing.T) {
 	f := &fake{caps: "MOVE", uids: upTo(2)}
-	refuse := true
+	var refuse atomic.Bool
+	refuse.Store(true)
 	f.hook = func(c *fakeConn, tag, command string) bool {
-		if refuse && (strings.HasPrefix(command, "UID MOVE") || strings.HasPrefix(command, "CREATE")) {
+		if refuse.Load() && (strings.HasPrefix(command, "UID MOVE") || strings.HasPrefix(command, "CREATE")) {
 			c.say("%s NO [OVERQUOTA] full", tag)
 			return true
 		}
@@ -290,10 +293,10 @@ func TestFilingRefused(t *testing.T) {
 	if places.place.Next != 1 {
 		t.Errorf("place: %+v", places.place)
 	}
-	refuse = false
+	refuse.Store(false)
 	pass(t, watcher(t, c, d, places))
 	if f.got("UID MOVE 1:2 ") != 2 || places.place.Next != 3 {
-		t.Errorf("commands: %q, place %+v", f.commands, places.place)
+		t.Errorf("commands: %q, place %+v", f.sent(), places.place)
 	}
 }
 
@@ -310,9 +313,9 @@ func TestNoPlainExpunge(t *testing.T) {
 	c := f.start(t)
 	c.Processed = "Done"
 	err := watcher(t, c, &desk{}, &kept{}).Pass(t.Context())
-	for _, command := range f.commands {
+	for _, command := range f.sent() {
 		if strings.HasPrefix(command, "EXPUNGE") {
-			t.Errorf("sent: %q (%v)", f.commands, err)
+			t.Errorf("sent: %q (%v)", f.sent(), err)
 		}
 	}
 }
