@@ -2,6 +2,7 @@ package mailbox_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -17,6 +18,7 @@ import (
 // floods, falls silent, and has mailboxes of any size.
 type fake struct {
 	caps     string
+	auth     string                                      // of the capabilities; "": PLAIN
 	validity func() uint32                               // of each SELECT; nil: 7
 	uidNext  uint32                                      // 0: is not told
 	uids     []uint32                                    // what is there
@@ -53,15 +55,31 @@ func (f *fake) start(t testing.TB) mailbox.Config {
 			if err != nil {
 				return
 			}
-			f.mu.Lock()
-			f.conns++
-			c := &fakeConn{fake: f, Conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn), n: f.conns}
-			f.mu.Unlock()
 			t.Cleanup(func() { _ = conn.Close() })
-			go c.serve()
+			f.welcome(conn)
 		}
 	}()
 	return mailbox.Config{Address: f.addr, TLS: mailbox.NoTLS, User: "ada", Password: fixed("secret"), Log: quiet}
+}
+
+func (f *fake) welcome(conn net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conns++
+	c := &fakeConn{fake: f, Conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn), n: f.conns}
+	go c.serve()
+}
+
+// piped is for synctest: the connection is within the process.
+func (f *fake) piped() mailbox.Config {
+	return mailbox.Config{
+		Address: "127.0.0.1:143", TLS: mailbox.NoTLS, User: "ada", Password: fixed("secret"), Log: quiet,
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			f.welcome(theirs)
+			return ours, nil
+		},
+	}
 }
 
 // there are the messages; have sets them.
@@ -124,7 +142,11 @@ func (c *fakeConn) answer(command string) bool {
 	words := strings.Fields(command)
 	switch words[0] {
 	case "CAPABILITY":
-		c.say("* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR %s", c.caps)
+		auth := c.auth
+		if auth == "" {
+			auth = "AUTH=PLAIN SASL-IR"
+		}
+		c.say("* CAPABILITY IMAP4rev1 %s %s", auth, c.caps)
 	case "SELECT":
 		validity := uint32(7)
 		if c.validity != nil {
@@ -151,8 +173,12 @@ func (c *fakeConn) answer(command string) bool {
 // fetch answers for what is in the set, in the order of uids.
 func (c *fakeConn) fetch(set, command string) {
 	uids := c.there()
+	if len(uids) == 0 {
+		return
+	}
+	within := ranges(set, slices.Max(uids))
 	for i, uid := range uids {
-		if inSet(set, uid, slices.Max(uids)) {
+		if within(uid) {
 			c.tell(i+1, uid, command)
 		}
 	}
@@ -189,15 +215,26 @@ func (f *fake) text(uid uint32) string {
 	return mail(fmt.Sprint(uid))
 }
 
-func inSet(set string, uid, last uint32) bool {
-	return slices.ContainsFunc(strings.Split(set, ","), func(part string) bool {
+func inSet(set string, uid, last uint32) bool { return ranges(set, last)(uid) }
+
+func ranges(set string, last uint32) func(uid uint32) bool {
+	var list [][2]uint32
+	for part := range strings.SplitSeq(set, ",") {
 		from, to, isRange := strings.Cut(part, ":")
 		if !isRange {
 			to = from
 		}
 		low, high := number(from, last), number(to, last)
-		return min(low, high) <= uid && uid <= max(low, high)
-	})
+		list = append(list, [2]uint32{min(low, high), max(low, high)})
+	}
+	return func(uid uint32) bool {
+		for _, r := range list {
+			if r[0] <= uid && uid <= r[1] {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 func number(s string, last uint32) uint32 {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -11,8 +12,26 @@ import (
 // What marks a message that was to be moved, on a server that cannot move.
 var keywords = map[Filing]string{Processed: "$KeypostProcessed", Held: "$KeypostHeld", Failed: "$KeypostFailed"}
 
-// file puts messages where they belong. It is safe to do again.
+// file puts messages where they belong. It is safe to do again. A server may
+// refuse all of them because somebody else has taken one away (RFC 5530,
+// EXPUNGEISSUED): then the rest is filed.
 func (s *session) file(ctx context.Context, filing Filing, uids []uint32) error {
+	err := s.put(ctx, filing, uids)
+	for range 3 {
+		if said(err) == nil {
+			return err
+		}
+		var l listing
+		if failed := s.listSet(ctx, uidSet(uids), &l); failed != nil || len(l.entries) == len(uids) {
+			return cmp.Or(failed, err)
+		}
+		uids = uidsOf(l.entries)
+		err = s.put(ctx, filing, uids)
+	}
+	return err
+}
+
+func (s *session) put(ctx context.Context, filing Filing, uids []uint32) error {
 	target := map[Filing]string{Processed: s.config.Processed, Held: s.config.Held, Failed: s.config.Failed}[filing]
 	set := uidSet(uids)
 	switch {

@@ -83,7 +83,7 @@ func (s *session) authenticate(c *imapclient.Client, secret string) error {
 // refusal tells a refused log-in from a broken connection. A server that
 // quotes the secret in its answer is not quoted.
 func (s *session) refusal(ctx context.Context, err error, secret string) error {
-	if err == nil || ctx.Err() != nil || s.wire.why() != nil {
+	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	if no := said(err); no != nil {
@@ -94,6 +94,9 @@ func (s *session) refusal(ctx context.Context, err error, secret string) error {
 		clean := *no
 		clean.Text = strings.ReplaceAll(no.Text, secret, "(the secret)")
 		return &refusedError{user: s.config.User, why: answer(&clean), token: s.config.Token != nil}
+	}
+	if s.wire.why() != nil {
+		return err
 	}
 	select {
 	case <-s.client.Closed():

@@ -103,7 +103,7 @@ func (s *session) do(ctx context.Context, what string, l limit, f func(*imapclie
 	if err == nil {
 		return nil
 	}
-	if why := s.wire.why(); why != nil {
+	if why := s.wire.why(); why != nil && said(err) == nil {
 		err = why
 	}
 	return &commandError{what: what, err: cause(ctx, err)}
@@ -140,9 +140,6 @@ func (e *commandError) Unwrap() error { return e.err }
 func (e *commandError) Error() string {
 	if refused, ok := errors.AsType[*imap.Error](e.err); ok {
 		return e.what + ": " + answer(refused)
-	}
-	if errors.Is(e.err, io.ErrUnexpectedEOF) || errors.Is(e.err, io.EOF) || errors.Is(e.err, net.ErrClosed) {
-		return e.what + ": the connection was cut"
 	}
 	return e.what + ": " + shown(e.err.Error())
 }

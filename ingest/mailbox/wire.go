@@ -21,6 +21,7 @@ const (
 var (
 	errSilent = errors.New("the server does not answer in time")
 	errFlood  = errors.New("the server sends more than was asked for")
+	errCut    = errors.New("the connection was cut") // in so many words, lest the log repeats it for each port
 	errLine   = errors.New("the server sends a line without an end")
 )
 
@@ -78,13 +79,9 @@ func (w *wire) done() {
 	w.alarm.Stop()
 }
 
-// abort ends the connection at once; the first reason stays.
+// abort ends the connection at once.
 func (w *wire) abort(why error) {
-	w.mu.Lock()
-	if w.failure == nil {
-		w.failure = why
-	}
-	w.mu.Unlock()
+	w.fail(why)
 	w.alarm.Stop()
 	_ = w.raw.Close()
 }
@@ -112,10 +109,19 @@ func (w *wire) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		err = op.Err // without the ports, which are others each time
+	if err != nil {
+		w.fail(errCut)
 	}
 	return n, err
+}
+
+// fail notes why the connection is gone; the first reason stays.
+func (w *wire) fail(why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failure == nil {
+		w.failure = why
+	}
 }
 
 func (w *wire) fill(p []byte) int {
@@ -220,7 +226,11 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.abort(errExpunge)
 		return 0, errExpunge
 	}
-	return w.Conn.Write(p)
+	n, err := w.Conn.Write(p)
+	if err != nil {
+		w.fail(errCut)
+	}
+	return n, err
 }
 
 var errExpunge = errors.New("EXPUNGE is not ours to send")
