@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -37,6 +38,7 @@ var buildOnce = sync.OnceValues(func() (binary string, err error) {
 
 func TestMain(m *testing.M) {
 	code := storetest.Main(m)
+	mailboxtest.Stop()
 	if built != "" {
 		os.RemoveAll(built)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
@@ -69,7 +70,11 @@ func here() authentic.Policy {
 	return authentic.Policy{Trust: []authentic.Trust{{DKIM: "store.example"}}, Recipients: []string{"shop@example.com"}}
 }
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+func TestMain(m *testing.M) {
+	code := storetest.Main(m)
+	mailboxtest.Stop()
+	os.Exit(code)
+}
 
 // thanks is Kagi's mail about a sale, as its server would send it before signing.
 var thanks = "From: Example Store <orders@store.example>\r\n" +

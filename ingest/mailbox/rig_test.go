@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -13,8 +12,6 @@ import (
 	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 )
-
-func TestMain(m *testing.M) { os.Exit(mailboxtest.Main(m)) }
 
 // kept is a Places in memory.
 type kept struct {

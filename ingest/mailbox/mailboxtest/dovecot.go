@@ -48,15 +48,11 @@ var (
 	failed error
 )
 
-// Main runs a package's tests and ends the server that they shared. It is for
-// TestMain.
-func Main(m *testing.M) int {
-	defer func() {
-		if shared != nil {
-			shared.Stop()
-		}
-	}()
-	return m.Run()
+// Stop ends the server that a package's tests shared. It is for TestMain.
+func Stop() {
+	if shared != nil {
+		shared.Stop()
+	}
 }
 
 // Dovecot is the server that a package's tests share. Where Dovecot is missing
@@ -181,6 +177,9 @@ service imap-login {
 }
 
 func (s *Server) path(name string) string { return filepath.Join(s.folder, name) }
+
+// CertFile is the server's certificate in PEM.
+func (s *Server) CertFile() string { return s.path("cert.pem") }
 
 // certify makes a certificate for the loopback address.
 func (s *Server) certify() error {
