@@ -46,13 +46,13 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 		if !ok {
 			return o, fmt.Errorf("%q: %w", productID, ErrNoProduct)
 		}
-		product, limit = p.ID, p.limit(o.LicenseType)
+		product, limit = p.ID, p.LimitOf(o.LicenseType)
 	case product == "":
 		p, ok := c.Product(o.StoreProduct)
 		if !ok {
 			return o, fmt.Errorf("%q: %w", o.StoreProduct, ErrNoProduct)
 		}
-		product, limit = p.ID, p.limit(o.LicenseType)
+		product, limit = p.ID, p.LimitOf(o.LicenseType)
 	default:
 		if _, ok := c.byID(product); !ok {
 			return o, fmt.Errorf("%q: %w", product, ErrNoProduct)

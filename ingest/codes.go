@@ -62,7 +62,7 @@ func (c Config) Try(ctx context.Context, o store.Order) ([]store.NewLicense, err
 	if !ok {
 		return nil, ErrNoProduct
 	}
-	o.Limit = p.limit(o.LicenseType)
+	o.Limit = p.LimitOf(o.LicenseType)
 	return c.generate(ctx, p, o)
 }
 
@@ -92,13 +92,13 @@ func (c *Config) generateParts(ctx context.Context, p Product, o store.Order) ([
 	}
 	list := make([]store.NewLicense, o.Quantity*len(parts))
 	for i, part := range parts {
-		o.Product, o.Limit = part.ID, part.limit(o.LicenseType)
+		o.Product, o.Limit = part.ID, part.LimitOf(o.LicenseType)
 		made, err := part.generate(ctx, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.ID, err)
 		}
 		for n, m := range made {
-			m.Part = &store.Part{Product: part.ID, Limit: part.limit(o.LicenseType)}
+			m.Part = &store.Part{Product: part.ID, Limit: part.LimitOf(o.LicenseType)}
 			list[n*len(parts)+i] = m
 		}
 	}
@@ -163,13 +163,14 @@ func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.N
 }
 
 // notices says whom an order's codes are told to by mail. A buyer gets only what
-// no reply carried: codes where replies carry none, those of an order that was
+// no reply carried: codes where replies carry none, or there are no replies, those of an order that was
 // held before, for a reason that it still has, and a product's files, which no
 // reply can carry; all of them where the channel's config says so. What is issued
 // by hand is handed over by hand.
 func (c *Config) notices(o store.Order) []store.Notice {
-	mail := o.Email != "" && (o.Reason != "" || c.Channels[o.Channel].MailCodes)
-	if o.StatusOnly || mail || o.Channel != Manual && c.givesFiles(o) {
+	channel := c.Channels[o.Channel]
+	mail := o.Email != "" && (o.Reason != "" || channel.MailCodes)
+	if o.StatusOnly || channel.Mail || mail || o.Channel != Manual && c.givesFiles(o) {
 		return []store.Notice{CodesNotice(o)}
 	}
 	return nil

@@ -148,7 +148,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 			Transaction: text(o.Transaction, maxText-1), Fold: strings.TrimSpace(text(Fold(o.Transaction), maxText-1)),
 			StoreProduct: text(o.StoreProduct, maxText), Product: p.ID, LicenseType: text(o.LicenseType, maxText),
 			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Language: language(o.Language), Price: o.Price, Currency: o.Currency,
-			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.limit(o.LicenseType), ExpiresAt: o.ExpiresAt,
+			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.LimitOf(o.LicenseType), ExpiresAt: o.ExpiresAt,
 			Test: o.Test, EightBit: o.EightBit, StatusOnly: c.Channels[o.Channel].StatusOnly,
 		},
 		Keys:    keys(o),

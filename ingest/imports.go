@@ -35,6 +35,7 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 	}
 	o.Quantity = len(codes)
 	n := d.draft(c, o, p)
+	n.Keys = names(o, true).all()
 	n.Message.Verdict = store.VerdictAccepted
 	for _, past := range codes {
 		n.Outcome.Codes = append(n.Outcome.Codes, store.NewLicense{
@@ -56,8 +57,11 @@ func (d *Desk) TryImport(ctx context.Context, o Order, productID string, codes [
 	if _, ok := d.config.Load().byID(productID); !ok {
 		return false, fmt.Errorf("%q: %w", productID, ErrNoProduct)
 	}
-	got, err := d.db.OrderByKey(ctx, keys(o)[0])
-	if !errors.Is(err, store.ErrNotFound) {
+	for _, k := range names(o, true).all() {
+		got, err := d.db.OrderByKey(ctx, k)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
 		if err == nil {
 			err = sameCodes(got, codes)
 		}

@@ -61,8 +61,8 @@ type Product struct {
 	Codes   Codes    // how they are made; not of a bundle
 }
 
-// limit is how many machines a code of a license type is for.
-func (p Product) limit(licenseType string) int {
+// LimitOf is how many machines a code of a license type is for.
+func (p Product) LimitOf(licenseType string) int {
 	if n, ok := p.Limits[Fold(licenseType)]; ok {
 		return n
 	}

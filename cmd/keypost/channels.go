@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/mail"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +38,8 @@ type channelConfig struct {
 	TestTo        string    `toml:"test_to"`
 	MailCodes     bool      `toml:"mail_codes"`
 
+	imapConfig
+
 	localOnly string
 	httpsOnly bool
 	testTo    *mail.Address // nil: [mail] vendor
@@ -43,18 +47,42 @@ type channelConfig struct {
 
 // A kind is a protocol that orders come in by.
 type kind struct {
-	store   string // the default store
+	keys    []string // of channelConfig that it has, beside those of all
+	store   string   // the default store
 	check   func(c *config, key func(string) string, ch *channelConfig) error
-	finding func(ch channelConfig) finding // for keypost check
-	handler func(ch channelConfig, desk *ingest.Desk) http.Handler
+	finding func(ch channelConfig) finding                         // for keypost check
+	try     func(ctx context.Context, ch channelConfig) finding    // likewise, for what may take a while; nil: nothing
+	handler func(ch channelConfig, desk *ingest.Desk) http.Handler // nil: nothing is posted
 }
+
+// allKeys are those of every kind.
+var allKeys = []string{"name", "kind", "store", "held_message", "max_quantity", "test_to"}
 
 // kinds is the one table of them; a new store is a package and a line here.
 var kinds = map[string]kind{
 	"krps": {
+		keys: []string{
+			"secret", "secret_file", "secrets", "digest", "mail_codes", "invocation", "unit_window", "unit_max", "reply_codes", "username", "basic_auth",
+			"basic_auth_file", "blurb",
+		},
 		store: "kagi", check: checkKRPS, finding: krpsFinding,
 		handler: func(ch channelConfig, desk *ingest.Desk) http.Handler { return krps.Handler(ch.krps(), desk) },
 	},
+	"imap": {keys: imapKeys, store: "kagi", check: checkIMAP, finding: imapFinding, try: checkMailbox},
+}
+
+// strange is a key that a channel has and its kind has not; "": there is none.
+func (k kind) strange(ch channelConfig) string {
+	for _, fields := range []any{ch, ch.imapConfig} {
+		v := reflect.ValueOf(fields)
+		for i := range v.NumField() {
+			name := v.Type().Field(i).Tag.Get("toml")
+			if name != "" && !v.Field(i).IsZero() && !slices.Contains(k.keys, name) && !slices.Contains(allKeys, name) {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // names lists a table's kinds for people.
@@ -74,6 +102,8 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 		return c.errorf(key("name"), "%q is taken: give this channel another name", ch.Name)
 	case !ok:
 		return c.errorf(key("kind"), "unknown kind %q: it must be one of %s", ch.Kind, names(kinds))
+	case k.strange(*ch) != "":
+		return c.errorf(key(k.strange(*ch)), "a channel of kind %s has no such key", ch.Kind)
 	default:
 		taken[ch.Name] = true
 		if ch.Store == "" {

@@ -349,8 +349,8 @@ func (c *config) desk() ingest.Config {
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{
 			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes, MailCodes: ch.MailCodes,
-			Plain: ch.Kind == "krps",
-			Unit:  ch.unit(),
+			Plain: ch.Kind == "krps", Mail: ch.Kind == "imap",
+			Unit: ch.unit(),
 		}
 	}
 	return out

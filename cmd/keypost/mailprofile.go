@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/keypost/keypost/ingest/tfyp"
@@ -127,7 +125,10 @@ func (c profileTest) Run(a *app) error {
 		return err
 	}
 	list := []testedMailJSON{}
-	err = eachMail(c.Folder, func(name string, raw []byte) { list = append(list, tested(p, name, raw)) })
+	err = eachMail(c.Folder, func(m oldMail) error {
+		list = append(list, tested(p, m.name, m.raw))
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -190,41 +191,4 @@ func (t testedMailJSON) sold() string {
 		list = append(list, "refund")
 	}
 	return strings.Join(list, ", ")
-}
-
-// eachMail hands over each mail of a folder, and of those within it, in the
-// order of their names.
-func eachMail(folder string, found func(name string, raw []byte)) error {
-	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !d.Type().IsRegular() || path != folder && strings.HasPrefix(d.Name(), ".") {
-			return err
-		}
-		name, err := filepath.Rel(folder, path)
-		if err != nil || name == "." {
-			name = filepath.Base(path)
-		}
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if !bytes.HasPrefix(raw, []byte("From ")) {
-			found(name, raw)
-			return nil
-		}
-		for i, one := range splitMbox(raw) {
-			found(fmt.Sprintf("%s %d", name, i+1), one)
-		}
-		return nil
-	})
-}
-
-// splitMbox takes the mails out of an mbox file (RFC 4155): each begins with a
-// line "From ", and such a line within one has a > in front.
-func splitMbox(raw []byte) (list [][]byte) {
-	for part := range bytes.SplitSeq(append([]byte("\n"), raw...), []byte("\nFrom ")) {
-		if _, one, ok := bytes.Cut(part, []byte("\n")); ok {
-			list = append(list, bytes.ReplaceAll(one, []byte("\n>From "), []byte("\nFrom ")))
-		}
-	}
-	return list
 }

@@ -23,7 +23,9 @@ func routes(c *config, db *store.DB, desk *ingest.Desk, seats *activation.Server
 	r := mux.NewRouter().SkipClean(true) // cleaning redirects, and a redirected post is a lost one
 	channels := map[string]http.Handler{}
 	for _, ch := range c.Channels {
-		channels[ch.Name] = kinds[ch.Kind].handler(ch, desk)
+		if k := kinds[ch.Kind]; k.handler != nil {
+			channels[ch.Name] = k.handler(ch, desk)
+		}
 	}
 	in := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, ok := channels[mux.Vars(r)["channel"]]

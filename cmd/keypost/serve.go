@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -85,6 +86,8 @@ type daemon struct {
 	config   atomic.Pointer[config]
 	hooks    *delivery.Sender
 	mailer   *delivery.Mailer
+	watching sync.WaitGroup // the mailboxes of one config
+	changed  chan struct{}  // a new config came
 	auditKey ed25519.PrivateKey
 	handler  atomic.Pointer[http.Handler]
 }
@@ -94,6 +97,7 @@ func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string
 	d := &daemon{
 		address: address, db: db, desk: desk,
 		seats: activation.New(db, ring, *c.Server.Misses, c.activation(desk)), hooks: delivery.New(db), mailer: delivery.NewMailer(db), low: map[string]bool{},
+		changed: make(chan struct{}, 1),
 	}
 	d.configure(c)
 	return d
@@ -117,6 +121,10 @@ func (d *daemon) configure(c *config) {
 	d.db.Subscribe(c.subscribers())
 	h := routes(c, d.db, d.desk, d.seats)
 	d.handler.Store(&h)
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
 }
 
 func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +150,13 @@ func (d *daemon) serve(a *app, listener net.Listener, reload <-chan os.Signal) e
 	}
 	defer stop()
 	working := make(chan struct{})
-	go func() { defer close(working); d.chores(ctx) }()
+	go func() {
+		defer close(working)
+		var all sync.WaitGroup
+		all.Go(func() { d.chores(ctx) })
+		all.Go(func() { d.watchMailboxes(ctx) })
+		all.Wait()
+	}()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	fmt.Fprint(a.out, d.greeting())

@@ -30,6 +30,7 @@ const (
 // Reasons of mails beside those of Policy.Judge and of package tfyp.
 const (
 	ReasonTooBig      = "too_big"      // it was not fetched
+	ReasonCode        = "code"         // it brings a code that nobody here knows
 	ReasonBounce      = "bounce"       // it tells that a mail of ours did not arrive
 	ReasonUnknownSale = "unknown_sale" // a refund of a sale that nobody told of
 	ReasonDismissed   = "dismissed"    // by a person
@@ -46,6 +47,7 @@ type Desk interface {
 type Licenses interface {
 	MailByContent(ctx context.Context, channel string, content [32]byte) (store.Mail, error)
 	AddMail(context.Context, store.Mail) (store.Mail, bool, error)
+	Licenses(context.Context, store.LicenseFilter) ([]store.License, error)
 }
 
 // An Intake judges the messages of one mailbox and gives the desk what the
@@ -97,7 +99,11 @@ func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy authent
 	known, err := in.Licenses.MailByContent(ctx, in.Channel, content)
 	switch {
 	case err == nil && known.Verdict == store.MailTaken: // perhaps a crash came before the desk had all of it
-		return in.Take(ctx, in.recognise(raw).Reading, raw)
+		r := in.recognise(raw).Reading
+		if known.Reason == ReasonCode {
+			r.Orders = nil
+		}
+		return in.Take(ctx, r, raw)
 	case err == nil:
 		return filed[known.Verdict], nil
 	case !errors.Is(err, store.ErrNotFound):
@@ -167,6 +173,9 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		return f, nil
 	}
 	f.MailVerdict = store.MailTaken
+	if code := f.Reading.Value("code"); code != "" && len(f.Reading.Orders) > 0 {
+		return f, in.withCode(ctx, &f, code)
+	}
 	for _, r := range f.Reading.Refunds {
 		known, err := in.Desk.KnowsSale(ctx, r)
 		if err != nil {
@@ -177,6 +186,18 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		}
 	}
 	return f, nil
+}
+
+// withCode judges a mail of a sale that has its code already, by a post that was
+// answered, or from elsewhere: another one would be one too many.
+func (in *Intake) withCode(ctx context.Context, f *Finding, code string) error {
+	known, err := in.Licenses.Licenses(ctx, store.LicenseFilter{Code: code})
+	f.MailReason = ReasonCode
+	if len(known) == 0 {
+		f.MailVerdict = store.MailHeld
+	}
+	f.Reading.Orders = nil
+	return err
 }
 
 // recognise reads a mail by the first profile that knows it.

@@ -277,6 +277,28 @@ func TestIntakeAttached(t *testing.T) {
 	})
 }
 
+// A mail of a sale that has its code already issues no second one.
+func TestIntakeWithCode(t *testing.T) {
+	withCode := func(code string) string {
+		return hand(replaced(thanks, "Email:", "Registration-Code: "+code+"\r\nEmail:"))
+	}
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.handle(hand(thanks))
+		code := b.orders()[0].Licenses[0].Code
+		for range 2 {
+			if got := b.handle(replaced(withCode(code), "\r\n\r\n", "\r\nX-Copy: 1\r\n\r\n")); got != Processed || b.last() != "taken code" {
+				t.Errorf("a code of ours: it goes to %d, %s", got, b.last())
+			}
+		}
+		if got := b.handle(withCode("FROM-ELSEWHERE")); got != Held || b.last() != "held code" {
+			t.Errorf("another code: it goes to %d, %s", got, b.last())
+		}
+		if n := len(b.orders()); n != 1 {
+			t.Errorf("%d orders", n)
+		}
+	})
+}
+
 func TestIntakeRefund(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		b.handle(hand(thanks))

@@ -248,6 +248,7 @@ func (r *reader) orders() {
 	items := r.items()
 	o := ingest.Order{
 		Store: r.p.Store, Mail: true, Name: r.value("name"), Email: r.email(), LicenseType: r.value("license_type"), Seeds: r.seeds(),
+		Language: r.value("language"),
 	}
 	o.Transaction, o.Sequences = r.sale()
 	if o.Transaction == "" && len(o.Sequences) > 0 {

@@ -67,6 +67,16 @@ func (f Field) Where() string {
 	return "line " + strconv.Itoa(f.Line)
 }
 
+// Value is what was found under a name, "" where nothing was.
+func (r Reading) Value(name string) string {
+	for _, f := range r.Fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
 // A Reading is what a profile makes of a mail. Orders and Refunds are for the
 // desk only where Held is "": else they show what could be read.
 type Reading struct {

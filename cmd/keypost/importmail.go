@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
+)
+
+// importMails takes in a person's own old mails. They need no signature: it is
+// the operator who vouches for them.
+type importMails struct {
+	jsonFlag
+	Path     string   `arg:"" help:"An mbox file, a Maildir, or a folder of mails (.eml) and mbox files."`
+	Profiles []string `name:"profile" help:"A profile's file, or the name of a built-in one. May be repeated: the first that knows a mail reads it." default:"tfyp"`
+	Store    string   `help:"Whose mails they are (default: the profile's store)."`
+	Product  string   `help:"The product of orders whose product's name none of the config's has."`
+	DryRun   bool     `help:"Say what would be done, and do nothing."`
+}
+
+func (importMails) Help() string {
+	return "The code that a mail carries becomes a license as it is; a mail without one is passed over, for nothing new is issued. A refund profile's mails refund. " +
+		"A mail that a post or a notification made an order of adds nothing, and so does one that was taken in before: after a break run it again. " +
+		"Exit code 1: some mails were recognised and not taken in.\n\nExample: keypost import mbox sold.mbox --profile tfyp --dry-run"
+}
+
+// importedMailsJSON is what became of the mails.
+type importedMailsJSON struct {
+	Mails         int      `json:"mails"`
+	Added         int      `json:"added"`          // codes taken in
+	Known         int      `json:"known"`          // codes taken in before
+	Refunds       int      `json:"refunds"`        // noted, or noted before
+	NotRecognised int      `json:"not_recognised"` // of no profile
+	Faults        []string `json:"faults"`         // recognised and not taken in, and why
+	DryRun        bool     `json:"dry_run"`
+}
+
+func (c importMails) Run(a *app) error {
+	conf, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	m := mailImport{importMails: c, app: a, conf: conf, desk: ingest.New(db, conf.desk())}
+	m.out = importedMailsJSON{DryRun: c.DryRun, Faults: []string{}}
+	for _, name := range c.Profiles {
+		p, err := loadProfile(name)
+		if err != nil {
+			return err
+		}
+		m.profiles = append(m.profiles, p)
+	}
+	if err := m.each(); err != nil {
+		return fmt.Errorf("%w (run it again: what was taken in stays)", err)
+	}
+	if err := m.print(); err != nil {
+		return err
+	}
+	if n := len(m.out.Faults); n > 0 {
+		return fmt.Errorf("%d mails were not taken in", n)
+	}
+	return nil
+}
+
+type mailImport struct {
+	importMails
+	*app
+	conf     *config
+	desk     *ingest.Desk
+	profiles []*tfyp.Profile
+	out      importedMailsJSON
+}
+
+func (m *mailImport) each() error {
+	bar := newBar(m.err)
+	defer bar.end()
+	return eachMail(m.Path, func(one oldMail) error {
+		bar.at("", one.read, one.all)
+		m.out.Mails++
+		err := m.take(one.raw)
+		if why, ok := errors.AsType[notTaken](err); ok {
+			m.out.Faults = append(m.out.Faults, one.name+": "+string(why))
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", one.name, err)
+		}
+		return nil
+	})
+}
+
+// notTaken is why a mail was not taken in, in words.
+type notTaken string
+
+func (n notTaken) Error() string { return string(n) }
+
+// take takes in one mail.
+func (m *mailImport) take(raw []byte) error {
+	mail, err := tfyp.Open(raw)
+	if err != nil {
+		m.out.NotRecognised++
+		return nil
+	}
+	for _, p := range m.profiles {
+		r := p.Read(mail)
+		if !r.Recognised {
+			continue
+		}
+		if r.Held != "" {
+			why := r.Held
+			if len(r.Problems) > 0 {
+				why += ": " + r.Problems[0]
+			}
+			return notTaken(why)
+		}
+		if err := m.refunds(r.Refunds); err != nil {
+			return err
+		}
+		return m.orders(r, mail)
+	}
+	m.out.NotRecognised++
+	return nil
+}
+
+func (m *mailImport) refunds(list []ingest.Refund) error {
+	for _, r := range list {
+		if m.Store != "" {
+			r.Store = m.Store
+		}
+		known, err := m.desk.KnowsSale(m, r)
+		if err == nil && !known {
+			err = notTaken(ingest.ErrNoSale.Error())
+		}
+		if err == nil && !m.DryRun {
+			err = m.desk.Refund(m, r)
+		}
+		if err != nil {
+			return err
+		}
+		m.out.Refunds++
+	}
+	return nil
+}
+
+// orders takes in what a mail sold. One code cannot be for several products, or
+// for several copies: nothing is guessed.
+func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
+	if len(r.Orders) == 0 {
+		return nil
+	}
+	code := r.Value("code")
+	o := r.Orders[0]
+	switch {
+	case code == "":
+		return notTaken("it carries no code")
+	case len(r.Orders) > 1 || o.Quantity > 1:
+		return notTaken("it carries one code and is for several products, or several copies")
+	case !isCode(code):
+		return notTaken("its code is not 1-255 characters")
+	}
+	p, ok := m.conf.desk().Product(o.StoreProduct)
+	if !ok && m.Product != "" {
+		p, ok = m.conf.desk().Product(m.Product)
+	}
+	if !ok {
+		return notTaken(fmt.Sprintf("the product %q is none of the config's", o.StoreProduct))
+	}
+	if m.Store != "" {
+		o.Store = m.Store
+	}
+	o.Channel, o.Message, o.Actor = ingest.Import, store.Message{Channel: ingest.Import}, actor
+	past := ingest.Past{Code: code, Limit: p.LimitOf(o.LicenseType)}
+	past.Status, past.CreatedAt = store.Active, mail.Date
+	take := m.desk.Import
+	if m.DryRun {
+		take = m.desk.TryImport
+	}
+	added, err := take(m, o, p.ID, []ingest.Past{past})
+	switch {
+	case errors.Is(err, ingest.ErrOther):
+		return notTaken(err.Error())
+	case err != nil:
+		return err
+	case added:
+		m.out.Added++
+	default:
+		m.out.Known++
+	}
+	return nil
+}
+
+func (m *mailImport) print() error {
+	if m.JSON {
+		return printJSON(m.app.out, m.out)
+	}
+	for _, f := range m.out.Faults {
+		fmt.Fprintln(m.app.err, safe(f))
+	}
+	done := "were taken in"
+	if m.DryRun {
+		done = "would be taken in"
+	}
+	_, err := fmt.Fprintf(m.app.out, "%d mails: %d codes %s, %d are here already, %d refunds, %d mails are of no profile, %d cannot be taken in.\n",
+		m.out.Mails, m.out.Added, done, m.out.Known, m.out.Refunds, m.out.NotRecognised, len(m.out.Faults))
+	return err
+}

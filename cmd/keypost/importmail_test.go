@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keypost/keypost/ingest/tfyp"
+)
+
+func oldSale(number int, code string) string {
+	text := fmt.Sprintf("From: orders@store.example\nTo: shop@example.com\nSubject: Thanks for your purchase\nDate: Wed, 5 May 2004 09:12:44 -0700\n"+
+		"Content-Type: text/plain; charset=us-ascii\n\nPayment fee received\nRegistered-To: Ada Lovelace\nEmail: ada@example.org\n"+
+		"Registration-Code: %s\nUS$ 35.00 - 1 * Product_Name\n\n>From here on it is yours.\nSQNM-\"me_Demo\" %04d\n", code, number)
+	if code == "" {
+		text = strings.Replace(text, "Registration-Code: \n", "", 1)
+	}
+	return text
+}
+
+const oldRefund = "From: orders@store.example\nTo: shop@example.com\nSubject: Refund\nDate: Wed, 12 May 2004 09:12:44 -0700\n" +
+	"Content-Type: text/plain\n\nSQNM-\"me_Demo\" 0002\n"
+
+func TestImportMbox(t *testing.T) { eachDatabase(t, testImportMbox) }
+
+func testImportMbox(t *testing.T, s *site) {
+	private := "From: eve@example.org\nSubject: Hello\n\nFrom: this line begins so\n\nBye\n"
+	var mbox strings.Builder
+	for _, mail := range []string{oldSale(1, "OLD-1"), private, oldSale(2, "OLD-2"), oldSale(3, ""), oldRefund, oldSale(1, "OLD-1")} {
+		fmt.Fprintf(&mbox, "From MAILER-DAEMON Wed May  5 09:12:44 2004\n%s\n", mail)
+	}
+	s.place("sold.mbox", mbox.String())
+	s.place("refunds.toml", "kind = \"refund\"\nstore = \"kagi\"\nsubject = [\"Refund\"]\nsequence = ['SQNM-\"{blurb}\" {number}']\n")
+	folder := filepath.Dir(s.config)
+	args := []string{"import", "mbox", filepath.Join(folder, "sold.mbox"), "--profile", filepath.Join(folder, "refunds.toml"), "--profile", "tfyp"}
+
+	s.serve()
+	var dry, first, again importedMailsJSON
+	s.read(1, &dry, append(slices.Clone(args), "--dry-run")...)
+	if dry.Added != 3 || len(dry.Faults) != 2 { // the sale that comes twice, and what it cannot refund yet
+		t.Errorf("dry run: %+v", dry)
+	}
+	if out := s.must(0, "order", "list"); !strings.Contains(out, "No orders") {
+		t.Errorf("the dry run did something: %s", out)
+	}
+	s.read(1, &first, args...)
+	want := importedMailsJSON{Mails: 6, Added: 2, Known: 1, Refunds: 1, NotRecognised: 1, Faults: []string{"sold.mbox 4: it carries no code"}}
+	if diff := cmp.Diff(want, first); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.read(1, &again, args...)
+	want.Added, want.Known = 0, 3
+	if diff := cmp.Diff(want, again); diff != "" {
+		t.Errorf("again (-want +got):\n%s", diff)
+	}
+	if problem := s.activate("OLD-1", "machine-1"); problem != "" {
+		t.Errorf("activate: %s", problem)
+	}
+	if problem := s.activate("OLD-2", "machine-1"); problem != "code_revoked" {
+		t.Errorf("activate what was refunded: %q", problem)
+	}
+	var licenses []licenseJSON
+	s.read(0, &licenses, "license", "list")
+	if len(licenses) != 2 {
+		t.Errorf("licenses %+v", licenses)
+	}
+}
+
+func TestImportMaildir(t *testing.T) {
+	s := newSite(t)
+	s.serve()
+	if err := os.MkdirAll(filepath.Join(filepath.Dir(s.config), "old", "cur"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		s.place(fmt.Sprintf("old/cur/%d:2,S", i), oldSale(i, fmt.Sprintf("OLD-%d", i)))
+	}
+	var out importedMailsJSON
+	s.read(0, &out, "import", "maildir", filepath.Join(filepath.Dir(s.config), "old"))
+	if out.Mails != 3 || out.Added != 3 {
+		t.Errorf("%+v", out)
+	}
+}
+
+// What is in an mbox, mail by mail.
+func TestMbox(t *testing.T) {
+	long := strings.Repeat("x", tfyp.MaxMail+100)
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"two":                  {"From a\nA: 1\n\none\n\nFrom b\nB: 2\n\ntwo\n", []string{"A: 1\n\none\n", "B: 2\n\ntwo\n"}},
+		"no end of line":       {"From a\nA: 1\n\none", []string{"A: 1\n\none"}},
+		"From within a text":   {"From a\nA: 1\n\none\nFrom here\n", []string{"A: 1\n\none\nFrom here\n"}},
+		"quoted":               {"From a\nA: 1\n\n>From here\n>>From there\n", []string{"A: 1\n\nFrom here\n>From there\n"}},
+		"CR LF":                {"From a\r\nA: 1\r\n\r\none\r\n\r\nFrom b\r\nB: 2\r\n", []string{"A: 1\r\n\r\none\r\n", "B: 2\r\n"}},
+		"a mail of no lines":   {"From a\n", []string{""}},
+		"one that is too long": {"From a\n" + long + "\n\nFrom b\nB: 2\n", []string{long[:tfyp.MaxMail+1], "B: 2\n"}},
+	} {
+		var got []string
+		read, err := mbox(bufio.NewReaderSize(strings.NewReader(test.text), 16), func(_ int, raw []byte, _ int64) error {
+			got = append(got, string(raw))
+			return nil
+		})
+		if err != nil || read != int64(len(test.text)) {
+			t.Errorf("%s: read %d of %d, %v", name, read, len(test.text), err)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %d mails, lengths differ or texts do: %.60q", name, len(got), got)
+		}
+	}
+}

@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+	"golang.org/x/time/rate"
+
+	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/mailbox"
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
+)
+
+// imapConfig is a channel whose orders come by mail.
+type imapConfig struct {
+	Address      string        `toml:"address"`
+	User         string        `toml:"user"`
+	Password     string        `toml:"password"`
+	PasswordFile string        `toml:"password_file"`
+	TokenFile    string        `toml:"token_file"`
+	TLS          string        `toml:"tls"`
+	CAFile       string        `toml:"ca_file"`
+	Folder       string        `toml:"folder"`
+	Processed    string        `toml:"processed"`
+	Held         string        `toml:"held"`
+	Failed       string        `toml:"failed"`
+	Poll         *duration     `toml:"poll"`
+	Profile      string        `toml:"profile"`
+	Profiles     []string      `toml:"profiles"`
+	Recipients   []string      `toml:"recipients"`
+	Merchant     string        `toml:"merchant"`
+	Trust        []trustConfig `toml:"trust"`
+	DNS          string        `toml:"dns"`
+
+	profiles []*tfyp.Profile
+	mailbox  mailbox.Config
+}
+
+type trustConfig struct {
+	DKIM       string `toml:"dkim"`
+	AuthservID string `toml:"authserv_id"`
+}
+
+var imapKeys = []string{
+	"address", "user", "password", "password_file", "token_file", "tls", "ca_file", "folder", "processed", "held", "failed", "poll",
+	"profile", "profiles", "recipients", "merchant", "trust", "dns",
+}
+
+const (
+	defaultProfile = "tfyp"
+	mailsAtOnce    = 16 // judged and taken in at the same time
+)
+
+func checkIMAP(c *config, key func(string) string, ch *channelConfig) (err error) {
+	if err := c.checkProfiles(key, ch); err != nil {
+		return err
+	}
+	if err := ch.policy().Validate(); err != nil {
+		return c.errorf(key("trust"), "%v", err)
+	}
+	if ch.DNS != "" {
+		if _, _, err := net.SplitHostPort(ch.DNS); err != nil {
+			return c.errorf(key("dns"), "%q is not host:port, such as 127.0.0.1:53", ch.DNS)
+		}
+	}
+	if ch.mailbox, err = c.imap(key, ch); err != nil {
+		return err
+	}
+	if _, err := mailbox.New(ch.mailbox, nil, nil); err != nil {
+		return c.errorf(key("address"), "%v", err)
+	}
+	return nil
+}
+
+func (c *config) checkProfiles(key func(string) string, ch *channelConfig) error {
+	list := ch.Profiles
+	switch {
+	case ch.Profile != "" && len(list) > 0:
+		return c.errorf(key("profiles"), "profile is there too: keep one of them")
+	case ch.Profile != "":
+		list = []string{ch.Profile}
+	case len(list) == 0:
+		list = []string{defaultProfile}
+	}
+	for _, name := range list {
+		if _, ok := tfyp.Builtin(name); !ok {
+			name = c.path(name)
+		}
+		p, err := loadProfile(name)
+		if err != nil {
+			return c.errorf(key("profile"), "%v", err)
+		}
+		ch.profiles = append(ch.profiles, p)
+	}
+	return nil
+}
+
+// policy is what the mailbox's vendor trusts.
+func (ch channelConfig) policy() authentic.Policy {
+	p := authentic.Policy{Recipients: ch.Recipients, Merchant: ch.Merchant}
+	for _, t := range ch.Trust {
+		p.Trust = append(p.Trust, authentic.Trust{DKIM: t.DKIM, AuthservID: t.AuthservID})
+	}
+	return p
+}
+
+// imap is the connection's part. Secrets in files are read at each log-in.
+func (c *config) imap(key func(string) string, ch *channelConfig) (m mailbox.Config, err error) {
+	m = mailbox.Config{
+		Name: ch.Name, Address: ch.Address, User: ch.User, TLS: ch.TLS, Folder: ch.Folder,
+		Processed: ch.Processed, Held: ch.Held, Failed: ch.Failed, AtOnce: mailsAtOnce,
+	}
+	if ch.Address == "" {
+		return m, c.errorf(key("address"), "it is missing: set the IMAP server, imap.example.com:993")
+	}
+	given := 0
+	for _, s := range []string{ch.Password, ch.PasswordFile, ch.TokenFile} {
+		if s != "" {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return m, c.errorf(key("password"), "give one of password, password_file and token_file")
+	case ch.Password != "":
+		m.Password = func() (string, error) { return ch.Password, nil }
+	case ch.PasswordFile != "":
+		m.Password = func() (string, error) { return readSecret(c.path(ch.PasswordFile)) }
+	default:
+		m.Token = func() (string, error) { return readSecret(c.path(ch.TokenFile)) }
+	}
+	for at, secret := range map[string]func() (string, error){"password_file": m.Password, "token_file": m.Token} {
+		if secret == nil {
+			continue
+		}
+		if _, err := secret(); err != nil {
+			return m, c.errorf(key(at), "%v", err)
+		}
+	}
+	if ch.Poll != nil {
+		m.Poll = time.Duration(*ch.Poll)
+	}
+	if ch.CAFile != "" {
+		pem, err := os.ReadFile(c.path(ch.CAFile))
+		if err != nil {
+			return m, c.errorf(key("ca_file"), "%v", err)
+		}
+		if m.RootCAs = x509.NewCertPool(); !m.RootCAs.AppendCertsFromPEM(pem) {
+			return m, c.errorf(key("ca_file"), "it has no certificate in PEM")
+		}
+	}
+	return m, nil
+}
+
+func imapFinding(ch channelConfig) finding {
+	var names []string
+	for _, p := range ch.profiles {
+		names = append(names, p.Name)
+	}
+	var domains []string
+	for _, t := range ch.Trust {
+		by := "verified here"
+		if t.AuthservID != "" {
+			by = "by the word of " + t.AuthservID
+		}
+		domains = append(domains, fmt.Sprintf("%s (%s)", t.DKIM, by))
+	}
+	return finding{
+		"channel " + ch.Name, "ok", fmt.Sprintf("mails of %s in %s, read by %s, signed by %s", ch.User, ch.Address, strings.Join(names, ", "), strings.Join(domains, ", ")),
+	}
+}
+
+// checkMailbox logs in.
+func checkMailbox(ctx context.Context, ch channelConfig) finding {
+	f := finding{"mailbox " + ch.Name, "ok", ""}
+	found, err := ch.mailbox.Check(ctx)
+	if err != nil {
+		return finding{f.Subject, "failed", err.Error()}
+	}
+	f.Detail = "logged in"
+	if !found.Idle {
+		f.Detail += fmt.Sprintf("; the server does not tell of new mail by itself (IDLE): it is asked every %s", ch.mailbox.Poll)
+	}
+	if ch.Processed+ch.Held+ch.Failed != "" && !found.Moves && !found.Keywords {
+		f.Result, f.Detail = "warning", f.Detail+"; the server can neither move messages nor mark them: they stay as they are"
+	}
+	return f
+}
+
+// keptMails bounds the mails that are refused and kept: 100 at once, and 100 an hour.
+func keptMails() *rate.Limiter { return rate.NewLimiter(rate.Every(36*time.Second), 100) }
+
+// intake is what takes in a mailbox's mails.
+func (d *daemon) intake(ch channelConfig) *mailbox.Intake {
+	return &mailbox.Intake{
+		Channel: ch.Name, Store: ch.Store, Policy: ch.policy(), Profiles: ch.profiles, Resolver: ch.resolver(), Desk: d.desk, Licenses: d.db,
+		Keep: keptMails(),
+	}
+}
+
+const (
+	dnsTime  = 10 * time.Second
+	dnsKept  = 5 * time.Minute // a key that was found, and that the DNS has none
+	dnsNames = 1024
+)
+
+type dnsAnswer struct {
+	records []string
+	err     error
+}
+
+// resolver asks the system's name servers, or the channel's own, and remembers
+// answers for a short while: mails of one store come in numbers.
+func (ch channelConfig) resolver() authentic.Resolver {
+	r := &net.Resolver{}
+	if ch.DNS != "" {
+		r.PreferGo = true
+		r.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, ch.DNS)
+		}
+	}
+	known := expirable.NewLRU[string, dnsAnswer](dnsNames, nil, dnsKept)
+	return func(ctx context.Context, name string) ([]string, error) {
+		if a, ok := known.Get(name); ok {
+			return a.records, a.err
+		}
+		ctx, cancel := context.WithTimeout(ctx, dnsTime)
+		defer cancel()
+		records, err := r.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".") // as it is, with no search list
+		if e, ok := errors.AsType[*net.DNSError](err); err == nil || ok && e.IsNotFound {
+			known.Add(name, dnsAnswer{records, err})
+		}
+		return records, err
+	}
+}
+
+// places keeps where a mailbox is read on.
+type places struct {
+	db              *store.DB
+	channel, folder string
+}
+
+func (p places) Place(ctx context.Context) (mailbox.Place, error) {
+	got, err := p.db.Place(ctx, p.channel)
+	if err != nil || got.Folder != p.folder {
+		return mailbox.Place{}, err
+	}
+	return mailbox.Place{UIDValidity: got.UIDValidity, Next: got.Next}, nil
+}
+
+func (p places) SetPlace(ctx context.Context, to mailbox.Place) error {
+	return p.db.SetPlace(ctx, p.channel, store.Place{Folder: p.folder, UIDValidity: to.UIDValidity, Next: to.Next})
+}
+
+// watchMailboxes watches the config's mailboxes until ctx ends, and begins anew
+// with each new config.
+func (d *daemon) watchMailboxes(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-d.changed: // by the config that is read now
+		default:
+		}
+		c := d.config.Load()
+		current, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			d.watchAll(current, c)
+		}()
+		select {
+		case <-ctx.Done():
+		case <-d.changed:
+		}
+		cancel()
+		<-ended
+	}
+}
+
+func (d *daemon) watchAll(ctx context.Context, c *config) {
+	for _, ch := range c.Channels {
+		if ch.Kind == "imap" {
+			d.watching.Go(func() { d.watch(ctx, ch) })
+		}
+	}
+	d.watching.Wait()
+}
+
+// watch watches a mailbox while this daemon holds the claim on it: of several
+// daemons one does, and another takes over from a dead one.
+func (d *daemon) watch(ctx context.Context, ch channelConfig) {
+	claim := d.db.NewClaim("mailbox "+ch.Name, claimTerm)
+	defer release(ctx, claim)
+	stop := func() {}
+	watching := false
+	each(ctx, claimBeat, func() {
+		held, err := claim.Hold(ctx)
+		if err != nil && !errors.Is(err, context.Canceled) {
+			slog.Error("claim a mailbox", "channel", ch.Name, "err", err)
+		}
+		switch {
+		case held && !watching:
+			stop = d.beginWatch(ctx, ch)
+		case !held && watching:
+			stop()
+		}
+		watching = held
+	})
+	if watching {
+		stop() // before another daemon may begin
+	}
+}
+
+// beginWatch begins to watch, until stop is called.
+func (d *daemon) beginWatch(ctx context.Context, ch channelConfig) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		folder := ch.Folder
+		if folder == "" {
+			folder = "INBOX"
+		}
+		w, err := mailbox.New(ch.mailbox, d.intake(ch), places{d.db, ch.Name, folder})
+		if err == nil {
+			err = w.Run(ctx)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
+			slog.Error("watch a mailbox", "channel", ch.Name, "err", err)
+		}
+	}()
+	return func() { cancel(); <-ended }
+}

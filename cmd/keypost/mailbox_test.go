@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
+)
+
+// A mailed site has a channel whose orders come by mail.
+type mailed struct {
+	*site
+	shop    *mailboxtest.Shop
+	account *mailboxtest.Account
+}
+
+const imapChannel = `
+[[channel]]
+name = "mail"
+kind = "imap"
+store = "kagi"
+address = %q
+user = %q
+password_file = "imap.secret"
+ca_file = %q
+processed = "Done"
+held = "Held"
+failed = "$KeypostFailed"
+recipients = ["` + mailboxtest.Recipient + `"]
+trust = [{ dkim = "` + mailboxtest.Domain + `" }]
+dns = %q
+%s
+`
+
+func newMailed(t *testing.T, s *site, more string) *mailed {
+	t.Helper()
+	server := mailboxtest.Dovecot(t)
+	account, err := server.NewAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop, err := mailboxtest.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(shop.Close)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.config), "imap.secret"), []byte(account.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.add(fmt.Sprintf(imapChannel, server.TLSAddr, account.User, server.CertFile(), shop.DNS, more))
+	return &mailed{s, shop, account}
+}
+
+func sale(number int) mailboxtest.Sale {
+	return mailboxtest.Sale{
+		Name: "Ada Lovelace", Email: "ada@example.org", Product: "Product_Name", Blurb: "me_Demo", Number: number, At: time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+func (m *mailed) deliver(text string, sign bool) {
+	m.t.Helper()
+	raw := []byte(text)
+	if sign {
+		var err error
+		if raw, err = m.shop.Sign(text); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	if err := m.account.Deliver(raw, time.Now()); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// filed waits until a folder has so many messages: the last thing that happens
+// to a mail.
+func (m *mailed) filed(folder string, want int) {
+	m.t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		list, err := m.account.Stored(folder)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if len(list) == want {
+			return
+		}
+		select {
+		case <-m.t.Context().Done():
+			m.t.Fatal("the test ends")
+		case <-time.After(time.Minute):
+			m.t.Fatalf("%s has %d messages; want %d; the log:\n%s", folder, len(list), want, m.log.String())
+		case <-ticker.C:
+		}
+	}
+}
+
+// A mail dropped into Dovecot becomes a license that activates.
+func TestMailbox(t *testing.T) { eachDatabase(t, testMailbox) }
+
+func testMailbox(t *testing.T, s *site) {
+	m := newMailed(t, s, "")
+	if out := s.must(0, "check"); !strings.Contains(out, "ok      mailbox mail: logged in") {
+		t.Errorf("check: %s", out)
+	}
+	s.serve()
+	m.deliver(sale(1).Text(), true)
+	m.filed("Done", 1)
+	var list []orderJSON
+	s.read(0, &list, "order", "list")
+	if len(list) != 1 || list[0].Status != "issued" || list[0].Store != "kagi" || len(list[0].Licenses) != 1 {
+		t.Fatalf("orders %+v", list)
+	}
+	if problem := s.activate(list[0].Licenses[0], "machine-1"); problem != "" {
+		t.Errorf("activate: %s", problem)
+	}
+
+	m.deliver(sale(2).Text(), false)                                                                                     // nobody signed it
+	m.deliver(strings.Replace(sale(3).Text(), "Email: ", "Email: eve@example.org\r\nEmail: ", 1), true)                  // what holds?
+	m.deliver("From: Eve <eve@example.org>\r\nTo: shop@example.com\r\nSubject: Hello\r\n\r\nDo you like it?\r\n", false) // not ours
+	m.deliver(sale(4).Text(), true)
+	m.filed("Held", 1)
+	m.filed("Done", 2)
+	m.filed("INBOX", 2) // a move is a copy first
+	left, err := m.account.Stored("INBOX")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flags []string
+	for _, one := range left {
+		flags = append(flags, one.Flags)
+	}
+	if len(left) != 2 || !slices.Contains(flags, "") {
+		t.Errorf("INBOX has %d messages with flags %q; want the private mail as it came, and the refused one marked", len(left), flags)
+	}
+	s.read(0, &list, "order", "list")
+	if len(list) != 2 {
+		t.Errorf("orders %+v", list)
+	}
+	if log := s.log.String(); strings.Contains(log, "Lovelace") || strings.Contains(log, "ada@") || strings.Contains(log, list[0].Licenses[0]) {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
+// A post and a mail of one sale are one order, whichever came first.
+func TestPostAndMail(t *testing.T) {
+	s := newSite(t)
+	s.write(strings.Replace(siteConfig, `name = "kagi"`, "name = \"kagi\"\nblurb = \"me_Demo\"", 1))
+	m := newMailed(t, s, "")
+	s.serve()
+	today := time.Now().UTC().Format(time.DateOnly)
+	post := func(transaction, number string) []string {
+		return s.post("--transaction", transaction, "--set", "ACG:SQNM="+number, "--date", today, "--email", "ada@example.org", "--name", "Ada Lovelace", "--price", "35.000")
+	}
+	posted := post("TX1", "0001")
+	m.deliver(sale(1).Text(), true)
+	m.filed("Done", 1)
+	m.deliver(sale(2).Text(), true)
+	m.filed("Done", 2)
+	again := post("TX2", "0002")
+	var list []orderJSON
+	s.read(0, &list, "order", "list")
+	if len(list) != 2 || !slices.Equal(list[1].Licenses, posted) || !slices.Equal(list[0].Licenses, again) {
+		t.Errorf("orders %+v; posts got %v and %v", list, posted, again)
+	}
+}
