@@ -11,6 +11,7 @@ import (
 type Digest struct {
 	Head    string        // the audit log's; "": it is empty
 	Held    []store.Count // orders that wait, by channel and reason
+	Mails   []store.Count // mails that wait, by channel and reason
 	Dead    []store.Count // notices that were given up, by kind and reason
 	Refused []store.Count // posts and mails of the last day, by channel and reason
 	Pools   []PoolLevel
@@ -31,12 +32,12 @@ func (d Digest) News() bool {
 			return true
 		}
 	}
-	return len(d.Held) > 0 || len(d.Dead) > 0 || len(d.Refused) > 0 || len(d.Gaps) > 0
+	return len(d.Held) > 0 || len(d.Mails) > 0 || len(d.Dead) > 0 || len(d.Refused) > 0 || len(d.Gaps) > 0
 }
 
 // Mail renders a digest.
 func (d Digest) Mail(at time.Time) Rendered {
-	for _, list := range [][]store.Count{d.Held, d.Dead, d.Refused} {
+	for _, list := range [][]store.Count{d.Held, d.Mails, d.Dead, d.Refused} {
 		for i := range list {
 			list[i].Reason = oneLine(list[i].Reason)
 		}

@@ -39,6 +39,7 @@ type MailConfig struct {
 	Products     map[string]string          // their names for people, by id
 	Offline      string                     // URL of the page for machines that are not online; "": there is none
 	Explain      func(reason string) string // why an order is held, and what to do
+	ExplainMail  func(reason string) string // the same of a mail
 	Attach       Attach                     // nil: nothing is attached
 	Digest       func(context.Context) (Digest, error)
 }
@@ -52,6 +53,7 @@ type MailStore interface {
 	Messages(ctx context.Context, orderID string) ([]store.Message, error)
 	Refused(ctx context.Context, channel, reason string, from, until time.Time, limit int) ([]store.Message, error)
 	CountRefused(ctx context.Context, from, until time.Time) ([]store.Count, error)
+	HeldMails(ctx context.Context, channel, reason string, from, until time.Time, limit int) ([]store.Mail, error)
 	NoticesWereSent(ctx context.Context, list []store.Notice) error
 	NoticesFailed(ctx context.Context, list []store.Notice, next time.Time, why string) error
 	PostponeNotices(ctx context.Context, list []store.Notice, next time.Time) error

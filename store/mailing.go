@@ -49,23 +49,49 @@ func (db *DB) AddRefused(ctx context.Context, m Message, tell bool) error {
 		if err := t.addMessage(ctx, m); err != nil || !tell {
 			return err
 		}
-		subject := m.Channel + " " + m.Reason
-		hour := fromMicros(t.now).Truncate(time.Hour)
-		n := Notice{ID: idAt(hour, NoticeRefused, subject), Kind: NoticeRefused, Audience: ToVendor, Subject: subject}
-		err := t.addNotice(ctx, n)
-		if !db.dialect.duplicate(err) {
-			return err
-		}
-		n.ID, n.Kind, n.NextAt = idAt(hour, NoticeRefusedMore, subject), NoticeRefusedMore, hour.Add(time.Hour)
-		if err = t.addNotice(ctx, n); db.dialect.duplicate(err) {
-			return nil
-		}
-		return err
+		return t.tell(ctx, NoticeRefused, NoticeRefusedMore, m.Channel+" "+m.Reason)
 	})
 	if errors.Is(err, errDuplicate) {
 		return nil // an earlier try of ours was applied though it failed
 	}
 	return err
+}
+
+// tell has the vendor told of something: the first time in an hour at once, of
+// the others in one notice when the hour is over.
+func (t *tx) tell(ctx context.Context, first, more, subject string) error {
+	hour := fromMicros(t.now).Truncate(time.Hour)
+	n := Notice{ID: idAt(hour, first, subject), Kind: first, Audience: ToVendor, Subject: subject}
+	err := t.addNotice(ctx, n)
+	if !t.db.dialect.duplicate(err) {
+		return err
+	}
+	n.ID, n.Kind, n.NextAt = idAt(hour, more, subject), more, hour.Add(time.Hour)
+	if err = t.addNotice(ctx, n); t.db.dialect.duplicate(err) {
+		return nil
+	}
+	return err
+}
+
+// HeldMails are the mails of a channel that wait for a person for a reason, of
+// those that came from a time until before another, oldest first.
+func (db *DB) HeldMails(ctx context.Context, channel, reason string, from, until time.Time, limit int) (list []Mail, err error) {
+	rows, err := db.read.HeldMails(ctx, queries.HeldMailsParams{
+		Channel: channel, Reason: reason, ID: firstID(from), ID_2: firstID(until), Limit: int32(limit),
+	})
+	for _, r := range rows {
+		list = append(list, mail(r))
+	}
+	return list, db.explain(err)
+}
+
+// CountHeldMails counts the mails that wait for a person, by channel and reason.
+func (db *DB) CountHeldMails(ctx context.Context) (list []Count, err error) {
+	rows, err := db.read.CountHeldMails(ctx)
+	for _, r := range rows {
+		list = append(list, Count{r.Channel, r.Reason, int(r.N)})
+	}
+	return list, db.explain(err)
 }
 
 // AddDigest has the digest of a day sent; added is false where it is in the

@@ -49,7 +49,7 @@ type MailNumber struct {
 // AddMail notes how a mail was judged, before anything is done about it. When
 // the channel has met the same content, nothing is added and what was noted
 // comes back with added == false. A mail that is taken claims its body:
-// ErrBodyTaken.
+// ErrBodyTaken. Of one that is held the vendor is told.
 func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err error) {
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		err := t.InsertMail(ctx, queries.InsertMailParams{
@@ -70,6 +70,11 @@ func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err er
 				ID: NewID(), MailID: m.ID, Store: n.Store, Name: n.Name, Number: n.Number, DatedAt: micros(n.Date),
 			})
 			if err != nil {
+				return err
+			}
+		}
+		if m.Verdict == MailHeld {
+			if err := t.tell(ctx, NoticeMail, NoticeMailMore, m.Channel+" "+m.Reason); err != nil {
 				return err
 			}
 		}

@@ -16,6 +16,8 @@ const (
 	NoticeHeld        = "held"
 	NoticeRefused     = "refused"      // the first post of a channel that was refused for a reason in an hour
 	NoticeRefusedMore = "refused_more" // the others of that hour
+	NoticeMail        = "mail"         // the first mail of a channel that was held for a reason in an hour
+	NoticeMailMore    = "mail_more"    // the others of that hour
 	NoticeDigest      = "digest"
 	ToBuyer           = "buyer"
 	ToVendor          = "vendor"

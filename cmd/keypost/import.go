@@ -18,9 +18,9 @@ import (
 func (importCommands) Help() string { return "Example: keypost import csv customers.csv --dry-run" }
 
 type importCommands struct {
-	CSV     importCSV   `cmd:"" name:"csv" help:"Take customers and codes in that were issued elsewhere."`
-	Mbox    importMails `cmd:"" help:"Take in the codes of old notification mails in an mbox file."`
-	Maildir importMails `cmd:"" help:"The same of a Maildir, or of any folder of mails."`
+	CSV     importCSV    `cmd:"" name:"csv" help:"Take customers and codes in that were issued elsewhere."`
+	Mbox    importMails  `cmd:"" help:"Take in the codes of old notification mails in an mbox file."`
+	Maildir importFolder `cmd:"" help:"The same of a Maildir, or of any folder of mails."`
 }
 
 func (exportCommands) Help() string { return "Example: keypost export csv licenses.csv" }

@@ -20,11 +20,20 @@ type importMails struct {
 	DryRun   bool     `help:"Say what would be done, and do nothing."`
 }
 
-func (importMails) Help() string {
-	return "The code that a mail carries becomes a license as it is; a mail without one is passed over, for nothing new is issued. A refund profile's mails refund. " +
-		"A mail that a post or a notification made an order of adds nothing, and so does one that was taken in before: after a break run it again. " +
-		"Exit code 1: some mails were recognised and not taken in.\n\nExample: keypost import mbox sold.mbox --profile tfyp --dry-run"
+// importFolder is the same by another name.
+type importFolder struct{ importMails }
+
+func (importFolder) Help() string {
+	return importMailsHelp + "\n\nExample: keypost import maildir old-mails --profile tfyp --dry-run"
 }
+
+func (importMails) Help() string {
+	return importMailsHelp + "\n\nExample: keypost import mbox sold.mbox --profile tfyp --dry-run"
+}
+
+const importMailsHelp = "The code that a mail carries becomes a license as it is; a mail without one is passed over, for nothing new is issued. A refund profile's mails refund. " +
+	"A mail that a post or a notification made an order of adds nothing, and so does one that was taken in before: after a break run it again. " +
+	"Exit code 1: some mails were recognised and not taken in."
 
 // importedMailsJSON is what became of the mails.
 type importedMailsJSON struct {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/store"
 )
 
@@ -140,7 +141,7 @@ func (c *config) mailer(db *store.DB) *delivery.MailConfig {
 	}
 	out := c.buyerMail()
 	out.Server, out.From, out.Vendor, out.ReplyTo = c.Mail.server, c.Mail.from, c.Mail.vendor, c.Mail.replyTo
-	out.Tests, out.Explain = map[string]*mail.Address{}, ingest.Explain
+	out.Tests, out.Explain, out.ExplainMail = map[string]*mail.Address{}, ingest.Explain, mailbox.Explain
 	out.Digest = func(ctx context.Context) (delivery.Digest, error) { return c.digest(ctx, db, time.Now()) }
 	desk := c.desk()
 	out.Attach = func(_ context.Context, o store.Order) ([]delivery.Attachment, error) { return attachments(desk, o) }
@@ -201,7 +202,7 @@ func (c *config) writeDigest(ctx context.Context, db *store.DB, now time.Time) e
 
 // digest gathers what the vendor is told once a day.
 func (c *config) digest(ctx context.Context, db *store.DB, now time.Time) (out delivery.Digest, err error) {
-	var errs [6]error
+	var errs [7]error
 	out.Head, errs[0] = db.AuditHead(ctx)
 	out.Held, errs[1] = db.CountHeld(ctx)
 	out.Dead, errs[2] = db.CountDead(ctx)
@@ -212,12 +213,18 @@ func (c *config) digest(ctx context.Context, db *store.DB, now time.Time) (out d
 		out.Pools = append(out.Pools, delivery.PoolLevel{Pool: p.Pool, Free: p.Free, Codes: p.Codes, Low: p.Low})
 	}
 	out.Gaps, errs[5] = c.gaps(ctx, db)
+	out.Mails, errs[6] = db.CountHeldMails(ctx)
 	return out, errors.Join(errs[:]...)
 }
 
 // gaps are what seems to be missing among a store's mails, in a sentence each.
-// No channel takes mails so far.
-func (c *config) gaps(context.Context, *store.DB) ([]string, error) { return nil, nil }
+func (c *config) gaps(ctx context.Context, db *store.DB) (list []string, err error) {
+	gaps, err := ingest.New(db, c.desk()).Gaps(ctx)
+	for _, g := range gaps {
+		list = append(list, g.String())
+	}
+	return list, err
+}
 
 // checkMail logs in to the mail server; nothing is sent.
 func (c *config) checkMail(ctx context.Context) finding {

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/expirable"
 	"golang.org/x/time/rate"
 
+	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/ingest/authentic"
 	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
@@ -203,8 +204,21 @@ func keptMails() *rate.Limiter { return rate.NewLimiter(rate.Every(36*time.Secon
 func (d *daemon) intake(ch channelConfig) *mailbox.Intake {
 	return &mailbox.Intake{
 		Channel: ch.Name, Store: ch.Store, Policy: ch.policy(), Profiles: ch.profiles, Resolver: ch.resolver(), Desk: d.desk, Licenses: d.db,
-		Keep: keptMails(),
+		Keep: keptMails(), Bounce: d.bounced,
 	}
+}
+
+// bounced takes in a report that a mail of ours did not arrive.
+func (d *daemon) bounced(ctx context.Context, raw []byte) (known bool, err error) {
+	id, why, ok := delivery.ReadBounce(raw)
+	if !ok {
+		return false, nil
+	}
+	err = d.db.NoticeBounced(ctx, id, why)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 const (

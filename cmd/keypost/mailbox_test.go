@@ -147,6 +147,73 @@ func testMailbox(t *testing.T, s *site) {
 	}
 }
 
+// What was held or refused a person looks at, and decides.
+func TestMailsByHand(t *testing.T) { eachDatabase(t, testMailsByHand) }
+
+func testMailsByHand(t *testing.T, s *site) {
+	m := newMailed(t, s, "")
+	s.serve()
+	m.deliver(strings.Replace(sale(1).Text(), "Email: ", "Email: eve@example.org\r\nEmail: ", 1), true)
+	m.deliver(strings.Replace(sale(2).Text(), "US$ 35.00 - 1 * Product_Name\r\n", "", 1), true)
+	m.filed("Held", 2)
+	m.deliver(sale(3).Text(), false)
+	m.deliver(sale(4).Text(), true)
+	m.filed("Done", 1) // by then those before it are judged
+	held, refused := mailsOf(s, "held"), mailsOf(s, "refused")
+	if len(held) != 2 || len(refused) != 1 || deref(refused[0].Reason) != "no_signature" {
+		t.Fatalf("held %+v, refused %+v", held, refused)
+	}
+	byReason := map[string]string{}
+	for _, one := range held {
+		byReason[deref(one.Reason)] = one.ID
+	}
+	twice, without := byReason["ambiguous"], byReason["incomplete"]
+
+	show := s.must(0, "mail", "show", twice)
+	for _, want := range []string{"held", "ambiguous", "there once is there twice", "Ada Lovelace", "signed by"} {
+		if !strings.Contains(show, want) {
+			t.Errorf("show lacks %q:\n%s", want, show)
+		}
+	}
+	if raw := s.must(0, "mail", "show", twice, "--raw"); !strings.Contains(raw, "DKIM-Signature") {
+		t.Errorf("raw: %s", raw)
+	}
+	var orders []orderJSON
+	s.read(0, &orders, "mail", "approve", twice, "--email", "ada@example.org")
+	if len(orders) != 1 || orders[0].Status != "issued" {
+		t.Errorf("approved: %+v", orders)
+	}
+	s.must(1, "mail", "approve", twice)
+	s.must(2, "mail", "approve", without)
+	s.read(0, &orders, "mail", "approve", without, "--product", "Product_Name")
+	if len(orders) != 1 || orders[0].Status != "issued" || orders[0].Store != "kagi" || !strings.HasPrefix(orders[0].Transaction, "SQNM-") {
+		t.Errorf("approved: %+v", orders)
+	}
+	s.must(0, "mail", "dismiss", refused[0].ID)
+	s.must(1, "mail", "dismiss", refused[0].ID)
+	s.must(3, "mail", "show", "01M7ZF0HQGF49NMZEKQ219YQ78")
+	if list := mailsOf(s, "held"); len(list) != 0 {
+		t.Errorf("still held: %+v", list)
+	}
+	// The mails themselves, sent again by the store, are the orders that are here.
+	m.deliver(sale(1).Text(), true)
+	m.filed("Done", 2)
+	s.read(0, &orders, "order", "list")
+	if len(orders) != 3 {
+		t.Errorf("orders %+v", orders)
+	}
+	out := s.must(0, "outbox", "list")
+	if n := strings.Count(out, "  mail   vendor"); n != 2 {
+		t.Errorf("the vendor is told of %d reasons; want 2:\n%s", n, out)
+	}
+}
+
+func mailsOf(s *site, verdict string) (list []mailRowJSON) {
+	s.t.Helper()
+	s.read(0, &list, "mail", "list", "--verdict", verdict)
+	return list
+}
+
 // A post and a mail of one sale are one order, whichever came first.
 func TestPostAndMail(t *testing.T) {
 	s := newSite(t)

@@ -15,6 +15,10 @@ type mailCommands struct {
 	Preview mailPreview `cmd:"" help:"Show what a buyer gets, sending nothing."`
 	Test    mailTest    `cmd:"" help:"Send a mail that tests the way now."`
 	Digest  mailDigest  `cmd:"" help:"Show what the next daily digest says, sending nothing."`
+	List    mailList    `cmd:"" help:"List the mails that were seen in mailboxes, and what became of them."`
+	Show    mailShow    `cmd:"" help:"Show a mail of a mailbox, and what it tells."`
+	Approve mailApprove `cmd:"" help:"Make an order of a mail that was held or refused."`
+	Dismiss mailDismiss `cmd:"" help:"Have a mail that was held or refused wait no more."`
 }
 
 type mailPreview struct {

@@ -1,29 +1,37 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
 )
 
 type parseMail struct {
 	jsonFlag
 	File    string `arg:"" help:"A mail, as the mailbox keeps it (.eml); - is standard input."`
-	Profile string `help:"A profile's file, or the name of a built-in one." default:"tfyp"`
+	Profile string `help:"A profile's file, or the name of a built-in one (default: the channel's, or tfyp)."`
+	Channel string `help:"Of which channel's mailbox it is: whom that trusts (default: the only one of kind imap)."`
+	Arrived string `help:"When the mail server took it (default: now)." placeholder:"2026-03-02T10:00:00Z"`
 }
 
 func (parseMail) Help() string {
-	return "Finds the profile's fields, tells where each stands, and says what would become of the mail. " +
+	return "Finds the profile's fields, tells where each stands, judges whether the mail is authentic, and says what would become of it. " +
 		"It opens no database: whether the order came before, it cannot know. Exit code 1: the mail is not one that the profile is for.\n\n" +
 		"Example: keypost parse mail order.eml --profile tfyp"
 }
 
 // parsedMailJSON is what parse mail shows, as scripts see it.
 type parsedMailJSON struct {
-	Verdict  string           `json:"verdict"` // issued, held, refund, not_recognised
+	Verdict  string           `json:"verdict"` // issued, held, refund, refused, later, not_recognised
 	Reason   *string          `json:"reason"`
 	Problems []string         `json:"problems"`
 	Profile  string           `json:"profile"`
@@ -32,6 +40,16 @@ type parsedMailJSON struct {
 	Orders   []mailOrderJSON  `json:"orders"`
 	Refunds  []mailRefundJSON `json:"refunds"`
 	Attached int              `json:"attached"`
+
+	Domain *string     `json:"domain"` // that signed it, in Channel's eyes; null: none
+	Checks []checkJSON `json:"checks"` // of authenticity; null: no channel judges it
+}
+
+// checkJSON is one step of judging whether a mail is authentic.
+type checkJSON struct {
+	Name   string `json:"name"`
+	Result string `json:"result"` // passed, failed, not reached
+	Detail string `json:"detail"`
 }
 
 type mailFieldJSON struct {
@@ -87,24 +105,90 @@ func (c parseMail) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	p, err := loadProfile(c.Profile)
+	ch, err := c.channel(conf)
 	if err != nil {
 		return err
 	}
-	m, err := openMail(a, c.File)
+	raw, err := readMail(a, c.File)
+	if err != nil {
+		return err
+	}
+	m, err := tfyp.Open(raw)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	p, err := c.profile(ch, m)
 	if err != nil {
 		return err
 	}
 	out := newParsedMail(conf.desk(), p, m)
+	if ch != nil && out.Verdict != "not_recognised" {
+		if err := c.judge(a, *ch, raw, &out); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		err = printJSON(a.out, out)
 	} else {
 		err = out.print(a)
 	}
 	if err == nil && out.Verdict == "not_recognised" {
-		err = fmt.Errorf("%s: the profile %s is not for this mail: neither its subject nor its lines are known", c.File, c.Profile)
+		err = fmt.Errorf("%s: the profile %s is not for this mail: neither its subject nor its lines are known", c.File, p.Name)
 	}
 	return err
+}
+
+// channel is the one whose mailbox the mail is of; nil: there is none.
+func (c parseMail) channel(conf *config) (*channelConfig, error) {
+	var found []channelConfig
+	for _, ch := range conf.Channels {
+		if ch.Kind == "imap" && (c.Channel == "" || ch.Name == c.Channel) {
+			found = append(found, ch)
+		}
+	}
+	switch {
+	case len(found) == 0 && c.Channel != "":
+		return nil, fmt.Errorf("channel %s of kind imap: %w in the config", c.Channel, store.ErrNotFound)
+	case len(found) == 0:
+		return nil, nil
+	case len(found) > 1:
+		return nil, usageError{errors.New("several channels are of kind imap: name one by --channel")}
+	}
+	return &found[0], nil
+}
+
+// profile is the one that was asked for, or the channel's first that knows the
+// mail.
+func (c parseMail) profile(ch *channelConfig, m tfyp.Mail) (*tfyp.Profile, error) {
+	if c.Profile != "" || ch == nil {
+		return loadProfile(cmp.Or(c.Profile, defaultProfile))
+	}
+	for _, p := range ch.profiles {
+		if p.Read(m).Recognised {
+			return p, nil
+		}
+	}
+	return ch.profiles[0], nil
+}
+
+// judge adds whether the mail is authentic.
+func (c parseMail) judge(a *app, ch channelConfig, raw []byte, out *parsedMailJSON) error {
+	arrived := time.Now()
+	if c.Arrived != "" {
+		var err error
+		if arrived, err = time.Parse(time.RFC3339, c.Arrived); err != nil {
+			return usageError{fmt.Errorf("--arrived %s: it must be like 2026-03-02T10:00:00Z", c.Arrived)}
+		}
+	}
+	j := ch.policy().Judge(a, raw, arrived, ch.resolver())
+	out.Domain, out.Checks = orNull(j.Domain), []checkJSON{}
+	for _, check := range j.Checks {
+		out.Checks = append(out.Checks, checkJSON{check.Name, string(check.Result), check.Detail})
+	}
+	if j.Verdict != authentic.Authentic {
+		out.Verdict, out.Reason = string(j.Verdict), orNull(string(j.Reason))
+	}
+	return nil
 }
 
 // newParsedMail reads a mail and asks the config what it would make of it.
@@ -163,6 +247,16 @@ func (p parsedMailJSON) print(a *app) error {
 			return err
 		}
 	}
+	if len(p.Checks) > 0 {
+		rows := [][]string{{"AUTHENTICITY", "", "WHY"}}
+		for _, c := range p.Checks {
+			rows = append(rows, []string{c.Name, c.Result, c.Detail})
+		}
+		fmt.Fprintln(a.out)
+		if err := table(a.out, rows); err != nil {
+			return err
+		}
+	}
 	return p.printVerdict(a)
 }
 
@@ -181,15 +275,23 @@ func (o mailOrderJSON) print(a *app) error {
 }
 
 func (p parsedMailJSON) printVerdict(a *app) error {
-	verdict, explained := "codes would be issued, unless the order came before or the mail is not authentic", ""
+	unless := ""
+	if p.Checks == nil {
+		unless = "; no channel of kind imap says whom to trust, so that it was not judged whether the mail is authentic"
+	}
+	verdict, explained := "codes would be issued, unless the order came before"+unless, ""
 	switch p.Verdict {
+	case "refused":
+		verdict, explained = "refused: "+*p.Reason, mailbox.Explain(*p.Reason)
+	case "later":
+		verdict = "the DNS does not answer: it would be judged again, for three days"
 	case "held":
 		verdict, explained = "held: "+*p.Reason, tfyp.Explain(*p.Reason)
 		if explained == "" {
 			explained = ingest.Explain(*p.Reason)
 		}
 	case "refund":
-		verdict = "the refund would be noted, unless the mail is not authentic"
+		verdict = "the refund would be noted" + unless
 	case "not_recognised":
 		verdict = "not recognised"
 	}

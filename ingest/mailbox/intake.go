@@ -99,7 +99,7 @@ func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy authent
 	known, err := in.Licenses.MailByContent(ctx, in.Channel, content)
 	switch {
 	case err == nil && known.Verdict == store.MailTaken: // perhaps a crash came before the desk had all of it
-		r := in.recognise(raw).Reading
+		r := in.Recognise(raw).Reading
 		if known.Reason == ReasonCode {
 			r.Orders = nil
 		}
@@ -157,7 +157,7 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 			return Finding{MailVerdict: store.MailUnknown, MailReason: ReasonBounce}, err
 		}
 	}
-	f := in.recognise(raw)
+	f := in.Recognise(raw)
 	if f.Profile == nil {
 		return f, nil
 	}
@@ -200,8 +200,8 @@ func (in *Intake) withCode(ctx context.Context, f *Finding, code string) error {
 	return err
 }
 
-// recognise reads a mail by the first profile that knows it.
-func (in *Intake) recognise(raw []byte) (f Finding) {
+// Recognise reads a mail by the first profile that knows it, and judges nothing.
+func (in *Intake) Recognise(raw []byte) (f Finding) {
 	f.MailVerdict = store.MailUnknown
 	var err error
 	if f.Mail, err = tfyp.Open(raw); err != nil {
@@ -217,6 +217,7 @@ func (in *Intake) recognise(raw []byte) (f Finding) {
 	if in.Store == "" {
 		return f
 	}
+	f.Reading.Sale.Store = in.Store
 	for i := range f.Reading.Orders {
 		f.Reading.Orders[i].Store = in.Store
 	}
@@ -247,9 +248,8 @@ func (in *Intake) row(m Message, raw []byte, content [32]byte, f Finding) store.
 	if f.Profile != nil {
 		row.Profile = printable(f.Profile.Name, maxProfile)
 	}
-	if len(f.Reading.Orders) > 0 && f.MailVerdict != store.MailRefused {
-		first := f.Reading.Orders[0] // all are of one sale
-		row.Store, row.Fold, row.Numbers = first.Store, printable(ingest.Fold(first.Transaction), maxNoted), numbers(first)
+	if sale := f.Reading.Sale; f.MailVerdict == store.MailTaken || f.MailVerdict == store.MailHeld {
+		row.Store, row.Fold, row.Numbers = sale.Store, printable(ingest.Fold(sale.Transaction), maxNoted), numbers(sale)
 	}
 	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && (in.Keep == nil || in.Keep.AllowN(in.now(), 1)) {
 		row.Raw = raw[:min(len(raw), maxKept)]
@@ -303,7 +303,7 @@ func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing,
 // tooBig notes a message that was not fetched: its header is there, and its size.
 func (in *Intake) tooBig(ctx context.Context, m Message) (Filing, error) {
 	content := sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))
-	f := in.recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
+	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
 	f.Profile, f.MailReason, f.MailDetail = nil, ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
 	_, err := in.note(ctx, in.row(m, nil, content, f))
 	return Leave, err
@@ -318,4 +318,19 @@ func printable(s string, n int) string {
 		return '?'
 	}, strings.ToValidUTF8(s, "?"))
 	return strings.TrimSpace(strings.ToValidUTF8(s[:min(len(s), n)], ""))
+}
+
+// Explain says in a sentence why a mail was not taken and what to do. Of those
+// that are not authentic docs/mail-trust.md tells more.
+func Explain(reason string) string {
+	switch reason {
+	case ReasonCode:
+		return "It brings a code that nobody here knows: import it (keypost import mbox) if that code is to go on working, or approve the mail for a new one."
+	case ReasonUnknownSale:
+		return "It refunds a sale, or a product of one, that nobody told of: refund the order by hand (keypost order refund), or approve it once the sale is here."
+	}
+	if why := tfyp.Explain(reason); why != "" {
+		return why
+	}
+	return "It is not authentic (docs/mail-trust.md tells of each reason): compare it with the store before you approve it."
 }

@@ -268,6 +268,7 @@ func (r *reader) orders() {
 	if r.value("code") != "" {
 		r.tell("it brings a code already: the store had it made, perhaps by a post")
 	}
+	r.out.Sale = o
 	for i, it := range items {
 		o := o
 		o.StoreProduct = it.product
@@ -404,6 +405,7 @@ func (r *reader) money(name string) (currency, price string) {
 func (r *reader) refund() {
 	f := ingest.Refund{Store: r.p.Store, Product: r.value("product"), Reference: r.value("reference")}
 	f.Transaction, f.Sequences = r.sale()
+	r.out.Sale = ingest.Order{Store: f.Store, Transaction: f.Transaction, Sequences: f.Sequences, Mail: true}
 	if f.Product == "" && len(r.scan.items) > 0 {
 		if items := r.items(); len(items) == 1 {
 			f.Product = items[0].product

@@ -32,3 +32,9 @@ UPDATE mailbox SET folder = ?, uid_validity = ?, next_uid = ?, updated_at = ? WH
 
 -- name: MessageByID :one
 SELECT * FROM message WHERE id = ?;
+
+-- name: HeldMails :many
+SELECT * FROM mail WHERE verdict = 'held' AND channel = ? AND reason = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?;
+
+-- name: CountHeldMails :many
+SELECT channel, reason, COUNT(*) AS n FROM mail WHERE verdict = 'held' GROUP BY channel, reason ORDER BY channel, reason;

@@ -9,6 +9,98 @@ import (
 	"context"
 )
 
+const countHeldMails = `-- name: CountHeldMails :many
+SELECT channel, reason, COUNT(*) AS n FROM mail WHERE verdict = 'held' GROUP BY channel, reason ORDER BY channel, reason
+`
+
+type CountHeldMailsRow struct {
+	Channel string
+	Reason  string
+	N       int64
+}
+
+func (q *Queries) CountHeldMails(ctx context.Context) ([]CountHeldMailsRow, error) {
+	rows, err := q.db.QueryContext(ctx, countHeldMails)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountHeldMailsRow
+	for rows.Next() {
+		var i CountHeldMailsRow
+		if err := rows.Scan(&i.Channel, &i.Reason, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const heldMails = `-- name: HeldMails :many
+SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, arrived_at, created_at FROM mail WHERE verdict = 'held' AND channel = ? AND reason = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?
+`
+
+type HeldMailsParams struct {
+	Channel string
+	Reason  string
+	ID      string
+	ID_2    string
+	Limit   int32
+}
+
+func (q *Queries) HeldMails(ctx context.Context, arg HeldMailsParams) ([]Mail, error) {
+	rows, err := q.db.QueryContext(ctx, heldMails,
+		arg.Channel,
+		arg.Reason,
+		arg.ID,
+		arg.ID_2,
+		arg.Limit,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Mail
+	for rows.Next() {
+		var i Mail
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.ContentHash,
+			&i.Folder,
+			&i.UidValidity,
+			&i.Uid,
+			&i.MessageID,
+			&i.Domain,
+			&i.BodyHash,
+			&i.Profile,
+			&i.Verdict,
+			&i.Reason,
+			&i.Detail,
+			&i.Store,
+			&i.SaleFold,
+			&i.ArrivedAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertMail = `-- name: InsertMail :exec
 INSERT INTO mail (id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail,
   store, sale_fold, arrived_at, created_at)

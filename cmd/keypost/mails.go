@@ -1,0 +1,306 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/mailbox"
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
+)
+
+// mailRowJSON is a mail of a mailbox as scripts see it.
+type mailRowJSON struct {
+	ID        string    `json:"id"`
+	Channel   string    `json:"channel"`
+	Verdict   string    `json:"verdict"` // taken, held, refused, unknown
+	Reason    *string   `json:"reason"`
+	Detail    *string   `json:"detail"`
+	Profile   *string   `json:"profile"`
+	Domain    *string   `json:"domain"`     // that signed it
+	MessageID *string   `json:"message_id"` // its header's
+	Folder    string    `json:"folder"`
+	UID       uint32    `json:"uid"`
+	Arrived   time.Time `json:"arrived_at"`
+	Sale      *saleJSON `json:"sale"` // that it tells of; null: none
+}
+
+type saleJSON struct {
+	Store       string `json:"store"`
+	Transaction string `json:"transaction"`
+}
+
+func newMailRow(m store.Mail) mailRowJSON {
+	row := mailRowJSON{
+		ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: orNull(m.Reason), Detail: orNull(m.Detail), Profile: orNull(m.Profile),
+		Domain: orNull(m.Domain), MessageID: orNull(m.MessageID), Folder: m.Folder, UID: m.UID, Arrived: m.ArrivedAt,
+	}
+	if m.Fold != "" {
+		row.Sale = &saleJSON{m.Store, m.Fold}
+	}
+	return row
+}
+
+type mailList struct {
+	jsonFlag
+	Verdict string `help:"Only with this verdict: taken, held, refused, unknown." enum:",taken,held,refused,unknown" default:""`
+	Channel string `help:"Only of this channel."`
+	listLimit
+}
+
+func (mailList) Help() string { return "Example: keypost mail list --verdict held" }
+
+func (c mailList) Run(a *app) error {
+	_, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	list, err := db.Mails(a, store.MailFilter{Verdict: c.Verdict, Channel: c.Channel, Limit: c.more(c.JSON)})
+	if err != nil {
+		return err
+	}
+	list = cutTo(a, list, c.limit(c.JSON))
+	out := []mailRowJSON{}
+	rows := [][]string{{"ID", "ARRIVED", "CHANNEL", "VERDICT", "REASON", "SALE", "MESSAGE-ID"}}
+	for _, m := range list {
+		out = append(out, newMailRow(m))
+		rows = append(rows, []string{m.ID, when(m.ArrivedAt), m.Channel, m.Verdict, m.Reason, m.Fold, m.MessageID})
+	}
+	if c.JSON {
+		return printJSON(a.out, out)
+	}
+	if len(out) == 0 {
+		fmt.Fprintln(a.out, "No mails.")
+		return nil
+	}
+	return table(a.out, rows)
+}
+
+// A mailName names a mail that was seen.
+type mailName struct {
+	ID string `arg:"" help:"The mail, as keypost mail list names it."`
+}
+
+// read finds a mail, with what is made of what was kept of it.
+func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f mailbox.Finding, err error) {
+	if m, err = db.Mail(a, n.ID); err != nil {
+		return m, f, fmt.Errorf("mail %s: %w (see: keypost mail list)", n.ID, err)
+	}
+	ch, ok := conf.channel(m.Channel)
+	if !ok || ch.Kind != "imap" {
+		return m, f, fmt.Errorf("mail %s: its channel %s is not in the config any more", n.ID, m.Channel)
+	}
+	in := mailbox.Intake{Channel: ch.Name, Store: ch.Store, Profiles: ch.profiles}
+	return m, in.Recognise(m.Raw), nil
+}
+
+type mailShow struct {
+	jsonFlag
+	mailName
+	Raw bool `help:"Print it as it came."`
+}
+
+func (mailShow) Help() string {
+	return "Mails that were held or refused are kept as they came, for as long as messages are; of others there is no more than the row.\n\n" +
+		"Example: keypost mail show 01KABCDEFGHJKMNPQRSTVWXYZ0"
+}
+
+func (c mailShow) Run(a *app) error {
+	conf, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	m, f, err := c.read(a, conf, db)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Raw && len(m.Raw) == 0:
+		return fmt.Errorf("mail %s: nothing was kept of it, or not any more", c.ID)
+	case c.Raw:
+		_, err := a.out.Write(m.Raw)
+		return err
+	case c.JSON:
+		return printJSON(a.out, newMailRow(m))
+	}
+	explained := ""
+	if m.Verdict == store.MailHeld || m.Verdict == store.MailRefused {
+		explained = mailbox.Explain(m.Reason)
+	}
+	if err := fields(a.out, "mail", m.ID, "arrived", when(m.ArrivedAt), "channel", m.Channel, "in", fmt.Sprintf("%s, UID %d", m.Folder, m.UID),
+		"Message-ID", m.MessageID, "signed by", m.Domain, "profile", m.Profile, "verdict", m.Verdict, "reason", m.Reason, "detail", m.Detail,
+		"because", explained, "sale", m.Fold); err != nil || f.Profile == nil {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	return newParsedMail(conf.desk(), f.Profile, f.Mail).print(a)
+}
+
+type mailApprove struct {
+	jsonFlag
+	mailName
+	Product string `help:"What was bought, as the store writes it, where the mail does not say it for certain."`
+	Name    string `help:"The buyer's name, likewise."`
+	Email   string `help:"The buyer's e-mail address, likewise."`
+}
+
+func (mailApprove) Help() string {
+	return "Makes an order of what keypost mail show shows, as if the mail had been taken; an order that is here already is found, not made again. Compare the mail with the store first. " +
+		"Exit code 4: the order is held now.\n\nExample: keypost mail approve 01KABCDEFGHJKMNPQRSTVWXYZ0 --name \"Ada Lovelace\""
+}
+
+func (c mailApprove) Run(a *app) error {
+	conf, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := checkPerson(c.Name, c.Email); err != nil {
+		return usageError{err}
+	}
+	m, f, err := c.read(a, conf, db)
+	switch {
+	case err != nil:
+		return err
+	case m.Verdict != store.MailHeld && m.Verdict != store.MailRefused:
+		return fmt.Errorf("mail %s is %s: there is nothing to approve", c.ID, m.Verdict)
+	case f.Profile == nil:
+		return fmt.Errorf("mail %s: what was kept of it cannot be read: issue by hand (keypost license issue)", c.ID)
+	}
+	desk := ingest.New(db, conf.desk())
+	done, err := c.take(a, desk, m, f.Reading)
+	if err != nil {
+		return err
+	}
+	m.Verdict, m.Reason = store.MailTaken, ""
+	if len(done) > 0 {
+		m.Store, m.Fold = done[0].Store, done[0].Fold
+	}
+	if err := db.SettleMail(a, m, actor); err != nil && !errors.Is(err, store.ErrState) {
+		return err
+	}
+	return c.print(a, done)
+}
+
+func (c mailApprove) print(a *app, done []store.Order) error {
+	out, held := []orderJSON{}, 0
+	for _, o := range done {
+		out = append(out, newOrderJSON(o))
+		if o.Status == store.Held {
+			held++
+		}
+	}
+	switch {
+	case c.JSON:
+		if err := printJSON(a.out, out); err != nil {
+			return err
+		}
+	case len(out) == 0:
+		fmt.Fprintln(a.out, "The refund was noted.")
+	}
+	for i, o := range done {
+		if c.JSON {
+			break
+		}
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		if err := showOrder(a, o, false); err != nil {
+			return err
+		}
+	}
+	if held > 0 {
+		return errHeld
+	}
+	return nil
+}
+
+// take gives the desk what the mail tells, with a person's corrections.
+func (c mailApprove) take(a *app, desk *ingest.Desk, m store.Mail, r tfyp.Reading) (done []store.Order, err error) {
+	for _, refund := range r.Refunds {
+		if err := desk.Refund(a, refund); err != nil {
+			return nil, fmt.Errorf("mail %s: %w", c.ID, err)
+		}
+	}
+	if len(r.Refunds) > 0 {
+		return nil, nil
+	}
+	orders, err := c.orders(m, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range orders {
+		o.Channel, o.Actor, o.Message = m.Channel, actor, store.Message{Channel: m.Channel, Raw: m.Raw}
+		got, err := desk.Accept(a, o)
+		if err != nil {
+			return done, err
+		}
+		done = append(done, got)
+	}
+	return done, nil
+}
+
+// orders are the mail's, as far as it says what they are, and as the person says.
+func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error) {
+	list := r.Orders
+	if len(list) == 0 {
+		sale := r.Sale
+		sale.Quantity = 1
+		list = []ingest.Order{sale}
+	}
+	if len(list) > 1 && c.Product != "" {
+		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product is for one", c.ID, len(list))}
+	}
+	for i := range list {
+		o := &list[i]
+		for _, correction := range []struct {
+			to   *string
+			text string
+		}{{&o.StoreProduct, c.Product}, {&o.Name, c.Name}, {&o.Email, c.Email}} {
+			if correction.text != "" {
+				*correction.to = correction.text
+			}
+		}
+		if o.StoreProduct == "" || o.Name == "" && o.Email == "" {
+			return nil, usageError{fmt.Errorf("mail %s does not say what was bought, and by whom: give --product and --name or --email", c.ID)}
+		}
+		if o.Transaction == "" && len(o.Sequences) == 0 {
+			o.Transaction = "mail " + m.ID // it names its sale in no way; its repeats are held as this one was
+		}
+	}
+	return list, nil
+}
+
+type mailDismiss struct {
+	jsonFlag
+	mailName
+}
+
+func (mailDismiss) Help() string {
+	return "No order is made of it, and it waits for nobody any more.\n\nExample: keypost mail dismiss 01KABCDEFGHJKMNPQRSTVWXYZ0"
+}
+
+func (c mailDismiss) Run(a *app) error {
+	_, db, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	m, err := db.Mail(a, c.ID)
+	if err != nil {
+		return fmt.Errorf("mail %s: %w (see: keypost mail list)", c.ID, err)
+	}
+	m.Verdict, m.Reason = store.MailUnknown, mailbox.ReasonDismissed
+	if err := db.SettleMail(a, m, actor); err != nil {
+		return fmt.Errorf("mail %s: there is nothing to dismiss: %w", c.ID, err)
+	}
+	if c.JSON {
+		return printJSON(a.out, newMailRow(m))
+	}
+	fmt.Fprintf(a.out, "mail %s is dismissed\n", c.ID)
+	return nil
+}
