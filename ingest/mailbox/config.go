@@ -56,7 +56,7 @@ func (c Config) checkTargets() error {
 		case t == "":
 		case t[0] == '$':
 			if !keyword(t) {
-				return fmt.Errorf("keyword %q: want $ and then letters, digits, -, _ or .", t)
+				return fmt.Errorf("keyword %q: want $ and then letters, digits, dots, - and _", t)
 			}
 		case badFolder(t) != "":
 			return fmt.Errorf("folder %q: %s", t, badFolder(t))

@@ -2,6 +2,7 @@ package mailbox_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -27,6 +28,7 @@ type fake struct {
 	date     string                                      // "": a good one; "-": none
 	hook     func(c *fakeConn, tag, command string) bool // true: it has answered
 	addr     string
+	tells    bool // the capabilities, without being asked
 
 	mu       sync.Mutex
 	commands []string
@@ -72,6 +74,7 @@ func (f *fake) welcome(conn net.Conn) {
 
 // piped is for synctest: the connection is within the process.
 func (f *fake) piped() mailbox.Config {
+	f.tells = true
 	return mailbox.Config{
 		Address: "127.0.0.1:143", TLS: mailbox.NoTLS, User: "ada", Password: fixed("secret"), Log: quiet,
 		Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -116,7 +119,7 @@ func (c *fakeConn) say(format string, args ...any) { fmt.Fprintf(c.w, format+"\r
 
 func (c *fakeConn) serve() {
 	defer c.Close()
-	c.say("* OK ready")
+	c.say("* OK %sready", c.told())
 	for {
 		if c.w.Flush() != nil {
 			return
@@ -133,20 +136,33 @@ func (c *fakeConn) serve() {
 			continue
 		}
 		if c.answer(command) {
-			c.say("%s OK done", tag)
+			said := ""
+			if strings.HasPrefix(command, "AUTHENTICATE") {
+				said = c.told()
+			}
+			c.say("%s OK %sdone", tag, said)
 		}
 	}
+}
+
+func (f *fake) capabilities() string {
+	return strings.TrimSpace("IMAP4rev1 " + cmp.Or(f.auth, "AUTH=PLAIN SASL-IR") + " " + f.caps)
+}
+
+// told: go-imap asks for the capabilities behind our back where it is not told
+// them, and then waits for IDLE to end, which stops synctest's clock.
+func (f *fake) told() string {
+	if !f.tells {
+		return ""
+	}
+	return "[CAPABILITY " + f.capabilities() + "] "
 }
 
 func (c *fakeConn) answer(command string) bool {
 	words := strings.Fields(command)
 	switch words[0] {
 	case "CAPABILITY":
-		auth := c.auth
-		if auth == "" {
-			auth = "AUTH=PLAIN SASL-IR"
-		}
-		c.say("* CAPABILITY IMAP4rev1 %s %s", auth, c.caps)
+		c.say("* CAPABILITY %s", c.capabilities())
 	case "SELECT":
 		validity := uint32(7)
 		if c.validity != nil {

@@ -48,7 +48,7 @@ func (s *session) list(ctx context.Context, first, last uint32) (listing, error)
 // or send others: what is above the lowest maxListed is left to the next
 // listing.
 func (s *session) listSet(ctx context.Context, set imap.UIDSet, l *listing) error {
-	budget := limit{time: 10 * time.Minute, bytes: 128 << 20, literal: 64 << 10}
+	budget := limit{time: 10 * time.Minute, bytes: 64 << 20, literal: 64 << 10}
 	return s.do(ctx, "list messages", budget, func(c *imapclient.Client) error {
 		cmd := c.Fetch(set, &imap.FetchOptions{UID: true, RFC822Size: true})
 		for data := cmd.Next(); data != nil; data = cmd.Next() {

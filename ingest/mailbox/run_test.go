@@ -192,3 +192,46 @@ func TestAgain(t *testing.T) {
 		}
 	})
 }
+
+// More than can be remembered cannot be judged yet: the newest wait, and
+// nothing is lost.
+func TestTooManyLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 10_500
+		f := &fake{caps: "IDLE", uids: upTo(count), uidNext: count + 1}
+		start := time.Now()
+		done := map[uint32]bool{}
+		d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
+			if time.Since(start) < time.Hour {
+				return 0, mailbox.ErrLater
+			}
+			done[m.UID] = true
+			return mailbox.Leave, nil
+		}}
+		log := run(t, f, d, f.piped(), 4*time.Hour)
+		if len(done) != count {
+			t.Errorf("judged %d in the end: %s", len(done), log)
+		}
+		if !strings.Contains(log, "wait to be tried again") {
+			t.Errorf("log: %s", log)
+		}
+	})
+}
+
+// Messages are handled at the same time, as many as the config says.
+func TestAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{uids: upTo(20)}
+		c := f.piped()
+		c.AtOnce = 4
+		start := time.Now()
+		d := &desk{judge: func(mailbox.Message) (mailbox.Filing, error) {
+			time.Sleep(time.Second)
+			return mailbox.Leave, nil
+		}}
+		pass(t, watcher(t, c, d, &kept{}))
+		if took := time.Since(start); took != 5*time.Second || len(d.uids()) != 20 {
+			t.Errorf("%d after %s", len(d.uids()), took)
+		}
+	})
+}

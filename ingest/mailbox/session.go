@@ -28,6 +28,7 @@ type session struct {
 	news   chan struct{} // the server has told of messages
 
 	mu        sync.Mutex // one command at a time
+	fell      bool       // over an answer, in the midst of it
 	validity  uint32
 	uidNext   uint32 // as far as was told
 	keywords  func(string) bool
@@ -77,8 +78,14 @@ func (s *session) wake() {
 	}
 }
 
-// close ends the connection without waiting for the server.
-func (s *session) close() { _ = s.client.Close() }
+// close ends the connection without waiting for the server. It waits for
+// go-imap's goroutine, unless that may wait for us.
+func (s *session) close() {
+	_ = s.wire.Close()
+	if !s.fell {
+		_ = s.client.Close()
+	}
+}
 
 // logout says good-bye first.
 func (s *session) logout(ctx context.Context) {
@@ -97,7 +104,7 @@ func (s *session) do(ctx context.Context, what string, l limit, f func(*imapclie
 	}
 	s.wire.begin(l)
 	stop := context.AfterFunc(ctx, func() { s.wire.abort(ctx.Err()) })
-	err := guarded(s.client, f)
+	err := s.guarded(f)
 	stop()
 	s.wire.done()
 	if err == nil {
@@ -111,14 +118,15 @@ func (s *session) do(ctx context.Context, what string, l limit, f func(*imapclie
 
 // guarded: go-imap recovers from panics over what a server sends in its own
 // goroutine, but not in ours.
-func guarded(c *imapclient.Client, f func(*imapclient.Client) error) (err error) {
+func (s *session) guarded(f func(*imapclient.Client) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			_ = c.Close()
+			s.fell = true
 			err = fmt.Errorf("the IMAP client fell over the answer: %v", v)
+			s.wire.abort(err)
 		}
 	}()
-	return f(c)
+	return f(s.client)
 }
 
 // cause: when ctx ended, that is why a connection broke.

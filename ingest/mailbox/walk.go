@@ -69,7 +69,7 @@ func (w *Watcher) walk(ctx context.Context, s *session) (handed int, err error) 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	windows := make(chan *window)
-	r := &reader{watcher: w, session: s, next: w.next, due: w.aside.due(time.Now()), out: windows}
+	r := &reader{watcher: w, session: s, next: w.next, due: w.aside.due(time.Now()), full: len(w.aside) >= maxAside, out: windows}
 	var failed error
 	go func() {
 		defer close(windows)
@@ -223,11 +223,23 @@ type reader struct {
 	session *session
 	next    uint32
 	due     []uint32
+	full    bool // no room to set more aside
 	out     chan<- *window
 }
 
-// run reads what is new first: what must be tried again delays nothing.
+// run reads what is new first: what must be tried again delays nothing, until
+// there is too much of it.
 func (r *reader) run(ctx context.Context) error {
+	if r.full {
+		return r.again(ctx)
+	}
+	if err := r.fresh(ctx); err != nil {
+		return err
+	}
+	return r.again(ctx)
+}
+
+func (r *reader) fresh(ctx context.Context) error {
 	span := uint32(maxListed)
 	top := r.session.uidNext
 	for r.next != 0 {
@@ -252,7 +264,7 @@ func (r *reader) run(ctx context.Context) error {
 		r.next = l.next // 0: there is no more
 	}
 	r.session.uidNext = max(r.session.uidNext, top)
-	return r.again(ctx)
+	return nil
 }
 
 // again reads what was set aside and is due.
