@@ -196,6 +196,9 @@ func TestAgain(t *testing.T) {
 // More than can be remembered cannot be judged yet: the newest wait, and
 // nothing is lost.
 func TestTooManyLater(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const count = 10_500
 		f := &fake{caps: "IDLE", uids: upTo(count), uidNext: count + 1}

@@ -162,6 +162,11 @@ userdb {
   driver = static
   args = uid=%[2]d gid=%[3]d home=%[1]s/mail/%%u
 }
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
 service imap-login {
   inet_listener imap {
     port = %[4]d
