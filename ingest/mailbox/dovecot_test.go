@@ -93,6 +93,17 @@ func TestFilingOnOtherServers(t *testing.T) {
 	}
 }
 
+// Folders may have names of any script, and levels.
+func TestFolderNames(t *testing.T) {
+	a, c := account(t)
+	c.Processed = "Verkäufe/Erledigt & abgelegt"
+	deliver(t, a, mail("one"))
+	pass(t, watcher(t, c, &desk{}, &kept{}))
+	if got := stored(t, a, "Verk&AOQ-ufe.Erledigt &- abgelegt"); len(got) != 1 { // RFC 3501, 5.1.3
+		t.Errorf("filed: %v", got)
+	}
+}
+
 // What cannot be judged now comes again; what is newer does not wait for it.
 func TestLater(t *testing.T) {
 	a, c := account(t)

@@ -205,13 +205,17 @@ func TestTooManyLater(t *testing.T) {
 		start := time.Now()
 		done := map[uint32]bool{}
 		d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
-			if time.Since(start) < time.Hour {
+			since := time.Since(start)
+			if since < time.Hour || m.UID > 10_000 && since < 4*time.Hour {
 				return 0, mailbox.ErrLater
+			}
+			if m.UID <= 10_000 && since > 4*time.Hour {
+				t.Errorf("%d waited for newer ones", m.UID)
 			}
 			done[m.UID] = true
 			return mailbox.Leave, nil
 		}}
-		log := run(t, f, d, f.piped(), 4*time.Hour)
+		log := run(t, f, d, f.piped(), 6*time.Hour)
 		if len(done) != count {
 			t.Errorf("judged %d in the end: %s", len(done), log)
 		}

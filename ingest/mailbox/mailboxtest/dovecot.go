@@ -217,7 +217,6 @@ func (s *Server) certify() error {
 func (s *Server) run() error {
 	s.cmd = exec.Command("dovecot", "-F", "-c", s.path("dovecot.conf"))
 	s.cmd.Stderr, s.cmd.Stdout = &s.log, &s.log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	s.exited = make(chan struct{})
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
