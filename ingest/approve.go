@@ -80,8 +80,8 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 	}
 	o.Product, o.Quantity = l.Product, 1 // of a bundle: the part
 	// Another name for generators to know the request by: they must not give the
-	// old code again.
-	o.ID = fmt.Sprintf("%s-%d", o.ID, l.Generation+1)
+	// old code again, nor that of another copy.
+	o.ID = fmt.Sprintf("%s-%d-%d", o.ID, l.Ordinal, l.Generation+1)
 	for range redraws {
 		made, err := p.generate(ctx, o)
 		if err != nil {
@@ -96,5 +96,5 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 			return l, fmt.Errorf("%w: made of the same order it would be the same code", ErrGenerator)
 		}
 	}
-	return l, ErrGenerator
+	return l, fmt.Errorf("%w: each one that it gave exists already", ErrGenerator)
 }

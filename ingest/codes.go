@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -154,12 +155,25 @@ func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.N
 	}
 	made := make([]store.NewLicense, len(codes))
 	for i, code := range codes {
-		if n := utf8.RuneCountInString(code); n < 1 || n > 255 || store.NormalCode(code) == "" || !utf8.ValidString(code) {
-			return nil, fmt.Errorf("the generator's code %d of %d is not 1-255 characters", i+1, len(codes))
+		if err := CheckCode(code); err != nil {
+			return nil, fmt.Errorf("the generator's code %d of %d %w", i+1, len(codes), err)
 		}
 		made[i] = store.NewLicense{ID: store.NewID(), Code: code}
 	}
 	return made, nil
+}
+
+// CheckCode tells why a code cannot be one.
+func CheckCode(code string) error {
+	switch n := utf8.RuneCountInString(code); {
+	case !utf8.ValidString(code):
+		return errors.New("is not UTF-8")
+	case n > 255:
+		return fmt.Errorf("has %d characters, and at most 255 are possible", n)
+	case store.NormalCode(code) == "":
+		return errors.New("has nothing in it but spaces and dashes, which do not count")
+	}
+	return nil
 }
 
 // notices says whom an order's codes are told to by mail. A buyer gets only what

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -35,7 +36,8 @@ type Desk struct {
 	step   time.Duration
 	// kept bounds the messages that make no order: whoever posts nonsense
 	// fills no disk.
-	kept *lru.Cache[string, *rate.Limiter]
+	kept  *lru.Cache[string, *rate.Limiter]
+	swept sync.Map // products that are being swept
 }
 
 // New makes a desk on a store.
@@ -180,7 +182,7 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 			return o, added, err
 		}
 		if held != "" {
-			slog.Warn("no code given: the order will be held", "product", p.ID, "reason", held, "err", err)
+			slog.Warn("no code given: the order will be held", "order", n.Order.ID, "product", p.ID, "reason", held, "err", err)
 		}
 		if _, computed := c.fixed(p, n.Order.Test); held == "" && computed {
 			held = HeldSameName
@@ -203,7 +205,7 @@ func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Prod
 	}
 	codes, err := c.generate(ctx, p, n.Order)
 	if err != nil {
-		slog.Warn("no code made: the order will be held", "product", p.ID, "err", err)
+		slog.Warn("no code made: the order will be held", "order", n.Order.ID, "product", p.ID, "err", err)
 		if held := heldFor(err); held != "" {
 			return held
 		}

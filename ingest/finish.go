@@ -18,6 +18,8 @@ const (
 	reserveTries = 5                      // then the order is held
 	waitReserved = 5 * time.Second        // how long a second delivery waits for the first
 	waitStep     = 100 * time.Millisecond // between two looks at it
+	sweepLimit   = 100                    // orders of a product
+	sweepAtOnce  = 4                      // of them
 )
 
 // finish has codes made for an order that the caller has reserved.
@@ -124,6 +126,9 @@ func (d *Desk) failed(ctx context.Context, o store.Order, token string, why erro
 		}
 		return done, err
 	}
+	if o.Tries >= reserveTries {
+		return d.db.FinishOrder(ctx, o.ID, token, held(o, HeldGenerator))
+	}
 	pause := 10 * time.Second << max(0, o.Tries-1)
 	err := d.db.ReleaseOrder(ctx, o.ID, store.Reservation{Token: token, Until: d.now().Add(pause)})
 	return o, err
@@ -175,22 +180,52 @@ func (d *Desk) reserveAndFinish(ctx context.Context, c *Config, id, product stri
 	return d.finish(ctx, c, o, r.Token)
 }
 
-// Sweep finishes what dead processes reserved. One order's failure leaves the
-// others their turn.
+// Sweep finishes what dead processes reserved, and tries again what generators
+// failed to make. Products are swept beside each other, and one that is being
+// swept already is left alone: a generator that hangs keeps no other product's
+// orders waiting, nor does an order that fails.
 func (d *Desk) Sweep(ctx context.Context) error {
-	ids, err := d.db.StaleOrders(ctx, 100)
+	products, err := d.db.StaleProducts(ctx)
 	if err != nil {
 		return err
 	}
-	var failed []error
-	for _, id := range ids {
-		o, err := d.db.Order(ctx, id)
-		if err == nil {
-			_, err = d.resume(ctx, o)
+	failed := make([]error, len(products))
+	var all sync.WaitGroup
+	for i, product := range products {
+		if _, busy := d.swept.LoadOrStore(product, true); busy {
+			continue
 		}
-		if err != nil && !errors.Is(err, store.ErrState) && !errors.Is(err, store.ErrStale) && !errors.Is(err, ErrGenerator) {
-			failed = append(failed, fmt.Errorf("order %s: %w", id, err))
-		}
+		all.Go(func() {
+			defer d.swept.Delete(product)
+			failed[i] = d.sweep(ctx, product)
+		})
 	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// sweep finishes a product's orders, a few at once.
+func (d *Desk) sweep(ctx context.Context, product string) error {
+	ids, err := d.db.StaleOrders(ctx, product, sweepLimit)
+	if err != nil {
+		return err
+	}
+	failed := make([]error, len(ids))
+	slots := make(chan bool, sweepAtOnce)
+	var all sync.WaitGroup
+	for i, id := range ids {
+		slots <- true
+		all.Go(func() {
+			defer func() { <-slots }()
+			o, err := d.db.Order(ctx, id)
+			if err == nil {
+				_, err = d.resume(ctx, o)
+			}
+			if err != nil && !errors.Is(err, store.ErrState) && !errors.Is(err, store.ErrStale) && !errors.Is(err, ErrGenerator) {
+				failed[i] = fmt.Errorf("order %s: %w", id, err)
+			}
+		})
+	}
+	all.Wait()
 	return errors.Join(failed...)
 }

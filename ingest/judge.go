@@ -62,7 +62,7 @@ func Explain(reason string) string {
 	case HeldIncomplete:
 		return "The code is made of something that the order lacks or has in a wrong form: correct the name (keypost customer edit) and approve, or ask the buyer, reject, and issue by hand (keypost license issue --name … --seed …)."
 	case HeldSameName:
-		return "Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name (keypost customer edit) and approve; if it is the same buyer again, reject it and send the first order's code (keypost order resend), or have such orders add their seats to it (same_name = \"share\")."
+		return "Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name (keypost customer edit) and approve; if it is the same buyer again, reject it and send the first order's code (keypost order resend), or have such orders add their seats to it (same_name = \"share\"), which those of the same license type and end do while it is in force."
 	case HeldUpgradeUnknown:
 		return "An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject."
 	case HeldUpgradeUsed:

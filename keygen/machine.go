@@ -86,9 +86,9 @@ func (g *Machine) Generate(_ context.Context, q Request) ([]string, error) {
 		number := plain(value)
 		switch {
 		case !g.shape.MatchString(number):
-			return nil, fmt.Errorf("%w: %s %q is not a machine's number", ErrRequest, g.keyword, value)
+			return nil, fmt.Errorf("%w: %s: what the buyer gave is not a machine's number", ErrRequest, g.keyword) // it may be anything, a name too
 		case seen[number]:
-			return nil, fmt.Errorf("%w: %s %q is there twice: a machine needs one code", ErrRequest, g.keyword, value)
+			return nil, fmt.Errorf("%w: %s: a number is there twice: a machine needs one code", ErrRequest, g.keyword)
 		}
 		seen[number] = true
 		codes = append(codes, g.code(q.Product, number))

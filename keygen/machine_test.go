@@ -57,7 +57,7 @@ func TestMachineRequests(t *testing.T) {
 	}
 	bad(1, "0 have a number")
 	bad(1, "0 have a number", "M=12345678")
-	bad(1, `N "1234567" is not`, "N=1234567")
+	bad(1, "N: what the buyer gave is not", "N=1234567")
 	bad(1, "is not a machine's number", "N=x1y") // the whole number must fit
 	bad(1, "2 have a number", "N=12345678", "N=X1")
 	bad(3, "2 have a number", "N=12345678", "N=X1")

@@ -97,10 +97,16 @@ func (db *DB) ReleaseOrder(ctx context.Context, id string, r Reservation) error 
 	})
 }
 
-// StaleOrders are the reserved orders that nobody works on any more, oldest
-// first, at most limit.
-func (db *DB) StaleOrders(ctx context.Context, limit int) ([]string, error) {
-	ids, err := db.read.StaleOrders(ctx, queries.StaleOrdersParams{ReservedUntil: micros(db.now()), Limit: int32(limit)})
+// StaleProducts are those that have [DB.StaleOrders].
+func (db *DB) StaleProducts(ctx context.Context) ([]string, error) {
+	list, err := db.read.StaleProducts(ctx, micros(db.now()))
+	return list, db.explain(err)
+}
+
+// StaleOrders are a product's reserved orders that nobody works on any more,
+// oldest first, at most limit.
+func (db *DB) StaleOrders(ctx context.Context, product string, limit int) ([]string, error) {
+	ids, err := db.read.StaleOrders(ctx, queries.StaleOrdersParams{ReservedUntil: micros(db.now()), Product: product, Limit: int32(limit)})
 	return ids, db.explain(err)
 }
 

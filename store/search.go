@@ -100,7 +100,7 @@ func (db *DB) Licenses(ctx context.Context, f LicenseFilter) (list []License, er
 	w.equal("license.product", f.Product)
 	w.equal("license.status", f.Status)
 	rows, err := db.reader.QueryContext(ctx, `SELECT license.id, license.order_id, license.ordinal, license.replaced, license.product,
-  license.code, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at,
+  license.generation, license.code, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at,
   sale.store, sale.transaction_id, orders.line
 FROM license JOIN orders ON orders.id = license.order_id JOIN sale ON sale.id = orders.sale_id`+w.sql(f.Limit), w.args...)
 	if err != nil {
@@ -110,7 +110,7 @@ FROM license JOIN orders ON orders.id = license.order_id JOIN sale ON sale.id = 
 	for rows.Next() {
 		var r queries.License
 		var ref OrderRef
-		if err := rows.Scan(&r.ID, &r.OrderID, &r.Ordinal, &r.Replaced, &r.Product, &r.Code, &r.Type, &r.Status, &r.Test, &r.SeatMax,
+		if err := rows.Scan(&r.ID, &r.OrderID, &r.Ordinal, &r.Replaced, &r.Product, &r.Generation, &r.Code, &r.Type, &r.Status, &r.Test, &r.SeatMax,
 			&r.Used, &r.ExpiresAt, &r.CreatedAt, &ref.Store, &ref.Transaction, &ref.Line); err != nil {
 			return nil, db.explain(err)
 		}

@@ -191,7 +191,7 @@ func TestReserveAndFinish(t *testing.T) {
 		if _, err := other.ReserveOrder(ctx, o.ID, "demo", 3, mine, ""); !errors.Is(err, ErrState) {
 			t.Errorf("a reservation in force was taken over: %v", err)
 		}
-		if ids, err := db.StaleOrders(ctx, 10); err != nil || len(ids) != 0 {
+		if ids, err := db.StaleOrders(ctx, "demo", 10); err != nil || len(ids) != 0 {
 			t.Errorf("stale orders = %v, %v", ids, err)
 		}
 
@@ -199,7 +199,7 @@ func TestReserveAndFinish(t *testing.T) {
 		if err := db.ReleaseOrder(ctx, o.ID, Reservation{n.Outcome.Reserve.Token, now.Add(-time.Second)}); err != nil {
 			t.Fatal(err)
 		}
-		if ids, err := db.StaleOrders(ctx, 10); err != nil || !slices.Equal(ids, []string{o.ID}) {
+		if ids, err := db.StaleOrders(ctx, "demo", 10); err != nil || !slices.Equal(ids, []string{o.ID}) {
 			t.Errorf("stale orders = %v, %v", ids, err)
 		}
 		taken, err := other.ReserveOrder(ctx, o.ID, "demo", 3, mine, "")

@@ -26,7 +26,7 @@ const (
 
 func (d *daemon) choreList() []chore {
 	return []chore{
-		{"finish what dead processes left", 10 * time.Second, false, d.desk.Sweep},
+		{"finish what dead processes left", 10 * time.Second, false, d.sweep},
 		{"seal the audit log", time.Second, true, d.seal},
 		{"empty old messages", time.Hour, true, d.emptyMessages},
 		{"watch the pools", time.Minute, true, d.watchPools},
@@ -65,8 +65,19 @@ func (d *daemon) chores(ctx context.Context) {
 	}
 	each(ctx, claimBeat, hold)
 	all.Wait()
+	d.sweeps.Wait()
 	d.hooks.Wait() // before another daemon may send the same
 	release(ctx, claim)
+}
+
+// sweep does not wait: a generator may take its time.
+func (d *daemon) sweep(ctx context.Context) error {
+	d.sweeps.Go(func() {
+		if err := d.desk.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			slog.Error("finish what dead processes left", "err", err)
+		}
+	})
+	return nil
 }
 
 // live shows that the daemon lives, until stop is called: whoever moves the

@@ -156,6 +156,10 @@ func (p productConfig) checkOutside(ctx context.Context) finding {
 		f.Result, f.Detail = "warning", fmt.Sprintf("%s answers, and wants more than check's order has: %v", p.Generator.Kind, err)
 	case err != nil:
 		f.Result, f.Detail = "failed", err.Error()
+	case len(made) != 1:
+		f.Result, f.Detail = "failed", fmt.Sprintf("%s made %d codes of 1", p.Generator.Kind, len(made))
+	case ingest.CheckCode(made[0]) != nil:
+		f.Result, f.Detail = "failed", fmt.Sprintf("%s: its code %v", p.Generator.Kind, ingest.CheckCode(made[0]))
 	default:
 		f.Detail = p.Generator.Kind + ", like " + made[0]
 	}

@@ -348,9 +348,20 @@ func (c exportCSV) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	shared := 0
 	for _, l := range slices.Backward(list) {
 		if l.Replaced {
 			continue
+		}
+		shares, err := db.Shares(a, l.ID)
+		if err != nil {
+			return err
+		}
+		if len(shares) > 0 {
+			shared++
+		}
+		if l.Limit > 0 {
+			l.Limit = max(l.Limit, l.Used) // a refund takes no machine's seat: see same_name
 		}
 		o, err := db.Order(a, l.OrderID)
 		if err != nil {
@@ -361,6 +372,9 @@ func (c exportCSV) Run(a *app) (err error) {
 		}
 	}
 	w.Flush()
+	if shared > 0 {
+		fmt.Fprintf(a.err, "%d codes are shared by several orders, and a row names the first alone: keypost db copy moves all of them.\n", shared)
+	}
 	return w.Error()
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
 )
 
@@ -289,7 +290,7 @@ func (c licenseIssue) Run(a *app) error {
 		Message: store.Message{Channel: ingest.Manual}, Actor: actor,
 	}
 	if c.Out != "" {
-		return c.batch(a, db, desk, claim)
+		return c.batch(a, conf, db, desk, claim)
 	}
 	o, err := desk.Accept(a, claim)
 	if err != nil {
@@ -337,12 +338,21 @@ func (c licenseIssue) sameBatch(a *app, db *store.DB, claim ingest.Order) error 
 // batch issues codes by orders of 250, the lines of one transaction, and writes
 // them to a file that appears whole or not at all. The same call again gives
 // the same codes, also after it was broken off.
-func (c licenseIssue) batch(a *app, db *store.DB, desk *ingest.Desk, claim ingest.Order) error {
+func (c licenseIssue) batch(a *app, conf *config, db *store.DB, desk *ingest.Desk, claim ingest.Order) error {
 	if _, err := os.Lstat(c.Out); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already and stays as it is: name another file", c.Out)
 	}
 	if err := c.sameBatch(a, db, claim); err != nil {
 		return err
+	}
+	if p, ok := conf.product(claim.StoreProduct); ok && p.codes.Compute != nil { // else each order of it would be held
+		first := store.Order{
+			ID: "check", Transaction: claim.Transaction, CreatedAt: time.Now(), Product: p.ID, LicenseType: claim.LicenseType, Name: claim.Name, Email: claim.Email,
+			Seeds: claim.Seeds, Quantity: min(defaultMaxQuantity, c.Quantity), ExpiresAt: claim.ExpiresAt, Test: claim.Test,
+		}
+		if _, err := conf.desk().Try(a, first); errors.Is(err, keygen.ErrRequest) {
+			return err
+		}
 	}
 	if c.Transaction == nil {
 		fmt.Fprintf(a.err, "If this is broken off, go on with: --transaction %s\n", claim.Transaction)
@@ -362,7 +372,7 @@ func (c licenseIssue) batch(a *app, db *store.DB, desk *ingest.Desk, claim inges
 			return fmt.Errorf("%w (after %d codes: run it again with --transaction %s)", err, done, claim.Transaction)
 		}
 		if o.Status != store.Issued {
-			return fmt.Errorf("order %s %s %d is %s (%s): mend that, and run it again with --transaction %s", o.Store, o.Transaction, o.Line, o.Status, o.Reason, o.Transaction)
+			return fmt.Errorf("order %s %s %d is %s (%s): mend that, approve it (keypost order approve %[1]s %[2]s %[3]d), and run this again with --transaction %[2]s", o.Store, o.Transaction, o.Line, o.Status, o.Reason)
 		}
 		for _, code := range codes(o) {
 			if strings.ContainsAny(code, "\r\n") {

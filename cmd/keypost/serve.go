@@ -86,6 +86,7 @@ type daemon struct {
 	config   atomic.Pointer[config]
 	hooks    *delivery.Sender
 	mailer   *delivery.Mailer
+	sweeps   sync.WaitGroup
 	watching sync.WaitGroup // the mailboxes of one config
 	changed  chan struct{}  // a new config came
 	auditKey ed25519.PrivateKey

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ type keygenTry struct {
 
 func (keygenTry) Help() string {
 	return "Files that would go with the codes are shown after them. No database is needed, but for a pool, whose next codes are shown and stay. Programs and servers of yours are called, with an order id that begins with check.\n\n" +
-		"Example: keypost keygen try demo --name \"Ada Lovelace\" --seed \"Keyword: Computer-number - 5368-4402\""
+		"Example: keypost keygen try demo --name \"Ada Lovelace\" --seed \"Keyword: Computer number - 5368-4402\""
 }
 
 func (c keygenTry) Run(a *app) error {
@@ -55,6 +56,9 @@ func (c keygenTry) Run(a *app) error {
 		Quantity: c.Quantity, ExpiresAt: expires,
 	}
 	made, err := conf.desk().Try(a, order)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: keypost serve makes it at its first start", err)
+	}
 	if err != nil {
 		return err
 	}

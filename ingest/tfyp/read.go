@@ -163,6 +163,20 @@ func (r *reader) letters(name, value string) {
 	}
 }
 
+// languages are tags (RFC 5646) by the English names that Kagi wrote, and their own.
+var languages = map[string]string{
+	"english": "en", "german": "de", "deutsch": "de", "french": "fr", "français": "fr", "spanish": "es", "español": "es", "italian": "it",
+	"italiano": "it", "dutch": "nl", "nederlands": "nl", "portuguese": "pt", "português": "pt", "swedish": "sv", "japanese": "ja", "chinese": "zh",
+}
+
+// language is a tag; a word that is no known name may be one already.
+func language(name string) string {
+	if tag, ok := languages[fold(name)]; ok {
+		return tag
+	}
+	return name
+}
+
 // value is a field's value, "" where it is not there.
 func (r *reader) value(name string) string {
 	f, _ := r.find(name)
@@ -248,7 +262,7 @@ func (r *reader) orders() {
 	items := r.items()
 	o := ingest.Order{
 		Store: r.p.Store, Mail: true, Name: r.value("name"), Email: r.email(), LicenseType: r.value("license_type"), Seeds: r.seeds(),
-		Language: r.value("language"),
+		Language: language(r.value("language")),
 	}
 	o.Transaction, o.Sequences = r.sale()
 	if o.Transaction == "" && len(o.Sequences) > 0 {

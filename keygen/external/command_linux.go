@@ -101,7 +101,7 @@ func (c *Command) startTraced(traced bool) (*process, error) {
 	defer runtime.UnlockOSThread()
 	if err := p.cmd.Start(); err != nil {
 		p.close()
-		return nil, err
+		return nil, notStarted(err)
 	}
 	err = c.limit(p.cmd.Process.Pid, traced)
 	if err != nil {
@@ -111,6 +111,17 @@ func (c *Command) startTraced(traced bool) (*process, error) {
 		return nil, fmt.Errorf("limits: %w", err)
 	}
 	return p, nil
+}
+
+// notStarted says what to do about what the kernel says of a file that is there.
+func notStarted(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOEXEC):
+		return fmt.Errorf("%w: it is no program of this machine; a script needs a #! line first, such as #!/bin/sh", err)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w: if the file is there, what its #! line names is not (has the line a CR at its end?)", err)
+	}
+	return err
 }
 
 // connect makes the three pipes; theirs are to be closed here once the child

@@ -125,7 +125,7 @@ func TestCommandMemory(t *testing.T) {
 
 func TestCommandLimits(t *testing.T) {
 	got := good(t, command(t, "grep -E 'Max (data|core)' /proc/self/limits | tr -s ' '", Limits{Memory: 64 << 20}), request(2))
-	if got[0] != "Max data size 67108864 67108864 bytes " || got[1] != "Max core file size 0 0 bytes " {
+	if got[0] != "Max data size 67108864 67108864 bytes" || got[1] != "Max core file size 0 0 bytes" {
 		t.Errorf("%q", got)
 	}
 }

@@ -93,7 +93,7 @@ func lines(out []byte, want int) ([]string, error) {
 	}
 	codes := strings.Split(text, "\n")
 	for i := range codes {
-		codes[i] = strings.TrimSuffix(codes[i], "\r")
+		codes[i] = strings.TrimSpace(codes[i])
 	}
 	return codes, judge(codes, want)
 }

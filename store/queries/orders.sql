@@ -56,8 +56,11 @@ UPDATE orders SET status = 'rejected', updated_at = ? WHERE id = ? AND status = 
 SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
 WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?;
 
+-- name: StaleProducts :many
+SELECT DISTINCT product FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY product;
+
 -- name: StaleOrders :many
-SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY reserved_until LIMIT ?;
+SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? AND product = ? ORDER BY reserved_until LIMIT ?;
 
 -- name: InsertEmptySale :exec
 INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)

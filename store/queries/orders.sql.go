@@ -724,16 +724,17 @@ func (q *Queries) SettleOrder(ctx context.Context, arg SettleOrderParams) (int64
 }
 
 const staleOrders = `-- name: StaleOrders :many
-SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY reserved_until LIMIT ?
+SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? AND product = ? ORDER BY reserved_until LIMIT ?
 `
 
 type StaleOrdersParams struct {
 	ReservedUntil int64
+	Product       string
 	Limit         int32
 }
 
 func (q *Queries) StaleOrders(ctx context.Context, arg StaleOrdersParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, staleOrders, arg.ReservedUntil, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, staleOrders, arg.ReservedUntil, arg.Product, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -745,6 +746,33 @@ func (q *Queries) StaleOrders(ctx context.Context, arg StaleOrdersParams) ([]str
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const staleProducts = `-- name: StaleProducts :many
+SELECT DISTINCT product FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY product
+`
+
+func (q *Queries) StaleProducts(ctx context.Context, reservedUntil int64) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, staleProducts, reservedUntil)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var product string
+		if err := rows.Scan(&product); err != nil {
+			return nil, err
+		}
+		items = append(items, product)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
