@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -238,5 +239,66 @@ func TestSweepGoesOn(t *testing.T) {
 	}
 	if o, err := d.db.Order(t.Context(), behind.ID); err != nil || !slices.Equal(codes(o), []string{"FOUND"}) {
 		t.Errorf("the order behind it = %+v, %v", o, err)
+	}
+}
+
+// A generator that hangs keeps no other product's orders waiting.
+func TestSweepBesideOneThatHangs(t *testing.T) {
+	now := time.Now()
+	hang, done := make(chan bool), make(chan bool)
+	down := fake(func(keygen.Request) ([]string, error) { return nil, errors.New("down") })
+	c := with(Codes{Outside: down})
+	c.Products = append(c.Products, Product{ID: "second", Codes: Codes{Outside: down}})
+	d := laterDesk(t, newSource(t), c, &now)
+	mustAccept(t, d, claim())
+	second := mustAccept(t, d, claim(func(o *Order) { o.StoreProduct = "second" }))
+	c = with(Codes{Outside: fake(func(keygen.Request) ([]string, error) { <-hang; return []string{"LATE"}, nil })})
+	c.Products = append(c.Products, Product{ID: "second", Codes: Codes{Outside: fake(func(keygen.Request) ([]string, error) {
+		defer close(done)
+		return []string{"AT-ONCE"}, nil
+	})}})
+	d.Configure(c)
+	now = now.Add(time.Hour)
+	swept := make(chan error)
+	go func() { swept <- d.Sweep(t.Context()) }()
+	<-done                                       // else the test hangs here
+	if err := d.Sweep(t.Context()); err != nil { // the first is busy with one, and the other is done or in hand
+		t.Error(err)
+	}
+	close(hang)
+	if err := <-swept; err != nil {
+		t.Error(err)
+	}
+	if o, err := d.db.Order(t.Context(), second.ID); err != nil || !slices.Equal(codes(o), []string{"AT-ONCE"}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// A generator that gives the same codes for the same request, as the docs tell
+// vendors to, has others for what replaces them.
+func TestReplaceAsksAnew(t *testing.T) {
+	idempotent := fake(func(q keygen.Request) (list []string, err error) {
+		for n := range q.Quantity {
+			list = append(list, fmt.Sprintf("%s-%d", q.OrderID, n))
+		}
+		return list, nil
+	})
+	d := newDesk(t, with(Codes{Outside: idempotent}))
+	o := mustAccept(t, d, claim(func(o *Order) { o.Quantity = 3 }))
+	seen := map[string]bool{}
+	for _, l := range o.Licenses {
+		seen[l.Code] = true
+		for range 3 {
+			var err error
+			if l, err = d.Replace(t.Context(), l, "test"); err != nil || seen[l.Code] {
+				t.Fatalf("%s, %v", l.Code, err)
+			}
+			seen[l.Code] = true
+			found, err := d.db.Licenses(t.Context(), store.LicenseFilter{Code: l.Code}) // as commands find it
+			if err != nil || len(found) != 1 {
+				t.Fatal(found, err)
+			}
+			l = found[0]
+		}
 	}
 }
