@@ -35,7 +35,7 @@ test: parts
 
 # The kills and races of make test, for longer.
 test-long: parts
-	go test -count=1 -timeout 60m ./cmd/torture -rounds 50
+	go test -count=1 -timeout 90m ./cmd/torture -rounds 50 -mailrounds 50
 
 # The same work with and without keypost, side by side; writes docs/benchmarks.md.
 bench: parts build

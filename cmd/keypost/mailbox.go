@@ -58,7 +58,8 @@ var imapKeys = []string{
 
 const (
 	defaultProfile = "tfyp"
-	mailsAtOnce    = 16 // judged and taken in at the same time
+	mailsAtOnce    = 16               // judged and taken in at the same time
+	mailboxTerm    = 10 * time.Second // how long a dead daemon's mailbox is watched by nobody
 )
 
 func checkIMAP(c *config, key func(string) string, ch *channelConfig) (err error) {
@@ -311,11 +312,11 @@ func (d *daemon) watchAll(ctx context.Context, c *config) {
 // watch watches a mailbox while this daemon holds the claim on it: of several
 // daemons one does, and another takes over from a dead one.
 func (d *daemon) watch(ctx context.Context, ch channelConfig) {
-	claim := d.db.NewClaim("mailbox "+ch.Name, claimTerm)
+	claim := d.db.NewClaim("mailbox "+ch.Name, mailboxTerm)
 	defer release(ctx, claim)
 	stop := func() {}
 	watching := false
-	each(ctx, claimBeat, func() {
+	each(ctx, mailboxTerm/5, func() {
 		held, err := claim.Hold(ctx)
 		if err != nil && !errors.Is(err, context.Canceled) {
 			slog.Error("claim a mailbox", "channel", ch.Name, "err", err)
