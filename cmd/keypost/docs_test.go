@@ -99,7 +99,7 @@ func TestDocsConfigKeys(t *testing.T) {
 			}
 		}
 	}
-	for _, part := range []any{serverConfig{}, databaseConfig{}, keysConfig{}, mailConfig{}, productConfig{}, channelConfig{}, webhookConfig{}} {
+	for _, part := range []any{serverConfig{}, databaseConfig{}, keysConfig{}, mailConfig{}, productConfig{}, channelConfig{}, imapConfig{}, webhookConfig{}} {
 		for f := range reflect.TypeOf(part).Fields() {
 			if key := f.Tag.Get("toml"); key != "" {
 				built[key] = true

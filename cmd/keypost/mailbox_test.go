@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -235,4 +236,79 @@ func TestPostAndMail(t *testing.T) {
 	if len(list) != 2 || !slices.Equal(list[1].Licenses, posted) || !slices.Equal(list[0].Licenses, again) {
 		t.Errorf("orders %+v; posts got %v and %v", list, posted, again)
 	}
+}
+
+// What the README says to write for a store that only sends mail is a config.
+func TestReadmeMail(t *testing.T) {
+	section := regexp.MustCompile("(?s)## A store that only sends mail.*?```toml\n(.*?)```").FindStringSubmatch(pages(t)["../../README.md"])
+	page := regexp.MustCompile("(?s)## Set it up.*?```toml\n(.*?)```").FindStringSubmatch(pages(t)["../../docs/mailbox.md"])
+	if section == nil || page == nil {
+		t.Fatal("the README or the page has no such section")
+	}
+	for _, text := range []string{section[1], page[1]} {
+		s := newSite(t)
+		s.place("imap.secret", "hush\n")
+		s.place("smtp.secret", "hush\n")
+		s.add(text)
+		c, err := loadConfig(s.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ch, ok := c.channel("mail"); !ok || ch.Kind != "imap" || len(ch.profiles) != 1 {
+			t.Errorf("channel %+v", ch)
+		}
+	}
+}
+
+func TestConfigIMAP(t *testing.T) {
+	const good = "[[channel]]\nname = \"mail\"\nkind = \"imap\"\naddress = \"imap.example.com:993\"\nuser = \"shop\"\npassword = \"s3cret\"\n" +
+		"recipients = [\"shop@example.com\"]\ntrust = [{ dkim = \"store.example\" }]\n"
+	s := newSite(t)
+	s.place("empty.pem", "")
+	load := func(text string) error {
+		s.write(siteConfig + text)
+		_, err := loadConfig(s.config)
+		return err
+	}
+	if err := load(good); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []struct{ old, new, want string }{
+		{`trust = [{ dkim = "store.example" }]`, "", "trust: trust is empty"},
+		{`dkim = "store.example"`, `dkim = "store"`, "is not a domain"},
+		{`recipients = ["shop@example.com"]`, "", "recipients and merchant are both empty"},
+		{`"shop@example.com"`, `"shop"`, "is not an address"},
+		{`address = "imap.example.com:993"`, "", "address: it is missing"},
+		{":993", "", "want host:port"},
+		{`user = "shop"`, "", "user: a name to log in with is missing"},
+		{`password = "s3cret"`, "", "give one of password, password_file and token_file"},
+		{`password = "s3cret"`, "password = \"s3cret\"\ntoken_file = \"x\"", "give one of"},
+		{`password = "s3cret"`, `password_file = "none"`, "no such file"},
+		{`user = "shop"`, "user = \"shop\"\ntls = \"none\"", "is not a loopback address"},
+		{`user = "shop"`, "user = \"shop\"\ntls = \"ssl\"", `tls "ssl"`},
+		{`user = "shop"`, "user = \"shop\"\nca_file = \"empty.pem\"", "it has no certificate in PEM"},
+		{`user = "shop"`, "user = \"shop\"\npoll = \"500ms\"", "poll"},
+		{`user = "shop"`, "user = \"shop\"\nprofile = \"none.toml\"", "none.toml"},
+		{`user = "shop"`, "user = \"shop\"\nprofile = \"tfyp\"\nprofiles = [\"tfyp\"]", "keep one of them"},
+		{`user = "shop"`, "user = \"shop\"\ndns = \"127.0.0.1\"", "is not host:port"},
+		{`user = "shop"`, "user = \"shop\"\nfolder = \"$x\"", "folder"},
+		{`user = "shop"`, "user = \"shop\"\ndigest = \"md5\"", "a channel of kind imap has no such key"},
+	} {
+		err := load(replaceOnce(t, good, bad.old, bad.new))
+		if err == nil || !strings.Contains(err.Error(), bad.want) || !strings.Contains(err.Error(), "keypost.toml:") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v; want %s", bad.new, err, bad.want)
+		}
+	}
+	s.write(siteConfig + "folder = \"INBOX\"\n")
+	if _, err := loadConfig(s.config); err == nil || !strings.Contains(err.Error(), "a channel of kind krps has no such key") {
+		t.Errorf("a krps channel with a folder: %v", err)
+	}
+}
+
+func replaceOnce(t *testing.T, s, old, new string) string {
+	t.Helper()
+	if !strings.Contains(s, old) {
+		t.Fatalf("%q is not in it", old)
+	}
+	return strings.Replace(s, old, new, 1)
 }
