@@ -20,7 +20,7 @@ func (m *Mailer) write(ctx context.Context, c *MailConfig, p parcel) (*letter, e
 		return m.writeHeld(ctx, c, p)
 	case store.NoticeRefused, store.NoticeRefusedMore:
 		return m.writeRefused(ctx, c, n)
-	case store.NoticeMail, store.NoticeMailMore:
+	case store.NoticeHeldMail, store.NoticeHeldMailMore:
 		return m.writeHeldMails(ctx, c, n)
 	case store.NoticeDigest:
 		return m.writeDigest(ctx, c, n)

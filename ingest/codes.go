@@ -184,7 +184,7 @@ func CheckCode(code string) error {
 func (c *Config) notices(o store.Order) []store.Notice {
 	channel := c.Channels[o.Channel]
 	mail := o.Email != "" && (o.Reason != "" || channel.MailCodes)
-	if o.StatusOnly || channel.Mail || mail || o.Channel != Manual && c.givesFiles(o) {
+	if o.StatusOnly || channel.ByMail || mail || o.Channel != Manual && c.givesFiles(o) {
 		return []store.Notice{CodesNotice(o)}
 	}
 	return nil

@@ -59,7 +59,7 @@ func (d *Desk) Configure(c Config) { d.config.Store(&c) }
 // as well.
 func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	c := d.config.Load()
-	if o.Mail && !c.Channels[o.Channel].Mail {
+	if o.ByMail && !c.Channels[o.Channel].ByMail {
 		return store.Order{}, fmt.Errorf("channel %s: its orders cannot be mails", o.Channel)
 	}
 	product, reason := c.Judge(o)
@@ -69,7 +69,7 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	}
 	if !added {
 		differs := c.difference(got, o)
-		if differs == "" && copyByCopy(c, o, product) && c.Channels[got.Channel].Mail {
+		if differs == "" && copyByCopy(c, o, product) && c.Channels[got.Channel].ByMail {
 			differs = HeldConflict // nothing tells the copies that the mail stands for
 		}
 		switch {
@@ -78,8 +78,10 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 				forget(draft)
 			}
 			draft.Keys = []store.Key{differenceKey(o, differs)}
-			if last, full, err := d.full(ctx, draft); err != nil || full {
-				return last, err
+			if last, full, err := d.full(ctx, draft); err != nil {
+				return store.Order{}, err
+			} else if full {
+				return d.db.Confirm(ctx, last)
 			}
 			got, added, err = d.add(ctx, c, draft, product, differs)
 		case copyByCopy(c, o, product):
@@ -225,7 +227,7 @@ func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
 	m.Reason = text(m.Reason, 255)
 	m.Raw = m.Raw[:min(len(m.Raw), maxRefused)]
-	return d.db.AddRefused(ctx, m, d.config.Load().Mail)
+	return d.db.AddRefused(ctx, m, d.config.Load().TellRefused)
 }
 
 // noteDuplicate keeps a repeat beside its order. The answer does not depend on

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,8 +12,10 @@ import (
 const (
 	numbersEnd = 10_000 // a store's running number has four digits
 	maxGap     = 100    // more than that was not lost: the number began elsewhere
-	gapsSince  = 60 * 24 * time.Hour
 )
+
+// GapsSince is how far back gaps are looked for.
+const GapsSince = 60 * 24 * time.Hour
 
 // A Gap is numbers that a store gave and no mail carried: mails that were lost.
 type Gap struct {
@@ -26,7 +27,7 @@ type Gap struct {
 // Gaps are the numbers that are missing among the mails of the last 60 days, as
 // far as no post had them either.
 func (d *Desk) Gaps(ctx context.Context) (list []Gap, err error) {
-	numbers, err := d.db.MailNumbers(ctx, d.now().Add(-gapsSince))
+	numbers, err := d.db.MailNumbers(ctx, d.now().Add(-GapsSince))
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +81,7 @@ func (d *Desk) gaps(ctx context.Context, numbers []store.MailNumber) (list []Gap
 
 // posted tells whether an order has a number.
 func (d *Desk) posted(ctx context.Context, storeName string, s Sequence) (bool, error) {
-	_, err := d.db.OrderByKey(ctx, sharedKey(storeName, s, 0))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
+	return d.db.HasKey(ctx, sharedKey(storeName, s, 0))
 }
 
 func (g Gap) String() string {

@@ -76,7 +76,7 @@ func (c *Config) difference(have store.Order, o Order) (reason string) {
 	if have.Forgotten { // it cannot be compared, and its codes are nobody's to hand out
 		return HeldConflict
 	}
-	mail := o.Mail || c.Channels[have.Channel].Mail
+	mail := o.ByMail || c.Channels[have.Channel].ByMail
 	switch {
 	case mail && c.mailDiffers(have, o):
 		return HeldConflict

@@ -43,7 +43,7 @@ type Order struct {
 	Copy            int    // for the desk alone: which copy, where an order comes copy by copy; 0: the first
 
 	// Of a sale that may come by a notification mail too; see match.go.
-	Mail            bool       // it was read out of a mail; its channel must be one with Mail
+	ByMail          bool       // it was read out of a mail; its channel must be one with ByMail
 	QuantityUnknown bool       // Quantity is 1 because the mail does not say
 	Sequences       []Sequence // the numbers that the store gave the sale
 	Beside          []string   // the other products of the same mail, as StoreProduct
@@ -76,7 +76,7 @@ type Channel struct {
 	MaxQuantity int    // more are held; 0: any
 	StatusOnly  bool   // the store takes no codes in a reply: they go by mail
 	Plain       bool   // its replies carry codes of printable ASCII alone, but those to an EightBit order
-	Mail        bool   // orders are read out of notification mails
+	ByMail      bool   // orders are read out of notification mails
 	MailCodes   bool   // codes go by mail too, though a reply carried them
 	Unit        Unit
 }
@@ -93,9 +93,9 @@ const DefaultHeldMessage = "Your order is being checked by a person. Your activa
 
 // Config is all that the desk is told; see [Desk.Configure].
 type Config struct {
-	Products []Product
-	Channels map[string]Channel
-	Mail     bool // the vendor can be told of refused messages by mail
+	Products    []Product
+	Channels    map[string]Channel
+	TellRefused bool // the vendor can be told of refused messages by mail
 }
 
 // Product finds a product by a name that a store uses for it.

@@ -100,7 +100,7 @@ func heldFor(err error) string {
 func (c Config) Judge(o Order) (p Product, reason string) {
 	p, ok := c.Product(o.StoreProduct)
 	switch limit := c.Channels[o.Channel].MaxQuantity; {
-	case o.Mail && nameless(o): // its repeats could not be told
+	case o.ByMail && nameless(o): // its repeats could not be told
 		return p, HeldIncomplete
 	case !ok:
 		return Product{}, HeldUnknownProduct

@@ -78,16 +78,16 @@ type nameSet struct {
 func (n nameSet) all() []store.Key { return append(slices.Clone(n.sure), n.loose...) }
 
 // meets tells whether an order may come by a post and by a mail.
-func meets(o Order) bool { return o.Mail || len(o.Sequences) > 0 }
+func meets(o Order) bool { return o.ByMail || len(o.Sequences) > 0 }
 
 // names are an order's keys; loose ones only where it may come by a post and by
 // a mail. certain: it is known whether it is a test.
 func names(o Order, certain bool) (n nameSet) {
 	n.sure = keys(o)
-	if !meets(o) || o.Mail && nameless(o) {
+	if !meets(o) || o.ByMail && nameless(o) {
 		return n
 	}
-	if o.Mail {
+	if o.ByMail {
 		n.sure = mailKeys(o, certain)
 	}
 	var own, shared []store.Key
@@ -200,15 +200,15 @@ func (d *Desk) owns(ctx context.Context, got store.Order, k store.Key) (bool, er
 // with transaction ids that differ.
 func (c *Config) another(have store.Order, o Order) bool {
 	channel, known := c.Channels[have.Channel]
-	if known && !channel.Mail && !o.Mail {
+	if known && !channel.ByMail && !o.ByMail {
 		return true
 	}
-	if o.Mail && FoldProduct(have.StoreProduct) != FoldProduct(o.StoreProduct) &&
+	if o.ByMail && FoldProduct(have.StoreProduct) != FoldProduct(o.StoreProduct) &&
 		slices.ContainsFunc(o.Beside, func(p string) bool { return FoldProduct(p) == FoldProduct(have.StoreProduct) }) {
 		return true
 	}
 	mine, theirs := transactionOf(o.Transaction), transactionOf(have.Transaction)
-	return o.Mail && known && have.Channel == o.Channel && mine != "" && theirs != "" && !same(theirs, mine)
+	return o.ByMail && known && have.Channel == o.Channel && mine != "" && theirs != "" && !same(theirs, mine)
 }
 
 // mailDiffers compares what names the order and whose it is, where one side is a
@@ -218,7 +218,7 @@ func (c *Config) mailDiffers(have store.Order, o Order) bool {
 	switch {
 	case !same(theirs, mine), FoldProduct(have.StoreProduct) != FoldProduct(text(o.StoreProduct, maxText)):
 		return true
-	case have.Test != o.Test && (o.Test || !o.Mail): // codes were issued for what is a test after all
+	case have.Test != o.Test && (o.Test || !o.ByMail): // codes were issued for what is a test after all
 		return true
 	case mine != "" && theirs != "":
 		return false
@@ -231,7 +231,7 @@ func (c *Config) mailDiffers(have store.Order, o Order) bool {
 // copies: how many there are is not compared with a mail that does not say, nor
 // with the first of the copies that come one by one.
 func (c *Config) copies(have store.Order, o Order) bool {
-	return o.Mail && (o.QuantityUnknown || c.Channels[have.Channel].Unit.Max > 1)
+	return o.ByMail && (o.QuantityUnknown || c.Channels[have.Channel].Unit.Max > 1)
 }
 
 // mailPrice compares prices of one currency, as exactly as the coarser one is
@@ -251,10 +251,10 @@ func mailPrice(have store.Order, o Order) bool {
 // claimRest makes all of a delivery's names those of the order that it repeats:
 // whatever comes next under one of them is that order too.
 func (d *Desk) claimRest(ctx context.Context, o Order, got store.Order) error {
-	if !meets(o) || o.Mail && nameless(o) {
+	if !meets(o) || o.ByMail && nameless(o) {
 		return nil
 	}
-	if o.Mail {
+	if o.ByMail {
 		o.Test = got.Test
 	}
 	var free []store.Key

@@ -25,7 +25,7 @@ var saleDay = time.Date(2004, 5, 5, 0, 0, 0, 0, time.UTC)
 func mailConfig() Config {
 	c := config()
 	c.Products[0].Aliases = append(c.Products[0].Aliases, "product name", "product  name")
-	c.Channels["mails"] = Channel{Name: "mails", Mail: true}
+	c.Channels["mails"] = Channel{Name: "mails", ByMail: true}
 	c.Channels["unit"] = Channel{Name: "unit", Unit: Unit{Max: 5, Window: time.Hour}}
 	c.Channels["egg"] = Channel{Name: "egg"} // another hookup
 	c.Products = append(c.Products, Product{ID: "other", Aliases: []string{"Other_Product"}, Codes: Codes{Compute: keygen.Random{}}})
@@ -50,7 +50,7 @@ func post(n int, change ...func(*Order)) Order {
 func mailed(n int, change ...func(*Order)) Order {
 	date := saleDay.Add(20 * time.Hour)
 	return claim(append([]func(*Order){func(o *Order) {
-		o.Channel, o.Mail, o.Sequences = "mails", true, numbered(n, date)
+		o.Channel, o.ByMail, o.Sequences = "mails", true, numbered(n, date)
 		o.Transaction, o.LicenseType, o.Price, o.Currency, o.Seeds = o.Sequences[0].Transaction(), "", "", "", nil
 		o.Message.Channel = "mails"
 	}}, change...)...)

@@ -77,17 +77,24 @@ func (d *Desk) lineOf(ctx context.Context, row store.Refund, product string) (li
 	if err != nil {
 		return 0, err
 	}
+	var sold, others []int // others gave nothing, and may be no lines of the store's
 	for _, o := range orders {
-		if FoldProduct(o.StoreProduct) != FoldProduct(product) {
-			continue
+		switch {
+		case FoldProduct(o.StoreProduct) != FoldProduct(product):
+		case o.Status == store.Held || o.Status == store.Rejected:
+			others = append(others, o.Line)
+		default:
+			sold = append(sold, o.Line)
 		}
-		if line != 0 {
-			return 0, fmt.Errorf("%w: two of its lines have it", ErrNoSale)
-		}
-		line = o.Line
 	}
-	if line == 0 {
+	if len(sold) == 0 {
+		sold = others
+	}
+	switch len(sold) {
+	case 0:
 		return 0, ErrNoSale
+	case 1:
+		return sold[0], nil
 	}
-	return line, nil
+	return 0, fmt.Errorf("%w: two of its lines have it", ErrNoSale)
 }

@@ -63,7 +63,10 @@ func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 	})
 }
 
-const messagesAtOnce = 500
+const (
+	messagesAtOnce = 500
+	looseAtOnce    = 20 // with what came, up to a MiB each
+)
 
 // ForgetRefused empties the messages of no order that hold an e-mail address,
 // as it is or escaped as in a form; it tells how many.
@@ -72,7 +75,7 @@ func (db *DB) ForgetRefused(ctx context.Context, email, actor string) (n int, er
 	plain, form := []byte(email), []byte(strings.ToLower(url.QueryEscape(email)))
 	after := ""
 	for {
-		rows, err := db.read.LooseMessages(ctx, queries.LooseMessagesParams{ID: after, Limit: messagesAtOnce})
+		rows, err := db.read.LooseMessages(ctx, queries.LooseMessagesParams{ID: after, Limit: looseAtOnce})
 		if err != nil || len(rows) == 0 {
 			return n, db.explain(err)
 		}

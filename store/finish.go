@@ -65,8 +65,14 @@ func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o
 		if err := t.touchSale(ctx, id); err != nil {
 			return err
 		}
-		o, err = t.settle(ctx, id, out)
-		return err
+		if o, err = t.settle(ctx, id, out); err != nil || o.Line == 1 && out.Held != "" {
+			return err
+		}
+		row, err := t.OrderByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		return t.reckon(ctx, row.Order.SaleID, id)
 	})
 	return o, err
 }

@@ -49,7 +49,7 @@ func (db *DB) AddRefused(ctx context.Context, m Message, tell bool) error {
 		if err := t.addMessage(ctx, m); err != nil || !tell {
 			return err
 		}
-		return t.tell(ctx, NoticeRefused, NoticeRefusedMore, m.Channel+" "+m.Reason)
+		return t.tell(ctx, MadeAt(m.ID), NoticeRefused, NoticeRefusedMore, m.Channel+" "+m.Reason)
 	})
 	if errors.Is(err, errDuplicate) {
 		return nil // an earlier try of ours was applied though it failed
@@ -57,10 +57,10 @@ func (db *DB) AddRefused(ctx context.Context, m Message, tell bool) error {
 	return err
 }
 
-// tell has the vendor told of something: the first time in an hour at once, of
-// the others in one notice when the hour is over.
-func (t *tx) tell(ctx context.Context, first, more, subject string) error {
-	hour := fromMicros(t.now).Truncate(time.Hour)
+// tell has the vendor told of something that was made at a time: the first time
+// in its hour at once, of the others in one notice when the hour is over.
+func (t *tx) tell(ctx context.Context, at time.Time, first, more, subject string) error {
+	hour := at.Truncate(time.Hour)
 	n := Notice{ID: idAt(hour, first, subject), Kind: first, Audience: ToVendor, Subject: subject}
 	err := t.addNotice(ctx, n)
 	if !t.db.dialect.duplicate(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -156,7 +157,21 @@ func TestMails(t *testing.T) {
 		if mails, waiting := due(); len(mails)+len(waiting) > 0 {
 			t.Errorf("due while paused: %v %v", mails, waiting)
 		}
-		// A bounce is a mail's, waiting or sent, and not a webhook's.
+		// A bounce is that of a mail to a buyer, once it was sent: the ids of mails to
+		// the vendor can be guessed, and anybody can write a bounce.
+		for _, n := range held {
+			if err := db.NoticeBounced(ctx, n.ID, "x"); err == nil {
+				if got := mails(t, db)[NoticeHeld]; slices.ContainsFunc(got, func(n Notice) bool { return n.Error == "x" }) {
+					t.Errorf("a mail to the vendor bounced: %+v", got)
+				}
+			}
+		}
+		if err := db.NoticeBounced(ctx, codes.ID, "x"); err != nil && !errors.Is(err, ErrNotFound) || mails(t, db)[NoticeCodes][0].Status != NoticeWaiting {
+			t.Errorf("a mail that was not sent bounced: %v", err)
+		}
+		if err := db.NoticesWereSent(ctx, []Notice{mails(t, db)[NoticeCodes][0]}); err != nil {
+			t.Fatal(err)
+		}
 		event := mails(t, db)[string(EventOrderIssued)][0]
 		if err := db.NoticeBounced(ctx, event.ID, "x"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("a webhook bounced: %v", err)

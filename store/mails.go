@@ -39,6 +39,16 @@ type Mail struct {
 	Raw                 []byte // kept of what was held or refused; filled by [DB.Mail] alone
 }
 
+// Open tells whether a mail that comes again is judged anew: of what was refused,
+// or not known, the judgement may have changed with the config.
+func (m Mail) Open() bool {
+	switch m.Reason {
+	case "dismissed", "bounce", "too_big", "body_taken":
+		return false
+	}
+	return m.Verdict == MailRefused || m.Verdict == MailUnknown
+}
+
 // A MailNumber is a store's running number in a mail.
 type MailNumber struct {
 	Store, Name string // Name is folded
@@ -60,34 +70,64 @@ func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err er
 		if err != nil {
 			return err
 		}
-		if m.Verdict == MailTaken {
-			if err := t.claimBody(ctx, m); err != nil {
-				return err
-			}
-		}
-		for _, n := range m.Numbers {
-			err := t.InsertMailNumber(ctx, queries.InsertMailNumberParams{
-				ID: NewID(), MailID: m.ID, Store: n.Store, Name: n.Name, Number: n.Number, DatedAt: micros(n.Date),
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if m.Verdict == MailHeld {
-			if err := t.tell(ctx, NoticeMail, NoticeMailMore, m.Channel+" "+m.Reason); err != nil {
-				return err
-			}
-		}
-		if len(m.Raw) == 0 {
-			return nil
-		}
-		return t.addMessage(ctx, Message{ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: m.Reason, Raw: m.Raw})
+		return t.addVerdict(ctx, m)
 	})
 	if !errors.Is(err, errDuplicate) {
 		return m, err == nil, err
 	}
 	got, err = db.MailByContent(ctx, m.Channel, m.Content)
 	return got, err == nil && got.ID == m.ID, err // our own id: an earlier try was applied though it failed
+}
+
+// addVerdict writes what a verdict brings beside the mail's own row.
+func (t *tx) addVerdict(ctx context.Context, m Mail) error {
+	if m.Verdict == MailTaken {
+		if err := t.claimBody(ctx, m); err != nil {
+			return err
+		}
+	}
+	for _, n := range m.Numbers {
+		err := t.InsertMailNumber(ctx, queries.InsertMailNumberParams{
+			ID: NewID(), MailID: m.ID, Store: n.Store, Name: n.Name, Number: n.Number, DatedAt: micros(n.Date),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if m.Verdict == MailHeld {
+		if err := t.tell(ctx, MadeAt(m.ID), NoticeHeldMail, NoticeHeldMailMore, m.Channel+" "+m.Reason); err != nil {
+			return err
+		}
+	}
+	if len(m.Raw) == 0 {
+		return nil
+	}
+	err := t.addMessage(ctx, Message{ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: m.Reason, Raw: m.Raw})
+	if t.db.dialect.duplicate(err) {
+		return nil // it was kept when it was judged before
+	}
+	return err
+}
+
+// RejudgeMail changes the verdict on a mail that was refused, or that no profile
+// knew, and that came again; what is noted comes back. ErrBodyTaken as for
+// [DB.AddMail].
+func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
+	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.RejudgeMail(ctx, queries.RejudgeMailParams{
+			Verdict: m.Verdict, Reason: m.Reason, Detail: m.Detail, Profile: m.Profile, Domain: m.Domain, BodyHash: append([]byte{}, m.BodyHash...),
+			Store: m.Store, SaleFold: m.Fold, ID: m.ID,
+		})
+		if err != nil || n == 0 { // another process was faster, or an earlier try of ours
+			return err
+		}
+		return t.addVerdict(ctx, m)
+	})
+	if err != nil {
+		return Mail{}, err
+	}
+	r, err := db.read.MailByID(ctx, m.ID)
+	return mail(r), db.explain(err)
 }
 
 // claimBody takes a signed body for a mail, whoever signed it: of a mail that two
@@ -146,8 +186,51 @@ func (db *DB) SettleMail(ctx context.Context, m Mail, actor string) error {
 			}
 			found += n
 		}
-		return one(found, nil, ErrState)
+		if found == 0 {
+			return ErrState
+		}
+		if err := t.EmptyMessage(ctx, m.ID); err != nil { // an order keeps its own
+			return err
+		}
+		if m.Verdict != MailTaken || len(m.BodyHash) == 0 {
+			return nil
+		}
+		if err := t.claimBody(ctx, m); !errors.Is(err, ErrBodyTaken) {
+			return err
+		}
+		return nil // a person has decided
 	})
+}
+
+// ForgetMails blanks what mails say of themselves, from after an id until before
+// a time, and drops those that no profile knew; it tells up to which id. What
+// makes a mail known again stays.
+func (db *DB) ForgetMails(ctx context.Context, after string, before time.Time) (last string, err error) {
+	last = max(after, firstID(before))
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		if err := t.BlankMails(ctx, queries.BlankMailsParams{ID: after, ID_2: last}); err != nil {
+			return err
+		}
+		return t.DeleteUnknownMails(ctx, last)
+	})
+	if err != nil {
+		return after, err
+	}
+	return last, nil
+}
+
+// DeleteMailNumbers drops running numbers in mails dated before a time.
+func (db *DB) DeleteMailNumbers(ctx context.Context, before time.Time) error {
+	return db.write(ctx, func(ctx context.Context, t *tx) error { return t.DeleteMailNumbers(ctx, micros(before)) })
+}
+
+// HasKey tells whether an order has a key.
+func (db *DB) HasKey(ctx context.Context, k Key) (bool, error) {
+	_, err := db.read.OrderByKey(ctx, k[:])
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, db.explain(err)
 }
 
 // A MailFilter narrows a list of mails; zero values do not.

@@ -159,21 +159,31 @@ func (t *tx) reckon(ctx context.Context, saleID, newest string) error {
 // amounts tell nothing.
 func repaid(orders []queries.OrdersOfSaleRow, events []queries.MoneyEvent) map[string]bool {
 	out := map[string]bool{}
-	sale, known := new(big.Rat), true
+	sale, known, currency := new(big.Rat), true, ""
 	for _, o := range orders {
 		cost, ok := costOf(o)
-		out[o.ID] = covers(events, o.Line, o.Currency, cost, ok)
-		if known = known && ok && o.Currency == orders[0].Currency; known {
+		out[o.ID] = covers(events, o.Line, o.Currency, cost, ok) || covers(events, 0, "", nil, false)
+		if !sells(o) {
+			continue
+		}
+		if currency == "" {
+			currency = o.Currency
+		}
+		if known = known && ok && o.Currency == currency; known {
 			sale.Add(sale, cost)
 		}
 	}
-	if len(orders) > 0 && covers(events, 0, orders[0].Currency, sale, known) {
+	if covers(events, 0, currency, sale, known) {
 		for _, o := range orders {
-			out[o.ID] = true
+			out[o.ID] = out[o.ID] || sells(o)
 		}
 	}
 	return out
 }
+
+// sells: what is held or rejected gave nothing; it may be a line that the store
+// never sold, a delivery that differs from its order.
+func sells(o queries.OrdersOfSaleRow) bool { return o.Status != Held && o.Status != Rejected }
 
 func costOf(o queries.OrdersOfSaleRow) (*big.Rat, bool) {
 	price, ok := new(big.Rat).SetString(o.Price)

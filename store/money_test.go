@@ -15,6 +15,32 @@ func priced(txn, key, price string, quantity int) NewOrder {
 	return n
 }
 
+// A delivery that is held beside its order, because it differs, is no line that
+// the store sold: it changes nothing about what was refunded.
+func TestRefundBesideHeldLine(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		for name, heldFirst := range map[string]bool{"held after": false, "held before": true} {
+			sold, held := priced(name, name+"1", "10.000", 1), priced(name, name+"2", "99.000", 0)
+			held.Outcome = Outcome{Held: "conflict"}
+			o := mustAdd(t, db, sold)
+			if heldFirst {
+				mustAdd(t, db, held)
+			}
+			r := Refund{Store: "kagi", Transaction: name, Fold: name, Reference: "r1", Amount: "10.00", Currency: "USD"}
+			if _, err := db.AddRefund(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			if !heldFirst {
+				mustAdd(t, db, held)
+			}
+			if got, err := db.Order(t.Context(), o.ID); err != nil || !got.Refunded || got.Licenses[0].Status != Revoked {
+				t.Errorf("%s: %+v, %v; want it refunded", name, got, err)
+			}
+		}
+		mustVerify(t, db)
+	})
+}
+
 func TestRefunds(t *testing.T) {
 	all, line1 := Refund{Reference: "r1"}, Refund{Line: 1, Reference: "r1"}
 	part := func(line int, reference, amount string) Refund {

@@ -12,17 +12,17 @@ import (
 // Notice kinds, beside the events, and audiences. An audience becomes an
 // address when the notice is sent, so that a corrected address is used.
 const (
-	NoticeCodes       = "codes"
-	NoticeHeld        = "held"
-	NoticeRefused     = "refused"      // the first post of a channel that was refused for a reason in an hour
-	NoticeRefusedMore = "refused_more" // the others of that hour
-	NoticeMail        = "mail"         // the first mail of a channel that was held for a reason in an hour
-	NoticeMailMore    = "mail_more"    // the others of that hour
-	NoticeDigest      = "digest"
-	ToBuyer           = "buyer"
-	ToVendor          = "vendor"
-	ToTest            = "test"    // the vendor's in-house address for test orders
-	ToWebhook         = "webhook" // a vendor's own program: see Notice.Endpoint
+	NoticeCodes        = "codes"
+	NoticeHeld         = "held"
+	NoticeRefused      = "refused"        // the first post of a channel that was refused for a reason in an hour
+	NoticeRefusedMore  = "refused_more"   // the others of that hour
+	NoticeHeldMail     = "held_mail"      // the first mail of a channel that was held for a reason in an hour
+	NoticeHeldMailMore = "held_mail_more" // all that are held still, when the hour is over
+	NoticeDigest       = "digest"
+	ToBuyer            = "buyer"
+	ToVendor           = "vendor"
+	ToTest             = "test"    // the vendor's in-house address for test orders
+	ToWebhook          = "webhook" // a vendor's own program: see Notice.Endpoint
 )
 
 // Statuses of a notice.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
 )
 
@@ -147,6 +148,12 @@ func (d *daemon) seal(ctx context.Context) error {
 func (d *daemon) emptyMessages(ctx context.Context) (err error) {
 	before := time.Now().Add(-time.Duration(*d.config.Load().Database.KeepRaw))
 	if d.emptied, err = d.db.EmptyMessages(ctx, d.emptied, before); err != nil {
+		return err
+	}
+	if d.blanked, err = d.db.ForgetMails(ctx, d.blanked, before); err != nil {
+		return err
+	}
+	if err := d.db.DeleteMailNumbers(ctx, time.Now().Add(-ingest.GapsSince)); err != nil {
 		return err
 	}
 	return d.db.DeleteSentNotices(ctx, before)

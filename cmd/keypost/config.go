@@ -335,7 +335,7 @@ const idHint = "it must be 1-64 letters, digits, dots, dashes and underscores"
 
 // desk is the desk's part of the config.
 func (c *config) desk() ingest.Config {
-	out := ingest.Config{Channels: map[string]ingest.Channel{}, Mail: c.Mail != nil}
+	out := ingest.Config{Channels: map[string]ingest.Channel{}, TellRefused: c.Mail != nil}
 	for _, p := range c.Products {
 		floor, _ := parseFloor(p.PriceFloor) // checked by completeProduct
 		product := ingest.Product{
@@ -349,7 +349,7 @@ func (c *config) desk() ingest.Config {
 	for _, ch := range c.Channels {
 		out.Channels[ch.Name] = ingest.Channel{
 			Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, StatusOnly: !*ch.ReplyCodes, MailCodes: ch.MailCodes,
-			Plain: ch.Kind == "krps", Mail: ch.Kind == "imap",
+			Plain: ch.Kind == "krps", ByMail: ch.Kind == "imap",
 			Unit: ch.unit(),
 		}
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/expirable"
@@ -190,7 +193,7 @@ func checkMailbox(ctx context.Context, ch channelConfig) finding {
 	}
 	f.Detail = "logged in"
 	if !found.Idle {
-		f.Detail += fmt.Sprintf("; the server does not tell of new mail by itself (IDLE): it is asked every %s", ch.mailbox.Poll)
+		f.Detail += fmt.Sprintf("; the server does not tell of new mail by itself (IDLE): it is asked every %s", cmp.Or(ch.mailbox.Poll, mailbox.DefaultPoll))
 	}
 	if ch.Processed+ch.Held+ch.Failed != "" && !found.Moves && !found.Keywords {
 		f.Result, f.Detail = "warning", f.Detail+"; the server can neither move messages nor mark them: they stay as they are"
@@ -258,10 +261,16 @@ func (ch channelConfig) resolver() authentic.Resolver {
 	}
 }
 
-// places keeps where a mailbox is read on.
+// places keeps where a mailbox is read on: of this folder of this account, for
+// in another one the same numbers mean other messages.
 type places struct {
 	db              *store.DB
 	channel, folder string
+}
+
+func newPlaces(db *store.DB, ch channelConfig) places {
+	account := sha256.Sum256([]byte(ch.Address + "\x00" + ch.User))
+	return places{db, ch.Name, fmt.Sprintf("%x %s", account[:8], cmp.Or(ch.Folder, "INBOX"))}
 }
 
 func (p places) Place(ctx context.Context) (mailbox.Place, error) {
@@ -301,12 +310,13 @@ func (d *daemon) watchMailboxes(ctx context.Context) {
 }
 
 func (d *daemon) watchAll(ctx context.Context, c *config) {
+	var all sync.WaitGroup
 	for _, ch := range c.Channels {
 		if ch.Kind == "imap" {
-			d.watching.Go(func() { d.watch(ctx, ch) })
+			all.Go(func() { d.watch(ctx, ch) })
 		}
 	}
-	d.watching.Wait()
+	all.Wait()
 }
 
 // watch watches a mailbox while this daemon holds the claim on it: of several
@@ -340,11 +350,7 @@ func (d *daemon) beginWatch(ctx context.Context, ch channelConfig) (stop func())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		folder := ch.Folder
-		if folder == "" {
-			folder = "INBOX"
-		}
-		w, err := mailbox.New(ch.mailbox, d.intake(ch), places{d.db, ch.Name, folder})
+		w, err := mailbox.New(ch.mailbox, d.intake(ch), newPlaces(d.db, ch))
 		if err == nil {
 			err = w.Run(ctx)
 		}

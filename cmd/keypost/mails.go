@@ -176,7 +176,7 @@ func (c mailApprove) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	m.Verdict, m.Reason = store.MailTaken, ""
+	m.Verdict, m.Reason = store.MailTaken, mailbox.ReasonApproved
 	if len(done) > 0 {
 		m.Store, m.Fold = done[0].Store, done[0].Fold
 	}

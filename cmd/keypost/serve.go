@@ -83,12 +83,12 @@ type daemon struct {
 	seats    *activation.Server
 	low      map[string]bool // chore: pools that were warned of
 	emptied  string          // chore: messages up to this id hold no raw input any more
+	blanked  string          // chore: mails up to this id say nothing of themselves any more
 	config   atomic.Pointer[config]
 	hooks    *delivery.Sender
 	mailer   *delivery.Mailer
 	sweeps   sync.WaitGroup
-	watching sync.WaitGroup // the mailboxes of one config
-	changed  chan struct{}  // a new config came
+	changed  chan struct{} // a new config came
 	auditKey ed25519.PrivateKey
 	handler  atomic.Pointer[http.Handler]
 }

@@ -22,7 +22,7 @@ import (
 
 const (
 	dnsPatience = 72 * time.Hour // from its arrival: then a mail whose key cannot be had is refused
-	maxKept     = 256 << 10      // bytes of a mail that is kept for a person
+	maxKept     = DefaultMaxSize // bytes of a mail that is kept for a person: all of it
 	maxNoted    = 255            // bytes of what a mail says of itself
 	maxProfile  = 64
 )
@@ -34,6 +34,7 @@ const (
 	ReasonBounce      = "bounce"       // it tells that a mail of ours did not arrive
 	ReasonUnknownSale = "unknown_sale" // a refund of a sale that nobody told of
 	ReasonDismissed   = "dismissed"    // by a person
+	ReasonApproved    = "approved"     // by a person: perhaps not as it reads
 )
 
 // A Desk is what takes orders in.
@@ -47,6 +48,7 @@ type Desk interface {
 type Licenses interface {
 	MailByContent(ctx context.Context, channel string, content [32]byte) (store.Mail, error)
 	AddMail(context.Context, store.Mail) (store.Mail, bool, error)
+	RejudgeMail(context.Context, store.Mail) (store.Mail, error)
 	Licenses(context.Context, store.LicenseFilter) ([]store.License, error)
 }
 
@@ -97,27 +99,52 @@ func (in *Intake) Handle(ctx context.Context, m Message) (Filing, error) {
 func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy authentic.Policy) (Filing, error) {
 	content := sha256.Sum256(raw)
 	known, err := in.Licenses.MailByContent(ctx, in.Channel, content)
+	if err == nil && !known.Open() {
+		return in.again(ctx, known, raw)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Leave, err
+	}
+	f, readErr := in.Read(ctx, raw, arrivedAt(m, in.now()), policy)
+	if readErr != nil {
+		return Leave, readErr
+	}
+	row := in.row(m, raw, content, f)
 	switch {
-	case err == nil && known.Verdict == store.MailTaken: // perhaps a crash came before the desk had all of it
-		r := in.Recognise(raw).Reading
-		if known.Reason == ReasonCode {
-			r.Orders = nil
-		}
-		return in.Take(ctx, r, raw)
-	case err == nil:
-		return filed[known.Verdict], nil
-	case !errors.Is(err, store.ErrNotFound):
-		return Leave, err
+	case err != nil:
+		row, err = in.note(ctx, row, in.add)
+	case known.Verdict == row.Verdict && known.Reason == row.Reason:
+		row, err = known, nil
+	default: // a profile or the trust has changed since
+		row.ID = known.ID
+		row, err = in.note(ctx, row, in.Licenses.RejudgeMail)
 	}
-	f, err := in.Read(ctx, raw, arrivedAt(m, in.now()), policy)
-	if err != nil {
-		return Leave, err
-	}
-	row, err := in.note(ctx, in.row(m, raw, content, f))
 	if err != nil || row.Verdict != store.MailTaken {
 		return filed[row.Verdict], err
 	}
 	return in.Take(ctx, f.Reading, raw)
+}
+
+// again is what becomes of a mail that was judged for good and comes again. One
+// that was taken is given to the desk once more: perhaps a crash came before it
+// had all of it.
+func (in *Intake) again(ctx context.Context, known store.Mail, raw []byte) (Filing, error) {
+	if known.Verdict != store.MailTaken || known.Reason == ReasonApproved {
+		return filed[known.Verdict], nil
+	}
+	f := in.Recognise(raw)
+	if f.Profile == nil || f.Profile.Name != known.Profile || f.Reading.Held != "" {
+		return Leave, fmt.Errorf("%w: mail %s was taken by the profile %q, which reads it otherwise now: put that back", ErrLater, known.ID, known.Profile)
+	}
+	if known.Reason == ReasonCode {
+		f.Reading.Orders = nil
+	}
+	return in.Take(ctx, f.Reading, raw)
+}
+
+func (in *Intake) add(ctx context.Context, row store.Mail) (store.Mail, error) {
+	got, _, err := in.Licenses.AddMail(ctx, row)
+	return got, err
 }
 
 // arrivedAt is when the mail server took a message; one that does not tell has it
@@ -266,11 +293,11 @@ func numbers(o ingest.Order) (list []store.MailNumber) {
 }
 
 // note writes a mail's row; one whose body was taken before is refused.
-func (in *Intake) note(ctx context.Context, row store.Mail) (store.Mail, error) {
-	got, _, err := in.Licenses.AddMail(ctx, row)
+func (in *Intake) note(ctx context.Context, row store.Mail, write func(context.Context, store.Mail) (store.Mail, error)) (store.Mail, error) {
+	got, err := write(ctx, row)
 	if errors.Is(err, store.ErrBodyTaken) {
 		row.Verdict, row.Reason, row.Numbers = store.MailRefused, string(authentic.BodyTaken), nil
-		got, _, err = in.Licenses.AddMail(ctx, row)
+		got, err = write(ctx, row)
 	}
 	if err == nil && got.Verdict != store.MailUnknown {
 		slog.Info("mail", "channel", in.Channel, "verdict", got.Verdict, "reason", got.Reason, "mail", got.ID)
@@ -293,7 +320,13 @@ func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing,
 		}
 	}
 	for _, refund := range r.Refunds {
-		if err := in.Desk.Refund(ctx, refund); err != nil {
+		err := in.Desk.Refund(ctx, refund)
+		if errors.Is(err, ingest.ErrNoSale) { // another line has come since, say: a person must say which
+			filing = Held
+			slog.Warn("a refund's order cannot be told any more", "channel", in.Channel, "store", refund.Store, "transaction", refund.Transaction)
+			continue
+		}
+		if err != nil {
 			return Leave, err
 		}
 	}
@@ -305,7 +338,7 @@ func (in *Intake) tooBig(ctx context.Context, m Message) (Filing, error) {
 	content := sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))
 	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
 	f.Profile, f.MailReason, f.MailDetail = nil, ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
-	_, err := in.note(ctx, in.row(m, nil, content, f))
+	_, err := in.note(ctx, in.row(m, nil, content, f), in.add)
 	return Leave, err
 }
 

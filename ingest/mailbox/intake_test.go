@@ -128,7 +128,7 @@ func newBench(t *testing.T, source string) *bench {
 	t.Cleanup(func() { db.Close() })
 	desk := ingest.New(db, ingest.Config{
 		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
-		Channels: map[string]ingest.Channel{"mail": {Name: "mail", Mail: true}},
+		Channels: map[string]ingest.Channel{"mail": {Name: "mail", ByMail: true}},
 	})
 	builtin, ok := tfyp.Builtin("tfyp")
 	refund, err := tfyp.ParseProfile("refunds", []byte(refundProfile))
@@ -256,6 +256,36 @@ func TestIntakeTakesNothing(t *testing.T) {
 	})
 }
 
+// What was refused, or not known, is judged anew when it comes again: the trust,
+// or a profile, may have been mended.
+func TestIntakeJudgesAnew(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		raw, profiles, policy := hand(thanks), b.Profiles, b.Policy
+		b.Profiles = nil
+		if got := b.handle(raw); got != Leave || b.last() != "unknown" {
+			t.Errorf("without a profile it goes to %d, %s", got, b.last())
+		}
+		b.Profiles, b.Policy.Trust = profiles, []authentic.Trust{{DKIM: "other.example"}}
+		if got := b.handle(raw); got != Failed || b.last() != "refused other_domain" {
+			t.Errorf("without trust it goes to %d, %s", got, b.last())
+		}
+		b.Policy = policy
+		for range 2 {
+			if got := b.handle(raw); got != Processed || b.last() != "taken" {
+				t.Errorf("mended, it goes to %d, %s", got, b.last())
+			}
+		}
+		if list, err := b.db.Mails(t.Context(), store.MailFilter{}); err != nil || len(list) != 1 || len(b.orders()) != 1 {
+			t.Errorf("%d mails, %d orders, %v", len(list), len(b.orders()), err)
+		}
+		// By another profile than it was taken by it is not read behind anybody's back.
+		b.Profiles = nil
+		if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, ErrLater) {
+			t.Errorf("with its profile gone: %v; want ErrLater", err)
+		}
+	})
+}
+
 // An attached mail is judged by its own bytes, whoever sent it along.
 func TestIntakeAttached(t *testing.T) {
 	wrap := func(inner string) string {
@@ -285,8 +315,9 @@ func TestIntakeWithCode(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		b.handle(hand(thanks))
 		code := b.orders()[0].Licenses[0].Code
+		known := withCode(code)
 		for range 2 {
-			if got := b.handle(replaced(withCode(code), "\r\n\r\n", "\r\nX-Copy: 1\r\n\r\n")); got != Processed || b.last() != "taken code" {
+			if got := b.handle(replaced(known, "\r\n\r\n", "\r\nX-Copy: 1\r\n\r\n")); got != Processed || b.last() != "taken code" {
 				t.Errorf("a code of ours: it goes to %d, %s", got, b.last())
 			}
 		}
@@ -302,8 +333,9 @@ func TestIntakeWithCode(t *testing.T) {
 func TestIntakeRefund(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		b.handle(hand(thanks))
+		raw := hand(back)
 		for range 2 {
-			if got := b.handle(hand(back)); got != Processed {
+			if got := b.handle(raw); got != Processed {
 				t.Errorf("a refund goes to %d: %s", got, b.last())
 			}
 		}

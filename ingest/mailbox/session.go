@@ -166,14 +166,14 @@ const maxShown = 200
 // shown makes a server's text fit for a log.
 func shown(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
+	more := ""
 	if len(text) > maxShown {
-		text = text[:maxShown] + "…"
+		text, more = strings.ToValidUTF8(text[:maxShown], ""), "…"
 	}
-	quoted := fmt.Sprintf("%+q", text)
-	if !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return text
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		text = fmt.Sprintf("%+q", text)
 	}
-	return quoted
+	return text + more
 }
 
 // said is the server's NO or BAD, or nil: with anything else the connection is

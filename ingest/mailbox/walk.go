@@ -46,7 +46,7 @@ func (w *Watcher) open(ctx context.Context) (*session, error) {
 	}
 	switch {
 	case s.validity != 0 && kept == w.known && kept.UIDValidity == s.validity && w.next > 0:
-	case s.validity != 0 && kept.UIDValidity == s.validity:
+	case s.validity != 0 && kept.UIDValidity == s.validity && (s.uidNext == 0 || kept.Next <= s.uidNext):
 		w.next, w.aside = max(kept.Next, 1), nil
 	default:
 		if kept.UIDValidity != 0 {

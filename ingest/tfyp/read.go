@@ -261,7 +261,7 @@ func (r *reader) sale() (transaction string, list []ingest.Sequence) {
 func (r *reader) orders() {
 	items := r.items()
 	o := ingest.Order{
-		Store: r.p.Store, Mail: true, Name: r.value("name"), Email: r.email(), LicenseType: r.value("license_type"), Seeds: r.seeds(),
+		Store: r.p.Store, ByMail: true, Name: r.value("name"), Email: r.email(), LicenseType: r.value("license_type"), Seeds: r.seeds(),
 		Language: language(r.value("language")),
 	}
 	o.Transaction, o.Sequences = r.sale()
@@ -419,7 +419,7 @@ func (r *reader) money(name string) (currency, price string) {
 func (r *reader) refund() {
 	f := ingest.Refund{Store: r.p.Store, Product: r.value("product"), Reference: r.value("reference")}
 	f.Transaction, f.Sequences = r.sale()
-	r.out.Sale = ingest.Order{Store: f.Store, Transaction: f.Transaction, Sequences: f.Sequences, Mail: true}
+	r.out.Sale = ingest.Order{Store: f.Store, Transaction: f.Transaction, Sequences: f.Sequences, ByMail: true}
 	if f.Product == "" && len(r.scan.items) > 0 {
 		if items := r.items(); len(items) == 1 {
 			f.Product = items[0].product

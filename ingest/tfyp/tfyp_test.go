@@ -144,27 +144,27 @@ func TestOrders(t *testing.T) {
 	}
 	want := map[string][]ingest.Order{
 		"01-1997": {{
-			Store: "kagi", Mail: true, Transaction: `SQNM-"me_Demo" 0042 2004-05-05`, StoreProduct: "Product_Name", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en",
+			Store: "kagi", ByMail: true, Transaction: `SQNM-"me_Demo" 0042 2004-05-05`, StoreProduct: "Product_Name", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en",
 			Price: "35.00", Currency: "USD", Quantity: 1, Seeds: []string{"Keyword: Computer-number - 4711-0815"}, Sequences: numbers(ingest.Sequence{Name: "me_Demo", Number: 42}),
 		}},
 		"07-several-products": {
 			{
-				Store: "kagi", Mail: true, Transaction: `SQNM-"me_Demo" 0048 2004-05-05`, StoreProduct: "Product_Name", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en",
+				Store: "kagi", ByMail: true, Transaction: `SQNM-"me_Demo" 0048 2004-05-05`, StoreProduct: "Product_Name", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en",
 				Price: "35.00", Currency: "USD", Quantity: 1, Beside: []string{"Other_Product"},
 				Sequences: numbers(ingest.Sequence{Name: "me_Demo", Number: 48}, ingest.Sequence{Name: "me_Other", Number: 9999}, ingest.Sequence{Name: "me_general", Number: 7}),
 			},
 			{
-				Store: "kagi", Mail: true, Transaction: `SQNM-"me_Demo" 0048 2004-05-05`, StoreProduct: "Other_Product", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en",
+				Store: "kagi", ByMail: true, Transaction: `SQNM-"me_Demo" 0048 2004-05-05`, StoreProduct: "Other_Product", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en",
 				Quantity: 2, Beside: []string{"Product_Name"},
 				Sequences: numbers(ingest.Sequence{Name: "me_Demo", Number: 48}, ingest.Sequence{Name: "me_Other", Number: 9999}, ingest.Sequence{Name: "me_general", Number: 7}),
 			},
 		},
 		"08-site-license": {{
-			Store: "kagi", Mail: true, Transaction: `SQNM-"me_Demo" 0049 2004-05-05`, StoreProduct: "Product_Name", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en", LicenseType: "site",
+			Store: "kagi", ByMail: true, Transaction: `SQNM-"me_Demo" 0049 2004-05-05`, StoreProduct: "Product_Name", Name: "Ada Lovelace", Email: "ada@example.com", Language: "en", LicenseType: "site",
 			Quantity: 1, QuantityUnknown: true, Seeds: []string{"Keyword: Computer-number - 4711-0815"}, Sequences: numbers(ingest.Sequence{Name: "me_Demo", Number: 49}),
 		}},
 		"shop-01-order": {{
-			Store: "shop", Mail: true, Transaction: "S-2004-17", StoreProduct: "Product Name 2", Name: "Grace Hopper", Email: "grace@example.com", LicenseType: "upgrade",
+			Store: "shop", ByMail: true, Transaction: "S-2004-17", StoreProduct: "Product Name 2", Name: "Grace Hopper", Email: "grace@example.com", LicenseType: "upgrade",
 			Price: "25.025", Currency: "EUR", Quantity: 4,
 		}},
 	}

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS mail_number (
   number     INT          NOT NULL,
   dated_at   BIGINT       NOT NULL
 );
-CREATE INDEX IF NOT EXISTS mail_number_by_name ON mail_number (store, name, dated_at);
+CREATE INDEX IF NOT EXISTS mail_number_by_date ON mail_number (dated_at);
 
 -- Where a mailbox is read on.
 CREATE TABLE IF NOT EXISTS mailbox (

@@ -12,6 +12,19 @@ SELECT * FROM mail WHERE id = ?;
 -- name: SettleMail :execrows
 UPDATE mail SET verdict = ?, reason = ?, store = ?, sale_fold = ? WHERE id = ? AND verdict = ?;
 
+-- name: RejudgeMail :execrows
+UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?
+WHERE id = ? AND verdict IN ('unknown', 'refused');
+
+-- name: BlankMails :exec
+UPDATE mail SET message_id = '', detail = '' WHERE id > ? AND id < ?;
+
+-- name: DeleteUnknownMails :exec
+DELETE FROM mail WHERE verdict = 'unknown' AND id < ?;
+
+-- name: DeleteMailNumbers :exec
+DELETE FROM mail_number WHERE dated_at < ?;
+
 -- name: InsertMailBody :exec
 INSERT INTO mail_body (hash, mail_id, created_at) VALUES (?, ?, ?);
 

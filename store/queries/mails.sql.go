@@ -9,6 +9,20 @@ import (
 	"context"
 )
 
+const blankMails = `-- name: BlankMails :exec
+UPDATE mail SET message_id = '', detail = '' WHERE id > ? AND id < ?
+`
+
+type BlankMailsParams struct {
+	ID   string
+	ID_2 string
+}
+
+func (q *Queries) BlankMails(ctx context.Context, arg BlankMailsParams) error {
+	_, err := q.db.ExecContext(ctx, blankMails, arg.ID, arg.ID_2)
+	return err
+}
+
 const countHeldMails = `-- name: CountHeldMails :many
 SELECT channel, reason, COUNT(*) AS n FROM mail WHERE verdict = 'held' GROUP BY channel, reason ORDER BY channel, reason
 `
@@ -40,6 +54,24 @@ func (q *Queries) CountHeldMails(ctx context.Context) ([]CountHeldMailsRow, erro
 		return nil, err
 	}
 	return items, nil
+}
+
+const deleteMailNumbers = `-- name: DeleteMailNumbers :exec
+DELETE FROM mail_number WHERE dated_at < ?
+`
+
+func (q *Queries) DeleteMailNumbers(ctx context.Context, datedAt int64) error {
+	_, err := q.db.ExecContext(ctx, deleteMailNumbers, datedAt)
+	return err
+}
+
+const deleteUnknownMails = `-- name: DeleteUnknownMails :exec
+DELETE FROM mail WHERE verdict = 'unknown' AND id < ?
+`
+
+func (q *Queries) DeleteUnknownMails(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, deleteUnknownMails, id)
+	return err
 }
 
 const heldMails = `-- name: HeldMails :many
@@ -349,6 +381,41 @@ func (q *Queries) MessageByID(ctx context.Context, id string) (Message, error) {
 		&i.CreatedAt,
 	)
 	return i, err
+}
+
+const rejudgeMail = `-- name: RejudgeMail :execrows
+UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?
+WHERE id = ? AND verdict IN ('unknown', 'refused')
+`
+
+type RejudgeMailParams struct {
+	Verdict  string
+	Reason   string
+	Detail   string
+	Profile  string
+	Domain   string
+	BodyHash []byte
+	Store    string
+	SaleFold string
+	ID       string
+}
+
+func (q *Queries) RejudgeMail(ctx context.Context, arg RejudgeMailParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, rejudgeMail,
+		arg.Verdict,
+		arg.Reason,
+		arg.Detail,
+		arg.Profile,
+		arg.Domain,
+		arg.BodyHash,
+		arg.Store,
+		arg.SaleFold,
+		arg.ID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const setMailboxPlace = `-- name: SetMailboxPlace :execrows

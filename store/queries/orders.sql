@@ -70,7 +70,7 @@ VALUES (?, ?, ?, ?, 0, ?, ?);
 UPDATE sale SET updated_at = ? WHERE store = ? AND transaction_fold = ?;
 
 -- name: OrdersOfSale :many
-SELECT id, line, quantity, price, currency FROM orders WHERE sale_id = ? ORDER BY line;
+SELECT id, line, quantity, price, currency, status FROM orders WHERE sale_id = ? ORDER BY line;
 
 -- name: MoneyEventsOfSale :many
 SELECT * FROM money_event WHERE sale_id = ? ORDER BY id;

@@ -505,7 +505,7 @@ func (q *Queries) OrderByKey(ctx context.Context, hash []byte) (string, error) {
 }
 
 const ordersOfSale = `-- name: OrdersOfSale :many
-SELECT id, line, quantity, price, currency FROM orders WHERE sale_id = ? ORDER BY line
+SELECT id, line, quantity, price, currency, status FROM orders WHERE sale_id = ? ORDER BY line
 `
 
 type OrdersOfSaleRow struct {
@@ -514,6 +514,7 @@ type OrdersOfSaleRow struct {
 	Quantity int
 	Price    string
 	Currency string
+	Status   string
 }
 
 func (q *Queries) OrdersOfSale(ctx context.Context, saleID string) ([]OrdersOfSaleRow, error) {
@@ -531,6 +532,7 @@ func (q *Queries) OrdersOfSale(ctx context.Context, saleID string) ([]OrdersOfSa
 			&i.Quantity,
 			&i.Price,
 			&i.Currency,
+			&i.Status,
 		); err != nil {
 			return nil, err
 		}

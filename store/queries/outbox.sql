@@ -39,7 +39,7 @@ SELECT * FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = ''
 UPDATE outbox SET next_at = ?, updated_at = ? WHERE id = ? AND status = 'waiting';
 
 -- name: BounceNotice :execrows
-UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND endpoint = '' AND status <> 'dead';
+UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND kind = 'codes' AND status = 'sent';
 
 -- name: CountNoticesByKind :many
 SELECT kind, error, COUNT(*) AS n FROM outbox WHERE status = ? GROUP BY kind, error ORDER BY kind, error;

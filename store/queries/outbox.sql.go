@@ -10,7 +10,7 @@ import (
 )
 
 const bounceNotice = `-- name: BounceNotice :execrows
-UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND endpoint = '' AND status <> 'dead'
+UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND kind = 'codes' AND status = 'sent'
 `
 
 type BounceNoticeParams struct {
