@@ -234,8 +234,14 @@ func (t mailTemplate) try() error {
 	for _, data := range []Codes{full, least, bundle} {
 		for _, who := range []For{ForBuyer, ForTest, ForVendor} {
 			data.For = who
-			if _, err := t.render(data); err != nil {
+			r, err := t.render(data)
+			if err != nil {
 				return err
+			}
+			for _, c := range data.Codes {
+				if !strings.Contains(r.Text, c.Code) || t.html != nil && !strings.Contains(r.HTML, c.Code) {
+					return errors.New("the code is not in it: {{range .Codes}}{{.Code}}{{end}}, in the text and in the HTML")
+				}
 			}
 		}
 	}

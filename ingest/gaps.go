@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -47,7 +48,10 @@ func (d *Desk) Gaps(ctx context.Context) (list []Gap, err error) {
 
 // gaps are those of one name.
 func (d *Desk) gaps(ctx context.Context, numbers []store.MailNumber) (list []Gap, err error) {
-	seen := map[int]bool{}
+	slices.SortStableFunc(numbers, func(a, b store.MailNumber) int { // mails of one second come in any order
+		return cmp.Or(a.Date.Compare(b.Date), a.Number-b.Number)
+	})
+	seen := map[int]bool{} // or told of
 	for _, m := range numbers {
 		seen[m.Number] = true
 	}
@@ -69,6 +73,7 @@ func (d *Desk) gaps(ctx context.Context, numbers []store.MailNumber) (list []Gap
 			if posted {
 				continue
 			}
+			seen[number] = true
 			if n := len(list); n > 0 && (list[n-1].Last+1)%numbersEnd == number {
 				list[n-1].Last = number
 				continue

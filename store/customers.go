@@ -59,6 +59,9 @@ func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 		if err := t.EmptyMessagesOfOrder(ctx, orderID); err != nil {
 			return err
 		}
+		if err := t.ForgetMailsOfOrder(ctx, orderID); err != nil {
+			return err
+		}
 		return t.DropNoticesTo(ctx, queries.DropNoticesToParams{OrderID: orderID, Audience: ToBuyer})
 	})
 }

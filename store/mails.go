@@ -33,20 +33,21 @@ type Mail struct {
 	Verdict             string
 	Reason, Detail      string
 	Store, Fold         string // the sale that it tells of; "": none
+	Told                string // what was taken of it, for whoever takes it again; "": nothing, or not any more
 	Numbers             []MailNumber
 	ArrivedAt           time.Time // when the mail server took it
 	CreatedAt           time.Time
 	Raw                 []byte // kept of what was held or refused; filled by [DB.Mail] alone
 }
 
-// Open tells whether a mail that comes again is judged anew: of what was refused,
-// or not known, the judgement may have changed with the config.
+// Open tells whether a mail that comes again is judged anew: with the config the
+// judgement may have changed of what was refused, held or not known.
 func (m Mail) Open() bool {
 	switch m.Reason {
-	case "dismissed", "bounce", "too_big", "body_taken":
+	case "dismissed", "bounce", "too_big":
 		return false
 	}
-	return m.Verdict == MailRefused || m.Verdict == MailUnknown
+	return m.Verdict != MailTaken
 }
 
 // A MailNumber is a store's running number in a mail.
@@ -65,7 +66,7 @@ func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err er
 		err := t.InsertMail(ctx, queries.InsertMailParams{
 			ID: m.ID, Channel: m.Channel, ContentHash: m.Content[:], Folder: m.Folder, UidValidity: int64(m.UIDValidity), Uid: int64(m.UID),
 			MessageID: m.MessageID, Domain: m.Domain, BodyHash: append([]byte{}, m.BodyHash...), Profile: m.Profile, Verdict: m.Verdict,
-			Reason: m.Reason, Detail: m.Detail, Store: m.Store, SaleFold: m.Fold, ArrivedAt: micros(m.ArrivedAt), CreatedAt: t.now,
+			Reason: m.Reason, Detail: m.Detail, Store: m.Store, SaleFold: m.Fold, Told: m.Told, ArrivedAt: micros(m.ArrivedAt), CreatedAt: t.now,
 		})
 		if err != nil {
 			return err
@@ -109,14 +110,13 @@ func (t *tx) addVerdict(ctx context.Context, m Mail) error {
 	return err
 }
 
-// RejudgeMail changes the verdict on a mail that was refused, or that no profile
-// knew, and that came again; what is noted comes back. ErrBodyTaken as for
+// RejudgeMail changes the verdict on a mail that was not taken, and that came again; what is noted comes back. ErrBodyTaken as for
 // [DB.AddMail].
 func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 	err := db.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.RejudgeMail(ctx, queries.RejudgeMailParams{
 			Verdict: m.Verdict, Reason: m.Reason, Detail: m.Detail, Profile: m.Profile, Domain: m.Domain, BodyHash: append([]byte{}, m.BodyHash...),
-			Store: m.Store, SaleFold: m.Fold, ID: m.ID,
+			Store: m.Store, SaleFold: m.Fold, Told: m.Told, ID: m.ID,
 		})
 		if err != nil || n == 0 { // another process was faster, or an earlier try of ours
 			return err
@@ -151,7 +151,7 @@ func mail(r queries.Mail) Mail {
 	m := Mail{
 		ID: r.ID, Channel: r.Channel, Folder: r.Folder, UIDValidity: uint32(r.UidValidity), UID: uint32(r.Uid), MessageID: r.MessageID,
 		Domain: r.Domain, BodyHash: r.BodyHash, Profile: r.Profile, Verdict: r.Verdict, Reason: r.Reason, Detail: r.Detail,
-		Store: r.Store, Fold: r.SaleFold, ArrivedAt: fromMicros(r.ArrivedAt), CreatedAt: fromMicros(r.CreatedAt),
+		Store: r.Store, Fold: r.SaleFold, Told: r.Told, ArrivedAt: fromMicros(r.ArrivedAt), CreatedAt: fromMicros(r.CreatedAt),
 	}
 	copy(m.Content[:], r.ContentHash)
 	return m

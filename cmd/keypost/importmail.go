@@ -41,6 +41,7 @@ type importedMailsJSON struct {
 	Added         int      `json:"added"`          // codes taken in
 	Known         int      `json:"known"`          // codes taken in before
 	Refunds       int      `json:"refunds"`        // noted, or noted before
+	WithoutCode   int      `json:"without_code"`   // passed over
 	NotRecognised int      `json:"not_recognised"` // of no profile
 	Faults        []string `json:"faults"`         // recognised and not taken in, and why
 	DryRun        bool     `json:"dry_run"`
@@ -163,7 +164,8 @@ func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
 	o := r.Orders[0]
 	switch {
 	case code == "":
-		return notTaken("it carries no code")
+		m.out.WithoutCode++
+		return nil
 	case len(r.Orders) > 1 || o.Quantity > 1:
 		return notTaken("it carries one code and is for several products, or several copies")
 	case !isCode(code):
@@ -211,7 +213,7 @@ func (m *mailImport) print() error {
 	if m.DryRun {
 		done = "would be taken in"
 	}
-	_, err := fmt.Fprintf(m.app.out, "%d mails: %d codes %s, %d are here already, %d refunds, %d mails are of no profile, %d cannot be taken in.\n",
-		m.out.Mails, m.out.Added, done, m.out.Known, m.out.Refunds, m.out.NotRecognised, len(m.out.Faults))
+	_, err := fmt.Fprintf(m.app.out, "%d mails: %d codes %s, %d are here already, %d refunds, %d mails without a code were passed over, %d are of no profile, %d cannot be taken in.\n",
+		m.out.Mails, m.out.Added, done, m.out.Known, m.out.Refunds, m.out.WithoutCode, m.out.NotRecognised, len(m.out.Faults))
 	return err
 }

@@ -122,7 +122,7 @@ func (ch channelConfig) policy() authentic.Policy {
 func (c *config) imap(key func(string) string, ch *channelConfig) (m mailbox.Config, err error) {
 	m = mailbox.Config{
 		Name: ch.Name, Address: ch.Address, User: ch.User, TLS: ch.TLS, Folder: ch.Folder,
-		Processed: ch.Processed, Held: ch.Held, Failed: ch.Failed, AtOnce: mailsAtOnce,
+		Processed: ch.Processed, Held: ch.Held, Failed: ch.Failed, AtOnce: mailsAtOnce, MaxSize: tfyp.MaxMail,
 	}
 	if ch.Address == "" {
 		return m, c.errorf(key("address"), "it is missing: set the IMAP server, imap.example.com:993")

@@ -204,7 +204,7 @@ func testMailsByHand(t *testing.T, s *site) {
 		t.Errorf("orders %+v", orders)
 	}
 	out := s.must(0, "outbox", "list")
-	if n := strings.Count(out, "  mail   vendor"); n != 2 {
+	if n := strings.Count(out, "  held_mail  vendor"); n != 2 {
 		t.Errorf("the vendor is told of %d reasons; want 2:\n%s", n, out)
 	}
 }

@@ -90,8 +90,8 @@ func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f mail
 		return m, f, fmt.Errorf("mail %s: %w (see: keypost mail list)", n.ID, err)
 	}
 	ch, ok := conf.channel(m.Channel)
-	if !ok || ch.Kind != "imap" {
-		return m, f, fmt.Errorf("mail %s: its channel %s is not in the config any more", n.ID, m.Channel)
+	if !ok || ch.Kind != "imap" { // it was taken out of the config since
+		return m, f, nil
 	}
 	in := mailbox.Intake{Channel: ch.Name, Store: ch.Store, Profiles: ch.profiles}
 	return m, in.Recognise(m.Raw), nil
@@ -137,7 +137,7 @@ func (c mailShow) Run(a *app) error {
 		return err
 	}
 	fmt.Fprintln(a.out)
-	return newParsedMail(conf.desk(), f.Profile, f.Mail).print(a)
+	return newParsedMail(conf.desk(), f.Profile, f.Mail).printRead(a)
 }
 
 type mailApprove struct {
@@ -167,9 +167,9 @@ func (c mailApprove) Run(a *app) error {
 	case err != nil:
 		return err
 	case m.Verdict != store.MailHeld && m.Verdict != store.MailRefused:
-		return fmt.Errorf("mail %s is %s: there is nothing to approve", c.ID, m.Verdict)
+		return fmt.Errorf("mail %s is %s: there is nothing to approve (its orders: keypost order list)", c.ID, m.Verdict)
 	case f.Profile == nil:
-		return fmt.Errorf("mail %s: what was kept of it cannot be read: issue by hand (keypost license issue)", c.ID)
+		return fmt.Errorf("mail %s: nothing of it is kept that its channel's profiles know: issue by hand (keypost license issue), unless the sale is in keypost order list", c.ID)
 	}
 	desk := ingest.New(db, conf.desk())
 	done, err := c.take(a, desk, m, f.Reading)
@@ -295,8 +295,12 @@ func (c mailDismiss) Run(a *app) error {
 		return fmt.Errorf("mail %s: %w (see: keypost mail list)", c.ID, err)
 	}
 	m.Verdict, m.Reason = store.MailUnknown, mailbox.ReasonDismissed
-	if err := db.SettleMail(a, m, actor); err != nil {
-		return fmt.Errorf("mail %s: there is nothing to dismiss: %w", c.ID, err)
+	err = db.SettleMail(a, m, actor)
+	if errors.Is(err, store.ErrState) {
+		return fmt.Errorf("mail %s is neither held nor refused: there is nothing to dismiss", c.ID)
+	}
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(a.out, newMailRow(m))

@@ -227,6 +227,24 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail) parsedMailJ
 // print shows where each field was found, what the mail is about, and the
 // verdict.
 func (p parsedMailJSON) print(a *app) error {
+	if err := p.printRead(a); err != nil {
+		return err
+	}
+	if len(p.Checks) > 0 {
+		rows := [][]string{{"AUTHENTICITY", "", "WHY"}}
+		for _, c := range p.Checks {
+			rows = append(rows, []string{c.Name, c.Result, c.Detail})
+		}
+		fmt.Fprintln(a.out)
+		if err := table(a.out, rows); err != nil {
+			return err
+		}
+	}
+	return p.printVerdict(a)
+}
+
+// printRead shows what was read, and what is wrong with it.
+func (p parsedMailJSON) printRead(a *app) error {
 	rows := [][]string{{"FIELD", "VALUE", "FROM"}}
 	for _, f := range p.Fields {
 		rows = append(rows, []string{f.Name, f.Value, f.Where})
@@ -247,17 +265,7 @@ func (p parsedMailJSON) print(a *app) error {
 			return err
 		}
 	}
-	if len(p.Checks) > 0 {
-		rows := [][]string{{"AUTHENTICITY", "", "WHY"}}
-		for _, c := range p.Checks {
-			rows = append(rows, []string{c.Name, c.Result, c.Detail})
-		}
-		fmt.Fprintln(a.out)
-		if err := table(a.out, rows); err != nil {
-			return err
-		}
-	}
-	return p.printVerdict(a)
+	return nil
 }
 
 func (o mailOrderJSON) print(a *app) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,7 +23,9 @@ import (
 
 const (
 	dnsPatience = 72 * time.Hour // from its arrival: then a mail whose key cannot be had is refused
-	maxKept     = DefaultMaxSize // bytes of a mail that is kept for a person: all of it
+	maxKept     = tfyp.MaxMail   // bytes of a mail that is kept for a person: all of it
+	maxOfOrder  = 256 << 10      // bytes of it that an order keeps
+	patience    = time.Hour      // from its arrival: then a refund's sale is not waited for any more
 	maxNoted    = 255            // bytes of what a mail says of itself
 	maxProfile  = 64
 )
@@ -112,34 +115,37 @@ func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy authent
 	row := in.row(m, raw, content, f)
 	switch {
 	case err != nil:
-		row, err = in.note(ctx, row, in.add)
+		row, err = in.note(ctx, row, raw, in.add)
 	case known.Verdict == row.Verdict && known.Reason == row.Reason:
 		row, err = known, nil
 	default: // a profile or the trust has changed since
 		row.ID = known.ID
-		row, err = in.note(ctx, row, in.Licenses.RejudgeMail)
+		row, err = in.note(ctx, row, raw, in.Licenses.RejudgeMail)
 	}
 	if err != nil || row.Verdict != store.MailTaken {
 		return filed[row.Verdict], err
 	}
-	return in.Take(ctx, f.Reading, raw)
+	return in.take(ctx, told{f.Reading.Orders, f.Reading.Refunds}, raw)
 }
 
-// again is what becomes of a mail that was judged for good and comes again. One
-// that was taken is given to the desk once more: perhaps a crash came before it
-// had all of it.
+// told is what is taken of a mail.
+type told struct {
+	Orders  []ingest.Order  `json:",omitempty"`
+	Refunds []ingest.Refund `json:",omitempty"`
+}
+
+// again is what becomes of a mail that was judged for good and comes again. Of
+// one that was taken the desk is told once more what it was told then, whatever
+// profile or config there is now: perhaps a crash came before it had all of it.
 func (in *Intake) again(ctx context.Context, known store.Mail, raw []byte) (Filing, error) {
-	if known.Verdict != store.MailTaken || known.Reason == ReasonApproved {
+	if known.Verdict != store.MailTaken || known.Told == "" {
 		return filed[known.Verdict], nil
 	}
-	f := in.Recognise(raw)
-	if f.Profile == nil || f.Profile.Name != known.Profile || f.Reading.Held != "" {
-		return Leave, fmt.Errorf("%w: mail %s was taken by the profile %q, which reads it otherwise now: put that back", ErrLater, known.ID, known.Profile)
+	var t told
+	if err := json.Unmarshal([]byte(known.Told), &t); err != nil {
+		return Leave, fmt.Errorf("%w: mail %s: what was taken of it cannot be read: %w", ErrLater, known.ID, err)
 	}
-	if known.Reason == ReasonCode {
-		f.Reading.Orders = nil
-	}
-	return in.Take(ctx, f.Reading, raw)
+	return in.take(ctx, t, raw)
 }
 
 func (in *Intake) add(ctx context.Context, row store.Mail) (store.Mail, error) {
@@ -207,6 +213,9 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		known, err := in.Desk.KnowsSale(ctx, r)
 		if err != nil {
 			return f, err
+		}
+		if !known && in.now().Sub(arrived) < patience { // it may be told by the next mail
+			return f, fmt.Errorf("%w: a refund of a sale that nobody told of yet", ErrLater)
 		}
 		if !known {
 			f.MailVerdict, f.MailReason = store.MailHeld, ReasonUnknownSale
@@ -278,6 +287,13 @@ func (in *Intake) row(m Message, raw []byte, content [32]byte, f Finding) store.
 	if sale := f.Reading.Sale; f.MailVerdict == store.MailTaken || f.MailVerdict == store.MailHeld {
 		row.Store, row.Fold, row.Numbers = sale.Store, printable(ingest.Fold(sale.Transaction), maxNoted), numbers(sale)
 	}
+	if f.MailVerdict == store.MailTaken {
+		b, err := json.Marshal(told{f.Reading.Orders, f.Reading.Refunds})
+		if err != nil { // strings, numbers and times always marshal
+			panic(err)
+		}
+		row.Told = string(b)
+	}
 	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && (in.Keep == nil || in.Keep.AllowN(in.now(), 1)) {
 		row.Raw = raw[:min(len(raw), maxKept)]
 	}
@@ -293,10 +309,10 @@ func numbers(o ingest.Order) (list []store.MailNumber) {
 }
 
 // note writes a mail's row; one whose body was taken before is refused.
-func (in *Intake) note(ctx context.Context, row store.Mail, write func(context.Context, store.Mail) (store.Mail, error)) (store.Mail, error) {
+func (in *Intake) note(ctx context.Context, row store.Mail, raw []byte, write func(context.Context, store.Mail) (store.Mail, error)) (store.Mail, error) {
 	got, err := write(ctx, row)
 	if errors.Is(err, store.ErrBodyTaken) {
-		row.Verdict, row.Reason, row.Numbers = store.MailRefused, string(authentic.BodyTaken), nil
+		row.Verdict, row.Reason, row.Numbers, row.Told, row.Raw = store.MailRefused, string(authentic.BodyTaken), nil, "", raw
 		got, err = write(ctx, row)
 	}
 	if err == nil && got.Verdict != store.MailUnknown {
@@ -305,12 +321,12 @@ func (in *Intake) note(ctx context.Context, row store.Mail, write func(context.C
 	return got, err
 }
 
-// Take gives the desk what a mail tells. It may be called again.
-func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing, error) {
+// take gives the desk what a mail tells. It may be called again.
+func (in *Intake) take(ctx context.Context, t told, raw []byte) (Filing, error) {
 	filing := Processed
-	for _, o := range r.Orders {
+	for _, o := range t.Orders {
 		o.Channel = in.Channel
-		o.Message = store.Message{Channel: in.Channel, Raw: raw[:min(len(raw), maxKept)]}
+		o.Message = store.Message{Channel: in.Channel, Raw: raw[:min(len(raw), maxOfOrder)]}
 		got, err := in.Desk.Accept(ctx, o)
 		if err != nil {
 			return Leave, err
@@ -319,7 +335,7 @@ func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing,
 			filing = Held
 		}
 	}
-	for _, refund := range r.Refunds {
+	for _, refund := range t.Refunds {
 		err := in.Desk.Refund(ctx, refund)
 		if errors.Is(err, ingest.ErrNoSale) { // another line has come since, say: a person must say which
 			filing = Held
@@ -337,9 +353,12 @@ func (in *Intake) Take(ctx context.Context, r tfyp.Reading, raw []byte) (Filing,
 func (in *Intake) tooBig(ctx context.Context, m Message) (Filing, error) {
 	content := sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))
 	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
-	f.Profile, f.MailReason, f.MailDetail = nil, ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
-	_, err := in.note(ctx, in.row(m, nil, content, f), in.add)
-	return Leave, err
+	f.MailReason, f.MailDetail = ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
+	if f.Profile != nil { // its subject is the store's: a person must look
+		f.MailVerdict, f.Reading = store.MailHeld, tfyp.Reading{}
+	}
+	row, err := in.note(ctx, in.row(m, nil, content, f), nil, in.add)
+	return filed[row.Verdict], err
 }
 
 // printable is at most n bytes of what a mail says, fit for a line of a table.
@@ -359,6 +378,8 @@ func Explain(reason string) string {
 	switch reason {
 	case ReasonCode:
 		return "It brings a code that nobody here knows: import it (keypost import mbox) if that code is to go on working, or approve the mail for a new one."
+	case ReasonTooBig:
+		return "It is too large to be fetched: look at it in the mailbox, and issue by hand (keypost license issue)."
 	case ReasonUnknownSale:
 		return "It refunds a sale, or a product of one, that nobody told of: refund the order by hand (keypost order refund), or approve it once the sale is here."
 	}

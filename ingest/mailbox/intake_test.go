@@ -228,7 +228,6 @@ func TestIntakeTakesNothing(t *testing.T) {
 		"a label twice":             {hand(twice), Held, "held ambiguous"},
 		"without the product":       {hand(replaced(thanks, "US$ 35.00 - 1 * Product_Name\r\n", "")), Held, "held incomplete"},
 		"without a name of a sale":  {hand(replaced(thanks, "SQNM-\"me_Demo\" 0042\r\n", "")), Held, "held incomplete"},
-		"a refund of no sale":       {hand(back), Held, "held unknown_sale"},
 		"to another vendor":         {hand(replaced(thanks, "shop@example.com", "other@example.com")), Failed, "refused not_ours"},
 		"forwarded in a text":       {fwd + "> " + strings.ReplaceAll(thanks, "\r\n", "\r\n> ") + "\r\n", Failed, "refused no_signature"},
 		"its key is not in the DNS": {signed(thanks, "store.example", "s9"), Failed, "refused no_key"},
@@ -278,10 +277,18 @@ func TestIntakeJudgesAnew(t *testing.T) {
 		if list, err := b.db.Mails(t.Context(), store.MailFilter{}); err != nil || len(list) != 1 || len(b.orders()) != 1 {
 			t.Errorf("%d mails, %d orders, %v", len(list), len(b.orders()), err)
 		}
-		// By another profile than it was taken by it is not read behind anybody's back.
-		b.Profiles = nil
-		if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, ErrLater) {
-			t.Errorf("with its profile gone: %v; want ErrLater", err)
+		// What was taken of it is fixed: no profile, and no other name of the store,
+		// makes another order of it.
+		other, err := tfyp.ParseProfile("other", []byte("kind = \"order\"\nstore = \"else\"\nsubject = [\"Thanks\"]\nitems = [\"{currency} {price} - {quantity} * {product}\"]\n"+
+			"[fields]\nname = [\"Registered-To:\"]\ntransaction = [\"Payment \"]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, profiles := range [][]*tfyp.Profile{nil, {other}} {
+			b.Profiles, b.Store = profiles, "elsewhere"
+			if got := b.handle(raw); got != Processed || len(b.orders()) != 1 {
+				t.Errorf("with other profiles it goes to %d, and there are %d orders", got, len(b.orders()))
+			}
 		}
 	})
 }
@@ -341,6 +348,25 @@ func TestIntakeRefund(t *testing.T) {
 		}
 		if o := b.orders()[0]; !o.Refunded || o.Licenses[0].Status != store.Revoked {
 			t.Errorf("refunded: %+v", o)
+		}
+	})
+}
+
+// A refund's sale may be told by the next mail; after an hour a person must look.
+func TestIntakeRefundBeforeItsSale(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		now, raw := arrival, hand(back)
+		b.Now = func() time.Time { return now }
+		if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, ErrLater) {
+			t.Errorf("at once: %v; want ErrLater", err)
+		}
+		now = now.Add(patience)
+		if got := b.handle(raw); got != Held || b.last() != "held unknown_sale" {
+			t.Errorf("an hour later it goes to %d, %s", got, b.last())
+		}
+		b.handle(hand(thanks))
+		if got := b.handle(raw); got != Processed || !b.orders()[0].Refunded {
+			t.Errorf("with its sale it goes to %d, %s", got, b.last())
 		}
 	})
 }
@@ -434,7 +460,7 @@ func TestIntakeTooBig(t *testing.T) {
 		head, _, _ := strings.Cut(thanks, "\r\n\r\n")
 		m := arrived(head)
 		m.TooBig, m.Size = true, 50<<20
-		if got, err := b.Handle(t.Context(), m); err != nil || got != Leave || b.last() != "unknown too_big" {
+		if got, err := b.Handle(t.Context(), m); err != nil || got != Held || b.last() != "held too_big" {
 			t.Errorf("it goes to %d, %s, %v", got, b.last(), err)
 		}
 		list, err := b.db.Mails(t.Context(), store.MailFilter{})

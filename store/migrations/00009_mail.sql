@@ -22,11 +22,13 @@ CREATE TABLE IF NOT EXISTS mail (
   detail       VARCHAR(255)  NOT NULL,
   store        VARCHAR(64)   NOT NULL, -- the sale that it tells of; '': none
   sale_fold    VARCHAR(255)  NOT NULL,
+  told         MEDIUMTEXT    NOT NULL, -- what was taken of it, as JSON: given to the desk again after a crash
   arrived_at   BIGINT        NOT NULL,
   created_at   BIGINT        NOT NULL,
   UNIQUE (channel, content_hash)
 );
 CREATE INDEX IF NOT EXISTS mail_by_verdict ON mail (verdict, id);
+CREATE INDEX IF NOT EXISTS mail_by_sale ON mail (store, sale_fold);
 
 -- A signed body is taken once: whoever has a copy can have it delivered again.
 CREATE TABLE IF NOT EXISTS mail_body (

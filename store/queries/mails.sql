@@ -1,7 +1,7 @@
 -- name: InsertMail :exec
 INSERT INTO mail (id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail,
-  store, sale_fold, arrived_at, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  store, sale_fold, told, arrived_at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: MailByContent :one
 SELECT * FROM mail WHERE channel = ? AND content_hash = ?;
@@ -13,11 +13,15 @@ SELECT * FROM mail WHERE id = ?;
 UPDATE mail SET verdict = ?, reason = ?, store = ?, sale_fold = ? WHERE id = ? AND verdict = ?;
 
 -- name: RejudgeMail :execrows
-UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?
-WHERE id = ? AND verdict IN ('unknown', 'refused');
+UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?, told = ?
+WHERE id = ? AND verdict IN ('unknown', 'refused', 'held');
 
 -- name: BlankMails :exec
-UPDATE mail SET message_id = '', detail = '' WHERE id > ? AND id < ?;
+UPDATE mail SET message_id = '', detail = '', told = '' WHERE id > ? AND id < ?;
+
+-- name: ForgetMailsOfOrder :exec
+UPDATE mail SET message_id = '', detail = '', told = ''
+WHERE (store, sale_fold) IN (SELECT sale.store, sale.transaction_fold FROM sale JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?);
 
 -- name: DeleteUnknownMails :exec
 DELETE FROM mail WHERE verdict = 'unknown' AND id < ?;

@@ -10,7 +10,7 @@ import (
 )
 
 const blankMails = `-- name: BlankMails :exec
-UPDATE mail SET message_id = '', detail = '' WHERE id > ? AND id < ?
+UPDATE mail SET message_id = '', detail = '', told = '' WHERE id > ? AND id < ?
 `
 
 type BlankMailsParams struct {
@@ -74,8 +74,18 @@ func (q *Queries) DeleteUnknownMails(ctx context.Context, id string) error {
 	return err
 }
 
+const forgetMailsOfOrder = `-- name: ForgetMailsOfOrder :exec
+UPDATE mail SET message_id = '', detail = '', told = ''
+WHERE (store, sale_fold) IN (SELECT sale.store, sale.transaction_fold FROM sale JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?)
+`
+
+func (q *Queries) ForgetMailsOfOrder(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, forgetMailsOfOrder, id)
+	return err
+}
+
 const heldMails = `-- name: HeldMails :many
-SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, arrived_at, created_at FROM mail WHERE verdict = 'held' AND channel = ? AND reason = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?
+SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE verdict = 'held' AND channel = ? AND reason = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?
 `
 
 type HeldMailsParams struct {
@@ -117,6 +127,7 @@ func (q *Queries) HeldMails(ctx context.Context, arg HeldMailsParams) ([]Mail, e
 			&i.Detail,
 			&i.Store,
 			&i.SaleFold,
+			&i.Told,
 			&i.ArrivedAt,
 			&i.CreatedAt,
 		); err != nil {
@@ -135,8 +146,8 @@ func (q *Queries) HeldMails(ctx context.Context, arg HeldMailsParams) ([]Mail, e
 
 const insertMail = `-- name: InsertMail :exec
 INSERT INTO mail (id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail,
-  store, sale_fold, arrived_at, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  store, sale_fold, told, arrived_at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertMailParams struct {
@@ -155,6 +166,7 @@ type InsertMailParams struct {
 	Detail      string
 	Store       string
 	SaleFold    string
+	Told        string
 	ArrivedAt   int64
 	CreatedAt   int64
 }
@@ -176,6 +188,7 @@ func (q *Queries) InsertMail(ctx context.Context, arg InsertMailParams) error {
 		arg.Detail,
 		arg.Store,
 		arg.SaleFold,
+		arg.Told,
 		arg.ArrivedAt,
 		arg.CreatedAt,
 	)
@@ -246,7 +259,7 @@ func (q *Queries) InsertMailboxPlace(ctx context.Context, arg InsertMailboxPlace
 }
 
 const mailByContent = `-- name: MailByContent :one
-SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, arrived_at, created_at FROM mail WHERE channel = ? AND content_hash = ?
+SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE channel = ? AND content_hash = ?
 `
 
 type MailByContentParams struct {
@@ -273,6 +286,7 @@ func (q *Queries) MailByContent(ctx context.Context, arg MailByContentParams) (M
 		&i.Detail,
 		&i.Store,
 		&i.SaleFold,
+		&i.Told,
 		&i.ArrivedAt,
 		&i.CreatedAt,
 	)
@@ -280,7 +294,7 @@ func (q *Queries) MailByContent(ctx context.Context, arg MailByContentParams) (M
 }
 
 const mailByID = `-- name: MailByID :one
-SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, arrived_at, created_at FROM mail WHERE id = ?
+SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE id = ?
 `
 
 func (q *Queries) MailByID(ctx context.Context, id string) (Mail, error) {
@@ -302,6 +316,7 @@ func (q *Queries) MailByID(ctx context.Context, id string) (Mail, error) {
 		&i.Detail,
 		&i.Store,
 		&i.SaleFold,
+		&i.Told,
 		&i.ArrivedAt,
 		&i.CreatedAt,
 	)
@@ -384,8 +399,8 @@ func (q *Queries) MessageByID(ctx context.Context, id string) (Message, error) {
 }
 
 const rejudgeMail = `-- name: RejudgeMail :execrows
-UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?
-WHERE id = ? AND verdict IN ('unknown', 'refused')
+UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?, told = ?
+WHERE id = ? AND verdict IN ('unknown', 'refused', 'held')
 `
 
 type RejudgeMailParams struct {
@@ -397,6 +412,7 @@ type RejudgeMailParams struct {
 	BodyHash []byte
 	Store    string
 	SaleFold string
+	Told     string
 	ID       string
 }
 
@@ -410,6 +426,7 @@ func (q *Queries) RejudgeMail(ctx context.Context, arg RejudgeMailParams) (int64
 		arg.BodyHash,
 		arg.Store,
 		arg.SaleFold,
+		arg.Told,
 		arg.ID,
 	)
 	if err != nil {

@@ -82,6 +82,7 @@ type Mail struct {
 	Detail      string
 	Store       string
 	SaleFold    string
+	Told        string
 	ArrivedAt   int64
 	CreatedAt   int64
 }
