@@ -1,0 +1,128 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/store"
+)
+
+// A Finding is all that was found out about a mail.
+type Finding struct {
+	Mail    tfyp.Mail
+	Profile *tfyp.Profile // nil: none knows it
+	Reading tfyp.Reading
+	authentic.Judgement
+	MailVerdict, MailReason, MailDetail string // what is noted of it
+}
+
+// Read finds out what a mail is. ErrLater: its key cannot be had now.
+func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, policy authentic.Policy) (Finding, error) {
+	if in.Bounce != nil {
+		if known, err := in.Bounce(ctx, raw); known || err != nil {
+			return Finding{MailVerdict: store.MailUnknown, MailReason: ReasonBounce}, err
+		}
+	}
+	f := in.Recognise(raw)
+	if f.Profile == nil {
+		return f, nil
+	}
+	f.Judgement = policy.Judge(ctx, raw, arrived, in.Resolver)
+	switch {
+	case f.Verdict == authentic.Later && in.now().Sub(arrived) < dnsPatience:
+		return f, fmt.Errorf("%w: %s", ErrLater, f.failing())
+	case f.Verdict != authentic.Authentic:
+		f.MailVerdict, f.MailReason = store.MailRefused, string(f.Reason)
+		return f, nil
+	case f.Reading.Held != "":
+		f.MailVerdict, f.MailReason, f.MailDetail = store.MailHeld, f.Reading.Held, strings.Join(f.Reading.Problems, "; ")
+		return f, nil
+	}
+	f.MailVerdict = store.MailTaken
+	if code := f.Reading.Value("code"); code != "" && len(f.Reading.Orders) > 0 {
+		return f, in.withCode(ctx, &f, code)
+	}
+	for _, r := range f.Reading.Refunds {
+		known, err := in.Desk.KnowsSale(ctx, r)
+		if err != nil {
+			return f, err
+		}
+		if !known && in.now().Sub(arrived) < patience { // it may be told by the next mail
+			return f, fmt.Errorf("%w: a refund of a sale that nobody told of yet", ErrLater)
+		}
+		if !known {
+			f.MailVerdict, f.MailReason = store.MailHeld, ReasonUnknownSale
+		}
+	}
+	return f, nil
+}
+
+// withCode judges a mail of a sale that has its code already, by a post that was
+// answered, or from elsewhere: another one would be one too many.
+func (in *Intake) withCode(ctx context.Context, f *Finding, code string) error {
+	known, err := in.Licenses.Licenses(ctx, store.LicenseFilter{Code: code})
+	f.MailReason = ReasonCode
+	if len(known) == 0 {
+		f.MailVerdict = store.MailHeld
+	}
+	f.Reading.Orders = nil
+	return err
+}
+
+// Recognise reads a mail by the first profile that knows it, and judges nothing.
+func (in *Intake) Recognise(raw []byte) (f Finding) {
+	f.MailVerdict = store.MailUnknown
+	var err error
+	if f.Mail, err = tfyp.Open(raw); err != nil {
+		f.MailReason = tfyp.HeldUnreadable
+		return f
+	}
+	for _, p := range in.Profiles {
+		if r := p.Read(f.Mail); r.Recognised {
+			f.Reading, f.Profile = r, p
+			break
+		}
+	}
+	if in.Store == "" {
+		return f
+	}
+	f.Reading.Sale.Store = in.Store
+	for i := range f.Reading.Orders {
+		f.Reading.Orders[i].Store = in.Store
+	}
+	for i := range f.Reading.Refunds {
+		f.Reading.Refunds[i].Store = in.Store
+	}
+	return f
+}
+
+// failing is the check that did not pass, in words.
+func (f Finding) failing() string {
+	for _, c := range f.Checks {
+		if c.Result == authentic.Failed {
+			return c.Name + ": " + c.Detail
+		}
+	}
+	return ""
+}
+
+// Explain says in a sentence why a mail was not taken and what to do. Of those
+// that are not authentic docs/mail-trust.md tells more.
+func Explain(reason string) string {
+	switch reason {
+	case ReasonCode:
+		return "It brings a code that nobody here knows: import it (keypost import mbox) if that code is to go on working, or approve the mail for a new one."
+	case ReasonTooBig:
+		return "It is too large to be fetched: look at it in the mailbox, and issue by hand (keypost license issue)."
+	case ReasonUnknownSale:
+		return "It refunds a sale, or a product of one, that nobody told of: refund the order by hand (keypost order refund), or approve it once the sale is here."
+	}
+	if why := tfyp.Explain(reason); why != "" {
+		return why
+	}
+	return "It is not authentic (docs/mail-trust.md tells of each reason): compare it with the store before you approve it."
+}
