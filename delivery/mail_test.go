@@ -616,7 +616,7 @@ func TestInjection(t *testing.T) {
 	p := newPost(t, sqlite(t), faultyHost(t, f))
 	folder := t.TempDir()
 	write(t, folder, "codes.txt", "Subject: For {{.Name}}, {{.Order}}{{\"\\r\\nBcc: x@example.com\"}}\n\n{{.Name}}: {{range .Codes}}{{.Code}}{{end}}\n")
-	write(t, folder, "codes.html", "<p title='{{.Name}}'>{{.Name}}</p>")
+	write(t, folder, "codes.html", "<p title='{{.Name}}'>{{.Name}}</p>{{range .Codes}}{{.Code}}{{end}}")
 	var err error
 	if p.config.Templates, err = LoadTemplates(folder, nil); err != nil {
 		t.Fatal(err)
