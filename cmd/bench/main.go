@@ -46,6 +46,7 @@ type bench struct {
 	keys                     *activation.Keyring
 	mariadb                  *storetest.Server // nil: no row needed it yet
 	million                  string            // the large database, once it is filled
+	office                   *postOffice       // nil: no row needed it yet
 	out                      io.Writer
 }
 
@@ -57,11 +58,14 @@ type size struct {
 	round     time.Duration // about, for each side
 	starts    int
 	unique    int // random codes that are held against each other
+
+	mailed, mailRounds int // mails that are orders, and how often they are taken in
+	messages           int // in a large mailbox
 }
 
 var (
-	full  = size{few: 10_000, many: 1_000_000, calls: 100_000, rounds: 7, round: time.Second, starts: 5, unique: 10_000_000}
-	quick = size{few: 200, many: 1000, calls: 500, rounds: 3, round: 50 * time.Millisecond, starts: 1, unique: 10_000}
+	full  = size{few: 10_000, many: 1_000_000, calls: 100_000, rounds: 7, round: time.Second, starts: 5, unique: 10_000_000, mailed: 10_000, mailRounds: 5, messages: 100_000}
+	quick = size{few: 200, many: 1000, calls: 500, rounds: 3, round: 50 * time.Millisecond, starts: 1, unique: 10_000, mailed: 200, mailRounds: 1, messages: 1000}
 )
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -133,6 +137,9 @@ func (b *bench) setUp() (err error) {
 func (b *bench) tearDown() {
 	if b.mariadb != nil {
 		b.mariadb.Stop()
+	}
+	if b.office != nil {
+		b.office.stop()
 	}
 	os.RemoveAll(b.folder)
 }

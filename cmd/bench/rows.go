@@ -32,7 +32,7 @@ type row struct {
 type figure func(ctx context.Context, b *bench, target float64) (result, error)
 
 // rows are all of the page.
-var rows = append(daemonRows, codeRows...)
+var rows = slices.Concat(daemonRows, codeRows, mailRows)
 
 var daemonRows = []row{
 	{"validate on SQLite", "an empty handler", 0.55, "", validate(sqlite)},
@@ -312,7 +312,7 @@ func memory(ctx context.Context, b *bench, _ float64) (result, error) {
 	if _, err := mixed(ctx, b.calls); err != nil {
 		return result{}, err
 	}
-	mib, err := d.resident()
+	mib, err := d.memory("VmRSS")
 	return median([]float64{mib}), err
 }
 

@@ -48,12 +48,17 @@ digest = "sha-512"
 
 // keypost starts the daemon on a database, with its log in a file as a service has it.
 func (b *bench) keypost(ctx context.Context, database string, env ...string) (*server, error) {
+	return b.keypostWith(ctx, database, "", env...)
+}
+
+// keypostWith has more in its config.
+func (b *bench) keypostWith(ctx context.Context, database, more string, env ...string) (*server, error) {
 	folder, err := os.MkdirTemp(b.folder, "keypost-")
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(folder, "keypost.toml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, database, b.master), 0o600); err != nil {
+	if err := os.WriteFile(file, append(fmt.Appendf(nil, config, database, b.master), more...), 0o600); err != nil {
 		return nil, err
 	}
 	binary := b.binary
@@ -123,14 +128,15 @@ func (s *server) errors() string {
 	return strings.Join(found, "")
 }
 
-// resident is a process's memory, in MiB.
-func (s *server) resident() (float64, error) {
+// memory is a figure of a process's memory, in MiB: VmRSS is what is resident
+// now, VmHWM the most that ever was.
+func (s *server) memory(figure string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range bytes.Lines(b) {
-		if v, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
+		if v, ok := bytes.CutPrefix(line, []byte(figure+":")); ok {
 			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(string(v)), "kB")))
 			return float64(kib) / 1024, err
 		}

@@ -286,7 +286,7 @@ func TestImports(t *testing.T) {
 		"delivery/deliverytest":      {"store/storetest"}, // for tests
 		"cmd/keypost":                {"activation", "delivery", "ingest", "ingest/authentic", "ingest/mailbox", "ingest/tfyp", "keygen", "keygen/external", "krps", "store"},
 		"cmd/torture":                {"krps", "store/storetest"},
-		"cmd/bench":                  {"activation", "keygen", "keygen/external", "krps", "store", "store/storetest"},
+		"cmd/bench":                  {"activation", "delivery/deliverytest", "ingest/mailbox/mailboxtest", "ingest/tfyp", "keygen", "keygen/external", "krps", "store", "store/storetest"},
 	}
 	const module = "github.com/keypost/keypost/"
 	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")

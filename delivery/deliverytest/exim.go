@@ -36,6 +36,9 @@ type Server struct {
 	CAFile         string // the certificate that it shows, which has signed itself
 
 	folder string
+	cmd    *exec.Cmd
+	exited chan struct{}
+	log    bytes.Buffer // to be read when it has exited
 }
 
 // The account of a [Server].
@@ -48,52 +51,62 @@ const (
 // is left out, or fails if nothing may be left out.
 func SMTP(t testing.TB) *Server {
 	t.Helper()
-	if _, err := exec.LookPath("exim4"); err != nil {
+	s, err := Start()
+	if errors.Is(err, exec.ErrNotFound) {
 		storetest.LeaveOut(t, "Exim is missing: make test installs it")
 	}
-	folder, err := os.MkdirTemp("", "keypost-exim-") // t.TempDir is for its owner's eyes, and Exim works as another
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	s := &Server{User: account, Password: password, CAFile: filepath.Join(folder, "cert.pem"), folder: folder}
-	if err := s.start(t); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(s.Stop)
 	return s
 }
 
-func (s *Server) start(t testing.TB) error {
-	name, group, err := s.prepare()
+// Start starts a server and waits until it answers.
+func Start() (*Server, error) {
+	if _, err := exec.LookPath("exim4"); err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "keypost-exim-") // t.TempDir is for its owner's eyes, and Exim works as another
 	if err != nil {
+		return nil, err
+	}
+	s := &Server{User: account, Password: password, CAFile: filepath.Join(folder, "cert.pem"), folder: folder}
+	for _, step := range []func() error{s.prepare, s.run, s.answers} {
+		if err := step(); err != nil {
+			s.Stop()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) run() error {
+	s.cmd = exec.Command("exim4", "-C", s.path("exim.conf"), "-bdf", "-oX", dotted(s.STARTTLS)+" : "+dotted(s.TLS))
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
 		return err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return err
-	}
-	s.STARTTLS, s.TLS = fmt.Sprint("127.0.0.1:", ports[0]), fmt.Sprint("127.0.0.1:", ports[1])
-	config := strings.NewReplacer("FOLDER", s.folder, "USER", name, "GROUP", group, "TLSPORT", ports[1], "NAME", account, "PASSWORD", password).Replace(eximConfig)
-	file := filepath.Join(s.folder, "exim.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		return err
-	}
-	var log bytes.Buffer
-	cmd := exec.Command("exim4", "-C", file, "-bdf", "-oX", "127.0.0.1."+ports[0]+" : 127.0.0.1."+ports[1])
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	exited := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(exited) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
+	s.exited = make(chan struct{})
+	go func() { _ = s.cmd.Wait(); close(s.exited) }()
+	return nil
+}
+
+// dotted is an address as Exim writes it, with a dot before the port.
+func dotted(addr string) string {
+	host, port, _ := strings.Cut(addr, ":")
+	return host + "." + port
+}
+
+func (s *Server) answers() error {
 	for end := time.Now().Add(time.Minute); ; {
 		if c, err := net.Dial("tcp", s.TLS); err == nil {
 			return c.Close()
 		}
 		select {
-		case <-exited:
-			return fmt.Errorf("exim ended:\n%s", log.String())
+		case <-s.exited:
+			return fmt.Errorf("exim ended:\n%s", s.log.String())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(end) {
@@ -102,32 +115,49 @@ func (s *Server) start(t testing.TB) error {
 	}
 }
 
+// Stop ends the server and removes its mail.
+func (s *Server) Stop() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+	_ = os.RemoveAll(s.folder)
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.folder, name) }
+
 // prepare makes what the server needs in its folder, for the user that it
 // works as: root starts it, and it delivers nothing as root.
-func (s *Server) prepare() (name, group string, err error) {
+func (s *Server) prepare() error {
 	u, err := worker()
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	if err := os.Chmod(s.folder, 0o755); err != nil {
-		return "", "", err
+	g, err := user.LookupGroupId(u.Gid)
+	if err != nil {
+		return err
 	}
-	if err := s.certificate(); err != nil {
-		return "", "", err
+	if err := errors.Join(os.Chmod(s.folder, 0o755), s.certificate()); err != nil {
+		return err
 	}
 	for _, folder := range []string{"spool", "log", "mail"} {
-		if err := os.Mkdir(filepath.Join(s.folder, folder), 0o755); err != nil {
-			return "", "", err
+		if err := os.Mkdir(s.path(folder), 0o755); err != nil {
+			return err
 		}
 	}
-	if os.Getuid() == 0 {
-		err = exec.Command("chown", "-R", u.Username, s.folder).Run()
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
 	}
-	g, groupErr := user.LookupGroupId(u.Gid)
-	if err := errors.Join(err, groupErr); err != nil {
-		return "", "", err
+	s.STARTTLS, s.TLS = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	config := strings.NewReplacer("FOLDER", s.folder, "USER", u.Username, "GROUP", g.Name, "TLSPORT", ports[1], "NAME", account, "PASSWORD", password).Replace(eximConfig)
+	if err := os.WriteFile(s.path("exim.conf"), []byte(config), 0o644); err != nil || os.Getuid() != 0 {
+		return err
 	}
-	return u.Username, g.Name, nil
+	if err := exec.Command("chown", "-R", u.Username, s.folder).Run(); err != nil {
+		return err
+	}
+	return os.Chown(s.path("exim.conf"), 0, 0) // Exim reads no config that others may write
 }
 
 // worker is the user that the server works as.
@@ -160,7 +190,7 @@ func (s *Server) certificate() error {
 	if err := os.WriteFile(s.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.folder, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600)
+	return os.WriteFile(s.path("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600)
 }
 
 // Await waits until n mails for an address are there, and returns them as they
@@ -173,7 +203,7 @@ func (s *Server) Await(t testing.TB, address string, n int) []string {
 			return list
 		}
 		if time.Now().After(end) {
-			log, _ := os.ReadFile(filepath.Join(s.folder, "log", "mainlog"))
+			log, _ := os.ReadFile(s.path("log/mainlog"))
 			t.Fatalf("%d mails for %s, want %d\n%s", len(list), address, n, log)
 		}
 		<-time.After(20 * time.Millisecond)
@@ -181,27 +211,36 @@ func (s *Server) Await(t testing.TB, address string, n int) []string {
 }
 
 // Mails are those for an address that were delivered so far, oldest first.
-func (s *Server) Mails(t testing.TB, address string) (list []string) {
+func (s *Server) Mails(t testing.TB, address string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.folder, "mail", "new", "*"))
+	list, err := s.Delivered(address)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return list
+}
+
+// Delivered is Mails for programs that are no tests.
+func (s *Server) Delivered(address string) (list []string, err error) {
+	files, err := filepath.Glob(s.path("mail/new/*"))
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(files, func(a, b string) int { return modified(a).Compare(modified(b)) })
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		m, err := mail.ReadMessage(bytes.NewReader(b))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if m.Header.Get("Envelope-To") == address {
 			list = append(list, string(b))
 		}
 	}
-	return list
+	return list, nil
 }
 
 func modified(file string) time.Time {

@@ -1,0 +1,419 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-message"
+
+	"github.com/keypost/keypost/delivery/deliverytest"
+	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
+	"github.com/keypost/keypost/ingest/tfyp"
+)
+
+// mailRows are of the mail bridge.
+var mailRows = []row{
+	{"10,000 mails to orders, Dovecot to MariaDB", "mbsync copying the same folder", 0.5, "", mailsIn},
+	{"profile on one mail", "go-message parsing it and doing nothing", 0.6, "", profiled},
+	{"new mail to the buyer's code at the SMTP server", "", 1, "s", mailed},
+	{"memory over 100,000 messages", "", 80, "MiB", mailMemory},
+}
+
+// A postOffice is the mail servers, and a store that signs its mails.
+type postOffice struct {
+	imap *mailboxtest.Server
+	shop *mailboxtest.Shop
+	smtp *deliverytest.Server // nil: no row needed it yet
+}
+
+// mails starts what the rows of the mail bridge share.
+func (b *bench) mails() (*postOffice, error) {
+	if b.office != nil {
+		return b.office, nil
+	}
+	shop, err := mailboxtest.Open()
+	if err != nil {
+		return nil, err
+	}
+	imap, err := mailboxtest.Start("")
+	if err != nil {
+		shop.Close()
+		return nil, fmt.Errorf("Dovecot: %w (make parts installs it)", err)
+	}
+	b.office = &postOffice{imap: imap, shop: shop}
+	return b.office, nil
+}
+
+func (p *postOffice) stop() {
+	p.shop.Close()
+	p.imap.Stop()
+	if p.smtp != nil {
+		p.smtp.Stop()
+	}
+}
+
+// filled is a new account with n messages; one in each is a signed mail about a
+// sale, and the others are of no store.
+func (p *postOffice) filled(n, each int) (*mailboxtest.Account, error) {
+	account, err := p.imap.NewAccount()
+	if err != nil {
+		return nil, err
+	}
+	for i := range n {
+		text := []byte(private(i))
+		if i%each == 0 {
+			if text, err = p.shop.Sign(sale(i).Text()); err != nil {
+				return nil, err
+			}
+		}
+		if err := account.Deliver(text, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return account, nil
+}
+
+// sale is the i-th of a store whose running numbers have four digits.
+func sale(i int) mailboxtest.Sale {
+	return mailboxtest.Sale{
+		Name: fmt.Sprintf("Ada %d", i), Email: buyer(i), Product: "Product_Name", Blurb: fmt.Sprintf("me_Demo%d", i/10_000),
+		Number: i % 10_000, At: time.Now().UTC(),
+	}
+}
+
+func buyer(i int) string { return fmt.Sprintf("ada%d@example.org", i) }
+
+// private is a mail that no profile knows.
+func private(i int) string {
+	return fmt.Sprintf("From: Grace <grace%[1]d@example.net>\r\nTo: %[2]s\r\nSubject: Lunch %[1]d\r\nDate: %[3]s\r\nMessage-ID: <lunch%[1]d@example.net>\r\n"+
+		"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHello Ada,\r\n\r\nshall we meet at %[4]d o'clock?\r\n\r\nGrace\r\n",
+		i, mailboxtest.Recipient, time.Now().UTC().Format(time.RFC1123Z), i%12+1)
+}
+
+// mailChannel is a mailbox in the daemon's config.
+const mailChannel = `[[channel]]
+name = "mail"
+kind = "imap"
+address = %q
+user = %q
+password = '''%s'''
+ca_file = %q
+recipients = ["` + mailboxtest.Recipient + `"]
+trust = [{ dkim = "` + mailboxtest.Domain + `" }]
+dns = %q
+%s
+`
+
+const mailSection = `[mail]
+smtp = %q
+from = "Shop <shop@example.com>"
+vendor = "vendor@example.com"
+username = %q
+password = %q
+ca_file = %q
+`
+
+// channel is an account as a channel.
+func (p *postOffice) channel(a *mailboxtest.Account, more string) string {
+	return fmt.Sprintf(mailChannel, p.imap.TLSAddr, a.User, a.Password, p.imap.CertFile(), p.shop.DNS, more)
+}
+
+// mailsIn compares the time until all mails of a folder are orders with the time
+// in which mbsync copies them.
+func mailsIn(ctx context.Context, b *bench, target float64) (result, error) {
+	p, err := b.mails()
+	if err != nil {
+		return result{}, err
+	}
+	account, err := p.filled(b.mailed, 1)
+	if err != nil {
+		return result{}, err
+	}
+	if _, err := b.mbsync(ctx, p, account); err != nil { // Dovecot has its index then
+		return result{}, err
+	}
+	take := func(more string) (time.Duration, error) {
+		database, err := b.database(ctx, mariadb)
+		if err != nil {
+			return 0, err
+		}
+		return b.takeIn(ctx, database, p.channel(account, more), b.mailed, b.mailed)
+	}
+	var figures []float64
+	for range b.mailRounds {
+		copied, err := b.mbsync(ctx, p, account)
+		if err != nil {
+			return result{}, err
+		}
+		taken, err := take("")
+		if err != nil {
+			return result{}, err
+		}
+		figures = append(figures, copied.Seconds()/taken.Seconds())
+		fmt.Fprintf(b.out, "mbsync %s, keypost %s\n", copied.Round(time.Millisecond), taken.Round(time.Millisecond))
+	}
+	return median(figures), nil
+}
+
+// takeIn starts a daemon on a new database, waits until it has handled all
+// messages of a mailbox, and says how long that took.
+func (b *bench) takeIn(ctx context.Context, database, channel string, messages, orders int) (time.Duration, error) {
+	d, err := b.keypostWith(ctx, database, channel)
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	defer d.stop()
+	if err := handled(ctx, database, messages); err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, d.errors())
+	}
+	took := time.Since(begin)
+	return took, issued(ctx, database, orders)
+}
+
+// handled waits until a mailbox is read so far that its messages are behind: its
+// place moves on when all that is before it is durable.
+func handled(ctx context.Context, database string, messages int) error {
+	p, err := openPlain(database)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	next := 0
+	for last := time.Now(); time.Since(last) < answerTimeout; {
+		before := next
+		if err := p.QueryRowContext(ctx, "SELECT COALESCE(MAX(next_uid), 0) FROM mailbox").Scan(&next); err != nil {
+			return err
+		}
+		if next > messages { // UIDs begin with 1
+			return nil
+		}
+		if next > before {
+			last = time.Now()
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("the mailbox is read up to %d of %d messages, and no further", next, messages)
+}
+
+// issued checks that all orders are there.
+func issued(ctx context.Context, database string, want int) error {
+	p, err := openPlain(database)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	var n int
+	if err := p.QueryRowContext(ctx, "SELECT COUNT(*) FROM orders WHERE status = 'issued'").Scan(&n); err != nil {
+		return err
+	}
+	if n != want {
+		return fmt.Errorf("%d orders are issued, of %d", n, want)
+	}
+	return nil
+}
+
+// mbsyncConfig is with the defaults, but for where things are. (SSLType is what
+// TLSType was called before isync 1.5, which knows both.)
+const mbsyncConfig = `IMAPStore far
+Host %[1]s
+Port %[2]s
+User %[3]s
+PassCmd "cat %[4]s/password"
+SSLType IMAPS
+CertificateFile %[5]s
+
+MaildirStore near
+Path %[4]s/
+Inbox %[4]s/inbox
+
+Channel copy
+Far :far:
+Near :near:
+Create Near
+SyncState *
+`
+
+// mbsync copies an account's INBOX into a new folder.
+func (b *bench) mbsync(ctx context.Context, p *postOffice, a *mailboxtest.Account) (time.Duration, error) {
+	folder, err := os.MkdirTemp(b.folder, "mbsync-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	host, port, _ := strings.Cut(p.imap.TLSAddr, ":")
+	file := filepath.Join(folder, "mbsyncrc")
+	if err := os.WriteFile(file, fmt.Appendf(nil, mbsyncConfig, host, port, a.User, folder, p.imap.CertFile()), 0o600); err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "password"), []byte(a.Password), 0o600); err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if out, err := exec.CommandContext(ctx, "mbsync", "-q", "-c", file, "copy").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("mbsync: %w (make parts installs it)\n%s", err, out)
+	}
+	took := time.Since(begin)
+	copies, err := filepath.Glob(folder + "/inbox/new/*")
+	if err == nil && len(copies) != b.mailed {
+		err = fmt.Errorf("mbsync copied %d mails of %d", len(copies), b.mailed)
+	}
+	return took, err
+}
+
+// profiled compares what a profile makes of a mail with a parser that hands out
+// its parts, on mails of all the usual forms.
+func profiled(ctx context.Context, b *bench, _ float64) (result, error) {
+	var samples [][]byte
+	for _, name := range []string{"02-later-wording", "33-with-the-headers-of-the-way", "12-quoted-printable", "15-alternative"} {
+		raw, err := os.ReadFile("ingest/tfyp/testdata/mails/" + name + ".eml")
+		if err != nil {
+			return result{}, err
+		}
+		samples = append(samples, raw)
+	}
+	profile, _ := tfyp.Builtin("tfyp")
+	defer oneProcessor()()
+	return b.ratio(ctx, eachOf(samples, parse), eachOf(samples, func(raw []byte) error {
+		m, err := tfyp.Open(raw)
+		if err != nil {
+			return err
+		}
+		if r := profile.Read(m); !r.Recognised || r.Held != "" {
+			return fmt.Errorf("a mail that is an order is not read: %s", r.Held)
+		}
+		return nil
+	}))
+}
+
+// eachOf does one thing with all samples in a call.
+func eachOf(samples [][]byte, do func([]byte) error) side {
+	return oneByOne(func(context.Context) error {
+		for _, raw := range samples {
+			if err := do(raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// parse takes a mail apart.
+func parse(raw []byte) error {
+	e, err := message.Read(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	return e.Walk(func(_ []int, part *message.Entity, err error) error {
+		if err != nil || part.MultipartReader() != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, part.Body)
+		return err
+	})
+}
+
+// mailed is the time from a mail's arrival in a mailbox that was quiet until the
+// buyer's mail lies in the mail server's folder.
+func mailed(ctx context.Context, b *bench, _ float64) (result, error) {
+	p, err := b.mails()
+	if err != nil {
+		return result{}, err
+	}
+	if p.smtp == nil {
+		if p.smtp, err = deliverytest.Start(); err != nil {
+			return result{}, fmt.Errorf("Exim: %w (make parts installs it)", err)
+		}
+	}
+	account, err := p.imap.NewAccount()
+	if err != nil {
+		return result{}, err
+	}
+	database, err := b.database(ctx, sqlite)
+	if err != nil {
+		return result{}, err
+	}
+	section := fmt.Sprintf(mailSection, p.smtp.STARTTLS, p.smtp.User, p.smtp.Password, p.smtp.CAFile)
+	d, err := b.keypostWith(ctx, database, section+p.channel(account, ""))
+	if err != nil {
+		return result{}, err
+	}
+	defer d.stop()
+	var figures []float64
+	for i := range b.starts + 1 {
+		took, err := p.oneMail(account, i)
+		if err != nil {
+			return result{}, fmt.Errorf("%w\n%s", err, d.errors())
+		}
+		if i > 0 { // before the first one the mailbox may not be watched yet
+			figures = append(figures, took.Seconds())
+		}
+	}
+	return median(figures), nil
+}
+
+// oneMail delivers the mail about a sale and waits for the buyer's.
+func (p *postOffice) oneMail(a *mailboxtest.Account, number int) (time.Duration, error) {
+	raw, err := p.shop.Sign(sale(number).Text())
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	if err := a.Deliver(raw, begin); err != nil {
+		return 0, err
+	}
+	for time.Since(begin) < answerTimeout {
+		list, err := p.smtp.Delivered(buyer(number))
+		if err != nil {
+			return 0, err
+		}
+		if len(list) > 0 {
+			return time.Since(begin), nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return 0, fmt.Errorf("no mail came to the buyer within %s", answerTimeout)
+}
+
+// ordersAmong: of a mailbox that is not the shop's alone one mail in so many is
+// an order.
+const ordersAmong = 20
+
+// mailMemory is the most that a daemon ever had while it walked a large mailbox.
+func mailMemory(ctx context.Context, b *bench, _ float64) (result, error) {
+	p, err := b.mails()
+	if err != nil {
+		return result{}, err
+	}
+	fmt.Fprintf(b.out, "filling a mailbox with %d messages\n", b.messages)
+	account, err := p.filled(b.messages, ordersAmong)
+	if err != nil {
+		return result{}, err
+	}
+	database, err := b.database(ctx, sqlite)
+	if err != nil {
+		return result{}, err
+	}
+	d, err := b.keypostWith(ctx, database, p.channel(account, ""))
+	if err != nil {
+		return result{}, err
+	}
+	defer d.stop()
+	begin := time.Now()
+	if err := handled(ctx, database, b.messages); err != nil {
+		return result{}, fmt.Errorf("%w\n%s", err, d.errors())
+	}
+	fmt.Fprintf(b.out, "%d messages in %s\n", b.messages, time.Since(begin).Round(time.Millisecond))
+	if err := issued(ctx, database, (b.messages+ordersAmong-1)/ordersAmong); err != nil {
+		return result{}, err
+	}
+	mib, err := d.memory("VmHWM")
+	return median([]float64{mib}), err
+}
