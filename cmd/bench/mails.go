@@ -223,16 +223,16 @@ func issued(ctx context.Context, database string, want int) error {
 // mbsyncConfig is with the defaults, but for where things are. (SSLType is what
 // TLSType was called before isync 1.5, which knows both.)
 const mbsyncConfig = `IMAPStore far
-Host %[1]s
-Port %[2]s
-User %[3]s
-PassCmd "cat %[4]s/password"
+Host localhost
+Port %[1]s
+User %[2]s
+PassCmd "cat %[3]s/password"
 SSLType IMAPS
-CertificateFile %[5]s
+CertificateFile %[4]s
 
 MaildirStore near
-Path %[4]s/
-Inbox %[4]s/inbox
+Path %[3]s/
+Inbox %[3]s/inbox
 
 Channel copy
 Far :far:
@@ -248,9 +248,9 @@ func (b *bench) mbsync(ctx context.Context, p *postOffice, a *mailboxtest.Accoun
 		return 0, err
 	}
 	defer os.RemoveAll(folder)
-	host, port, _ := strings.Cut(p.imap.TLSAddr, ":")
+	_, port, _ := strings.Cut(p.imap.TLSAddr, ":")
 	file := filepath.Join(folder, "mbsyncrc")
-	if err := os.WriteFile(file, fmt.Appendf(nil, mbsyncConfig, host, port, a.User, folder, p.imap.CertFile()), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, mbsyncConfig, port, a.User, folder, p.imap.CertFile()), 0o600); err != nil {
 		return 0, err
 	}
 	if err := os.WriteFile(filepath.Join(folder, "password"), []byte(a.Password), 0o600); err != nil {
