@@ -18,6 +18,7 @@ type chore struct {
 	every time.Duration
 	alone bool // by one of all daemons on the database: whoever holds the claim
 	do    func(context.Context) error
+	soon  <-chan struct{} // it is due at once; nil: never before its time
 }
 
 const (
@@ -27,13 +28,13 @@ const (
 
 func (d *daemon) choreList() []chore {
 	return []chore{
-		{"finish what dead processes left", 10 * time.Second, false, d.sweep},
-		{"seal the audit log", time.Second, true, d.seal},
-		{"empty old messages", time.Hour, true, d.emptyMessages},
-		{"watch the pools", time.Minute, true, d.watchPools},
-		{"send webhooks", time.Second, true, d.hooks.Send},
-		{"send mail", time.Second, true, d.mailer.Send},
-		{"write the daily digest", time.Minute, true, d.writeDigest},
+		{name: "finish what dead processes left", every: 10 * time.Second, do: d.sweep},
+		{name: "seal the audit log", every: time.Second, alone: true, do: d.seal},
+		{name: "empty old messages", every: time.Hour, alone: true, do: d.emptyMessages},
+		{name: "watch the pools", every: time.Minute, alone: true, do: d.watchPools},
+		{name: "send webhooks", every: time.Second, alone: true, do: d.hooks.Send},
+		{name: "send mail", every: time.Second, alone: true, do: d.mailer.Send, soon: d.mailed},
+		{name: "write the daily digest", every: time.Minute, alone: true, do: d.writeDigest},
 	}
 }
 
@@ -53,8 +54,8 @@ func (d *daemon) chores(ctx context.Context) {
 	for _, c := range d.choreList() {
 		all.Go(func() {
 			var last time.Time
-			each(ctx, min(c.every, claimBeat), func() {
-				if c.alone && !mine.Load() || time.Since(last) < c.every-claimBeat/10 {
+			eachOr(ctx, min(c.every, claimBeat), c.soon, func(soon bool) {
+				if c.alone && !mine.Load() || !soon && time.Since(last) < c.every-claimBeat/10 {
 					return
 				}
 				last = time.Now()
@@ -118,13 +119,22 @@ func release(ctx context.Context, claim *store.Claim) {
 
 // each calls do at once and then at each tick, until ctx ends.
 func each(ctx context.Context, every time.Duration, do func()) {
+	eachOr(ctx, every, nil, func(bool) { do() })
+}
+
+// eachOr calls do between the ticks, too, when it is wanted soon.
+func eachOr(ctx context.Context, every time.Duration, wanted <-chan struct{}, do func(soon bool)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	soon := false
 	for ctx.Err() == nil {
-		do()
+		do(soon)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+			soon = false
+		case <-wanted:
+			soon = true
 		}
 	}
 }

@@ -212,6 +212,21 @@ func (d *daemon) intake(ch channelConfig) *mailbox.Intake {
 	}
 }
 
+// A prompt handler has the outbox's mail sent at once when a message was taken
+// in: no reply carries the code to the buyer.
+type prompt struct {
+	mailbox.Handler
+	taken chan<- struct{}
+}
+
+func (p prompt) Handle(ctx context.Context, m mailbox.Message) (mailbox.Filing, error) {
+	filing, err := p.Handler.Handle(ctx, m)
+	if filing == mailbox.Processed && err == nil {
+		tell(p.taken)
+	}
+	return filing, err
+}
+
 // bounced takes in a report that a mail of ours did not arrive.
 func (d *daemon) bounced(ctx context.Context, raw []byte) (known bool, err error) {
 	id, why, ok := delivery.ReadBounce(raw)
@@ -350,7 +365,7 @@ func (d *daemon) beginWatch(ctx context.Context, ch channelConfig) (stop func())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w, err := mailbox.New(ch.mailbox, d.intake(ch), newPlaces(d.db, ch))
+		w, err := mailbox.New(ch.mailbox, prompt{d.intake(ch), d.mailed}, newPlaces(d.db, ch))
 		if err == nil {
 			err = w.Run(ctx)
 		}

@@ -89,6 +89,7 @@ type daemon struct {
 	mailer   *delivery.Mailer
 	sweeps   sync.WaitGroup
 	changed  chan struct{} // a new config came
+	mailed   chan struct{} // a mail was taken in: its buyer waits for one
 	auditKey ed25519.PrivateKey
 	handler  atomic.Pointer[http.Handler]
 }
@@ -98,7 +99,7 @@ func newDaemon(c *config, db *store.DB, ring *activation.Keyring, address string
 	d := &daemon{
 		address: address, db: db, desk: desk,
 		seats: activation.New(db, ring, *c.Server.Misses, c.activation(desk)), hooks: delivery.New(db), mailer: delivery.NewMailer(db), low: map[string]bool{},
-		changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), mailed: make(chan struct{}, 1),
 	}
 	d.configure(c)
 	return d
@@ -122,8 +123,13 @@ func (d *daemon) configure(c *config) {
 	d.db.Subscribe(c.subscribers())
 	h := routes(c, d.db, d.desk, d.seats)
 	d.handler.Store(&h)
+	tell(d.changed)
+}
+
+// tell says that something has changed, unless that is known already.
+func tell(news chan<- struct{}) {
 	select {
-	case d.changed <- struct{}{}:
+	case news <- struct{}{}:
 	default:
 	}
 }
