@@ -139,43 +139,52 @@ func mailsIn(ctx context.Context, b *bench, target float64) (result, error) {
 	if _, err := b.mbsync(ctx, p, account); err != nil { // Dovecot has its index then
 		return result{}, err
 	}
-	take := func(more string) (time.Duration, error) {
-		database, err := b.database(ctx, mariadb)
-		if err != nil {
-			return 0, err
-		}
-		return b.takeIn(ctx, database, p.channel(account, more), b.mailed, b.mailed)
-	}
 	var figures []float64
 	for range b.mailRounds {
 		copied, err := b.mbsync(ctx, p, account)
 		if err != nil {
 			return result{}, err
 		}
-		taken, err := take("")
+		taken, err := b.takeIn(ctx, p.channel(account, ""))
 		if err != nil {
 			return result{}, err
 		}
 		figures = append(figures, copied.Seconds()/taken.Seconds())
-		fmt.Fprintf(b.out, "mbsync %s, keypost %s\n", copied.Round(time.Millisecond), taken.Round(time.Millisecond))
 	}
-	return median(figures), nil
+	got := median(figures)
+	if got.measured < target {
+		got.profile, err = b.profileMails(ctx, p.channel(account, ""))
+	}
+	return got, err
 }
 
-// takeIn starts a daemon on a new database, waits until it has handled all
-// messages of a mailbox, and says how long that took.
-func (b *bench) takeIn(ctx context.Context, database, channel string, messages, orders int) (time.Duration, error) {
+// profileMails is the profile of a daemon that takes in all mails of a folder.
+func (b *bench) profileMails(ctx context.Context, channel string) (string, error) {
+	database, err := b.database(ctx, mariadb)
+	if err != nil {
+		return "", err
+	}
+	return b.profile(ctx, database, channel, func(*server) error { return handled(ctx, database, b.mailed) })
+}
+
+// takeIn starts a daemon on a new database, waits until it has made orders of
+// all mails of a folder, and says how long that took.
+func (b *bench) takeIn(ctx context.Context, channel string) (time.Duration, error) {
+	database, err := b.database(ctx, mariadb)
+	if err != nil {
+		return 0, err
+	}
 	d, err := b.keypostWith(ctx, database, channel)
 	if err != nil {
 		return 0, err
 	}
-	begin := time.Now()
+	begin := time.Now() // it watches as soon as it is ready
 	defer d.stop()
-	if err := handled(ctx, database, messages); err != nil {
+	if err := handled(ctx, database, b.mailed); err != nil {
 		return 0, fmt.Errorf("%w\n%s", err, d.errors())
 	}
 	took := time.Since(begin)
-	return took, issued(ctx, database, orders)
+	return took, issued(ctx, database, b.mailed)
 }
 
 // handled waits until a mailbox is read so far that its messages are behind: its

@@ -160,9 +160,9 @@ func (b *bench) database(ctx context.Context, kind string) (string, error) {
 	return "sqlite:" + filepath.Join(folder, "keypost.db"), err
 }
 
-// profile builds a daemon that profiles itself, lets it answer the same calls
-// and returns its top functions.
-func (b *bench) profile(ctx context.Context, database string, calls func(*load) side) (string, error) {
+// profile builds a daemon that profiles itself, lets it do the same work, with
+// more in its config, and returns its top functions.
+func (b *bench) profile(ctx context.Context, database, more string, work func(*server) error) (string, error) {
 	if b.profiled == "" {
 		b.profiled = filepath.Join(b.folder, "keypost-profiled")
 		if out, err := exec.CommandContext(ctx, "go", "build", "-tags", "profile", "-o", b.profiled, "./cmd/keypost").CombinedOutput(); err != nil {
@@ -170,13 +170,13 @@ func (b *bench) profile(ctx context.Context, database string, calls func(*load) 
 		}
 	}
 	file := filepath.Join(b.folder, "profile")
-	d, err := b.keypost(ctx, database, "KEYPOST_PROFILE="+file)
+	d, err := b.keypostWith(ctx, database, more, "KEYPOST_PROFILE="+file)
 	if err != nil {
 		return "", err
 	}
 	defer os.Remove(file)
 	defer d.stop()
-	if err := b.called(ctx, d, calls); err != nil {
+	if err := work(d); err != nil {
 		return "", err
 	}
 	if err := d.cmd.Process.Signal(syscall.SIGUSR1); err != nil {

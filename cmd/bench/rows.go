@@ -149,7 +149,7 @@ func (b *bench) against(ctx context.Context, target float64, base side, database
 		return got, fmt.Errorf("%w\n%s", err, d.errors())
 	}
 	if got.measured < target {
-		got.profile, err = b.profile(ctx, database, calls)
+		got.profile, err = b.profile(ctx, database, "", func(d *server) error { return b.called(ctx, d, calls) })
 	}
 	return got, err
 }
