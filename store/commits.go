@@ -194,7 +194,7 @@ func (s *sharing) member(t *txStatements, m *member) error {
 				m.panicked = fmt.Sprintf("%v\n\n%s", v, debug.Stack())
 			}
 		}()
-		m.err = m.fn(ctx, &tx{queries.New(t), s.db, micros(s.db.now())})
+		m.err = m.fn(ctx, &tx{queries.New(t), t, s.db, micros(s.db.now())})
 	}()
 	if m.err != nil || m.panicked != nil {
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO member"); err != nil {

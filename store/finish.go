@@ -65,7 +65,10 @@ func (db *DB) FinishOrder(ctx context.Context, id, token string, out Outcome) (o
 		if err := t.touchSale(ctx, id); err != nil {
 			return err
 		}
-		if o, err = t.settle(ctx, id, out); err != nil || o.Line == 1 && out.Held != "" {
+		if o, err = loadOrder(ctx, t.Queries, id); err != nil {
+			return err
+		}
+		if o, err = t.settle(ctx, o, out); err != nil || o.Line == 1 && out.Held != "" {
 			return err
 		}
 		row, err := t.OrderByID(ctx, id)

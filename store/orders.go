@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/keypost/keypost/store/queries"
 )
@@ -23,23 +25,26 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		// Keys first: whoever inserts them owns the order, and a changed
 		// config never turns a duplicate into a held order.
-		for _, k := range n.Keys {
-			err := t.InsertOrderKey(ctx, queries.InsertOrderKeyParams{Hash: k[:], OrderID: n.Order.ID, CreatedAt: t.now})
-			if db.dialect.duplicate(err) {
-				return errKeyTaken
-			}
-			if err != nil {
-				return err
-			}
+		if err := t.claimKeys(ctx, n); err != nil {
+			return err
 		}
 		sale, err := t.addSaleLine(ctx, saleID, n.Order)
 		if err != nil {
 			return err
 		}
-		if err := t.InsertOrder(ctx, orderRow(n, sale, t.now)); err != nil {
+		row := orderRow(n, sale, t.now)
+		if err := t.InsertOrder(ctx, row); err != nil {
 			return err
 		}
-		if o, err = t.settle(ctx, n.Order.ID, n.Outcome); err != nil {
+		if sale.ID == saleID { // it is new, so that no money event can be there
+			o, err = n.stored(row)
+		} else {
+			o, err = loadOrder(ctx, t.Queries, n.Order.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if o, err = t.settle(ctx, o, n.Outcome); err != nil {
 			return err
 		}
 		if sale.LineCount > 1 {
@@ -68,6 +73,33 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 		}
 	}
 	return Order{}, false, fmt.Errorf("%w: an order's key was taken and is gone", ErrUnavailable)
+}
+
+// keysAtOnce is how many keys one statement inserts: there are as many texts of
+// it, and they stay prepared.
+const keysAtOnce = 8
+
+// claimKeys takes an order's keys, all or none; errKeyTaken.
+func (t *tx) claimKeys(ctx context.Context, n NewOrder) error {
+	for keys := range slices.Chunk(n.Keys, keysAtOnce) {
+		var args []any
+		for _, k := range keys {
+			args = append(args, k[:], n.Order.ID, t.now)
+		}
+		_, err := t.raw.ExecContext(ctx, insertKeys(len(keys)), args...)
+		if t.db.dialect.duplicate(err) {
+			return errKeyTaken
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertKeys is what package queries has for one row, for n.
+func insertKeys(n int) string {
+	return "INSERT INTO order_key (hash, order_id, created_at) VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", n-1)
 }
 
 // addSaleLine counts one more line on the order's sale, or makes the sale with
@@ -104,6 +136,16 @@ func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParam
 	return row
 }
 
+// stored is a new order as [DB.Order] would read it, without licenses.
+func (n NewOrder) stored(row queries.InsertOrderParams) (o Order, err error) {
+	o = n.Order
+	o.Line, o.Status, o.Reason, o.Prose, o.Tries = row.Line, row.Status, row.Reason, row.Prose, row.Tries
+	o.ExpiresAt, o.ReservedUntil, o.CreatedAt = timeOrNil(row.ExpiresAt), fromMicros(row.ReservedUntil), fromMicros(row.CreatedAt)
+	o.Forgotten, o.Refunded, o.Licenses = false, false, nil
+	o.Seeds, err = seedList(row.Seeds)
+	return o, err
+}
+
 func (o Outcome) status() (status, reason string) {
 	switch {
 	case o.Held != "":
@@ -115,14 +157,10 @@ func (o Outcome) status() (status, reason string) {
 }
 
 // settle writes what an outcome brings beside the order's own row: licenses
-// and notices. The order comes back as it now is.
-func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, error) {
-	o, err := loadOrder(ctx, t.Queries, orderID)
-	if err != nil {
-		return Order{}, err
-	}
+// and notices. The order comes back as it then is.
+func (t *tx) settle(ctx context.Context, o Order, out Outcome) (_ Order, err error) {
 	if out.Held == "" && !o.Refunded {
-		if err := t.claimUpgrades(ctx, orderID, out); err != nil {
+		if err := t.claimUpgrades(ctx, o.ID, out); err != nil {
 			return Order{}, err
 		}
 	}
@@ -134,7 +172,7 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		if c.Part != nil {
 			l.Product, l.Limit = c.Part.Product, c.Part.Limit
 		}
-		if l.Code, err = t.codeOf(ctx, c, l.Product, orderID); err != nil {
+		if l.Code, err = t.codeOf(ctx, c, l.Product, o.ID); err != nil {
 			return Order{}, err
 		}
 		err := t.addLicense(ctx, l, o.Refunded)
@@ -151,18 +189,18 @@ func (t *tx) settle(ctx context.Context, orderID string, out Outcome) (Order, er
 		}
 	}
 	for _, n := range out.Notices {
-		n.OrderID = orderID
+		n.OrderID = o.ID
 		if err := t.addNotice(ctx, n); err != nil {
 			return Order{}, err
 		}
 	}
 	if event, ok := settledAs[o.Status]; ok {
-		if err := t.event(ctx, event, orderID, ""); err != nil {
+		if err := t.event(ctx, event, o.ID, ""); err != nil {
 			return Order{}, err
 		}
 	}
 	if len(out.Codes) > 0 { // the rest of the order is as it was read
-		o.Licenses, err = licensesOf(ctx, t.Queries, orderID)
+		o.Licenses, err = licensesOf(ctx, t.Queries, o.ID)
 	}
 	return o, err
 }
@@ -231,10 +269,8 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 		StatusOnly: r.StatusOnly, Forgotten: r.Forgotten, Status: r.Status, Reason: r.Reason, Prose: r.Prose,
 		ReservedUntil: fromMicros(r.ReservedUntil), Tries: r.Tries, CreatedAt: fromMicros(r.CreatedAt),
 	}
-	if r.Seeds != "" {
-		if err := json.Unmarshal([]byte(r.Seeds), &o.Seeds); err != nil {
-			return Order{}, fmt.Errorf("order %s: seeds: %w", id, err)
-		}
+	if o.Seeds, err = seedList(r.Seeds); err != nil {
+		return Order{}, fmt.Errorf("order %s: seeds: %w", id, err)
 	}
 	events, err := q.MoneyEventsOfSale(ctx, r.SaleID)
 	if err != nil {
@@ -266,6 +302,13 @@ func seedText(seeds []string) string {
 	}
 	b, _ := json.Marshal(seeds) // strings always marshal
 	return string(b)
+}
+
+func seedList(text string) (seeds []string, err error) {
+	if text != "" {
+		err = json.Unmarshal([]byte(text), &seeds)
+	}
+	return seeds, err
 }
 
 // Messages are those that an order came by, oldest first.

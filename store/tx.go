@@ -14,6 +14,7 @@ import (
 // A tx is one transaction with its one now, in microseconds.
 type tx struct {
 	*queries.Queries
+	raw queries.DBTX // for the one statement that is not in package queries
 	db  *DB
 	now int64
 }
@@ -111,7 +112,7 @@ func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Conte
 			return err
 		}
 	}
-	if err := fn(ctx, &tx{queries.New(t), db, micros(db.now())}); err != nil {
+	if err := fn(ctx, &tx{queries.New(t), t, db, micros(db.now())}); err != nil {
 		return err
 	}
 	if err := sqlTx.Commit(); err != nil || db.afterCommit == nil {
