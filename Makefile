@@ -58,6 +58,7 @@ parts:
 	command -v exim4 >/dev/null || missing="$$missing exim4-daemon-light"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	command -v dovecot >/dev/null || missing="$$missing dovecot-imapd"; \
+	command -v mbsync >/dev/null || missing="$$missing isync"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

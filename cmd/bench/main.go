@@ -47,6 +47,7 @@ type bench struct {
 	mariadb                  *storetest.Server // nil: no row needed it yet
 	million                  string            // the large database, once it is filled
 	office                   *postOffice       // nil: no row needed it yet
+	filing                   float64           // the speed at which mails come in when they are filed, beside when they are not
 	out                      io.Writer
 }
 
