@@ -39,7 +39,7 @@ const pageFoot = `
   from the daemon's start, its database set up, until the last order is durable; log-in, signatures and codes are in it, and mails to buyers are not: they
   wait in the outbox. mbsync copies the folder with its default settings, which sync each file to the disk, over the same TLS; it verifies nothing. Both
   in turn, in %[14]d pairs of rounds, after mbsync once to warm Dovecot up. The daemon files nothing there, as mbsync does not; told to move each mail to
-  a folder, it took them in at %[15].2f of that speed.
+  a folder, it took them in at %.2[15]f of that speed.
 - One mail is read from %[16]d samples (plain, with the headers of its way, quoted-printable, with HTML beside it) on one processor; the parser takes each apart
   and decodes all its parts.
 - From the new mail to the buyer's code a mail lies down in a quiet INBOX, and the clock ends when the buyer's mail lies in the SMTP server's folder (Exim, TLS,
