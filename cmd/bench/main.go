@@ -65,7 +65,7 @@ type size struct {
 }
 
 var (
-	full  = size{few: 10_000, many: 1_000_000, calls: 100_000, rounds: 7, round: time.Second, starts: 5, unique: 10_000_000, mailed: 10_000, mailRounds: 5, messages: 100_000}
+	full  = size{few: 10_000, many: 1_000_000, calls: 100_000, rounds: 7, round: time.Second, starts: 5, unique: 10_000_000, mailed: 10_000, mailRounds: 3, messages: 100_000}
 	quick = size{few: 200, many: 1000, calls: 500, rounds: 3, round: 50 * time.Millisecond, starts: 1, unique: 10_000, mailed: 200, mailRounds: 1, messages: 1000}
 )
 
