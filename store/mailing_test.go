@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
 )
 
 // mails are the outbox's ids by kind, as they are by now.
@@ -34,7 +36,7 @@ func TestAddRefused(t *testing.T) {
 		db.now = func() time.Time { return clock }
 		other.now = db.now
 		refuse := func(db *DB, channel, reason string, tell bool) {
-			m := Message{ID: NewID(), Channel: channel, Verdict: VerdictRefused, Reason: reason}
+			m := Message{ID: ulid.MustNew(ulid.Timestamp(clock), rand.Reader).String(), Channel: channel, Verdict: VerdictRefused, Reason: reason}
 			if err := db.AddRefused(context.WithoutCancel(t.Context()), m, tell); err != nil {
 				t.Error(err)
 			}
@@ -62,7 +64,7 @@ func TestAddRefused(t *testing.T) {
 		if more.Subject != "kagi No." || more.Audience != ToVendor || !more.NextAt.Equal(clock.Truncate(time.Hour).Add(time.Hour)) || !MadeAt(more.ID).Equal(clock.Truncate(time.Hour)) {
 			t.Errorf("%+v", more)
 		}
-		now := time.Now() // ids have the time of the machine
+		now := clock
 		counts, err := db.CountRefused(t.Context(), now.Add(-time.Minute), now.Add(time.Minute))
 		want := []Count{{"kagi", "No!", 1}, {"kagi", "No.", 21}, {"kagi", "Nobody is told.", 1}, {"other", "No.", 1}}
 		if diff := cmp.Diff(want, counts); diff != "" || err != nil {

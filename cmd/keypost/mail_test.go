@@ -16,6 +16,19 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
+// awaited is the first mail for an address whose subject begins so: beside it
+// there is a digest, after 7:00 UTC.
+func awaited(t *testing.T, s *deliverytest.Server, address, subject string) string {
+	t.Helper()
+	for n := 1; ; n++ {
+		for _, mail := range s.Await(t, address, n) {
+			if strings.Contains(mail, "\nSubject: "+subject) {
+				return mail
+			}
+		}
+	}
+}
+
 // mailConfigOf is a [mail] that hands in to a server.
 func mailConfigOf(s *deliverytest.Server, more string) string {
 	return fmt.Sprintf("\n[mail]\nsmtp = %q\nfrom = \"Shop <shop@example.com>\"\nvendor = \"me@example.com\"\nusername = %q\npassword = %q\nca_file = %q\n%s",
@@ -43,7 +56,7 @@ func testMailHeldOrder(t *testing.T, s *site) {
 	if !strings.Contains(out, "Wait, please.") {
 		t.Fatalf("post: %s", out)
 	}
-	held := exim.Await(t, "me@example.com", 1)[0]
+	held := awaited(t, exim, "me@example.com", "Held: ")
 	command := regexp.MustCompile(`(?m)^  keypost (order approve .*?)\r?$`).FindStringSubmatch(held)
 	if command == nil || !strings.Contains(held, "Subject: Held: kagi CH0123456789 1 (quantity)") || strings.Contains(held, "geheim") {
 		t.Fatalf("%s", held)
@@ -137,7 +150,7 @@ func TestMailRefused(t *testing.T) {
 	for range 3 {
 		s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", "wrong")
 	}
-	mail := exim.Await(t, "me@example.com", 1)[0]
+	mail := awaited(t, exim, "me@example.com", "Refused: ")
 	if !strings.Contains(mail, "Subject: Refused: a post to kagi") || !strings.Contains(mail, "ACG:TransactionID =3D CH0123456789") {
 		t.Errorf("%s", mail)
 	}
