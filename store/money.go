@@ -222,7 +222,7 @@ func (t *tx) giveBack(ctx context.Context, orderID string) error {
 		return err
 	}
 	for _, l := range licenses {
-		if err := t.unrefundLicense(ctx, l.ID); err != nil {
+		if err := t.setRefunded(ctx, l.ID, false); err != nil {
 			return err
 		}
 		if err := t.licenseEvent(ctx, EventLicenseRestored, l.ID); err != nil {
@@ -242,7 +242,7 @@ func (t *tx) takeBack(ctx context.Context, orderID string) error {
 		return err
 	}
 	for _, l := range licenses {
-		if err := t.refundLicense(ctx, l.ID); err != nil {
+		if err := t.setRefunded(ctx, l.ID, true); err != nil {
 			return err
 		}
 	}

@@ -123,8 +123,9 @@ func (t *tx) countShares(ctx context.Context, licenseID string) error {
 	return t.computeStatus(ctx, licenseID)
 }
 
-// unrefundLicense undoes refundLicense.
-func (t *tx) unrefundLicense(ctx context.Context, licenseID string) error {
+// setRefunded takes back what an order brought to a license, all of it or the
+// order's share, or gives it back.
+func (t *tx) setRefunded(ctx context.Context, licenseID string, refunded bool) error {
 	if err := t.lockLicense(ctx, licenseID); err != nil {
 		return err
 	}
@@ -134,25 +135,12 @@ func (t *tx) unrefundLicense(ctx context.Context, licenseID string) error {
 	}
 	if len(shares) > 0 {
 		return t.countShares(ctx, licenseID)
+	}
+	if refunded {
+		return t.addReason(ctx, licenseID, reason{refundSource, "manual", Revoked})
 	}
 	if _, err := t.DeleteReasons(ctx, queries.DeleteReasonsParams{LicenseID: licenseID, Source: refundSource}); err != nil {
 		return err
 	}
 	return t.computeStatus(ctx, licenseID)
-}
-
-// refundLicense takes back what an order brought to a license: all of it, or
-// the order's share.
-func (t *tx) refundLicense(ctx context.Context, licenseID string) error {
-	if err := t.lockLicense(ctx, licenseID); err != nil {
-		return err
-	}
-	shares, err := t.SharesOfLicense(ctx, licenseID)
-	if err != nil {
-		return err
-	}
-	if len(shares) > 0 {
-		return t.countShares(ctx, licenseID)
-	}
-	return t.addReason(ctx, licenseID, reason{refundSource, "manual", Revoked})
 }

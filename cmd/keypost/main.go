@@ -52,7 +52,7 @@ type commands struct {
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
 	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`
 	Outbox     outboxCommands    `cmd:"" help:"Notices that go out: list, retry."`
-	Mail       mailCommands      `cmd:"" help:"Mail: preview, test, digest."`
+	Mail       mailCommands      `cmd:"" help:"Mail that goes out, and mails in mailboxes: preview, test, digest, list, show, approve, dismiss."`
 	Webhook    webhookCommands   `cmd:"" help:"Webhooks: test."`
 	Keys       keysCommands      `cmd:"" help:"Lease-signing keys: list, rotate."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
