@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -40,6 +41,10 @@ type Mail struct {
 	Raw                 []byte // kept of what was held or refused; filled by [DB.Mail] alone
 }
 
+// contentsAtOnce is how many contents one statement looks for: there are as many
+// texts of it, and they stay prepared.
+const contentsAtOnce = 32
+
 // Open tells whether a mail that comes again is judged anew: with the config the
 // judgement may have changed of what was refused, held or not known.
 func (m Mail) Open() bool {
@@ -62,17 +67,7 @@ type MailNumber struct {
 // comes back with added == false. A mail that is taken claims its body:
 // ErrBodyTaken. Of one that is held the vendor is told.
 func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err error) {
-	err = db.write(ctx, func(ctx context.Context, t *tx) error {
-		err := t.InsertMail(ctx, queries.InsertMailParams{
-			ID: m.ID, Channel: m.Channel, ContentHash: m.Content[:], Folder: m.Folder, UidValidity: int64(m.UIDValidity), Uid: int64(m.UID),
-			MessageID: m.MessageID, Domain: m.Domain, BodyHash: append([]byte{}, m.BodyHash...), Profile: m.Profile, Verdict: m.Verdict,
-			Reason: m.Reason, Detail: m.Detail, Store: m.Store, SaleFold: m.Fold, Told: m.Told, ArrivedAt: micros(m.ArrivedAt), CreatedAt: t.now,
-		})
-		if err != nil {
-			return err
-		}
-		return t.addVerdict(ctx, m)
-	})
+	err = db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMails(ctx, []Mail{m}) })
 	if !errors.Is(err, errDuplicate) {
 		return m, err == nil, err
 	}
@@ -80,34 +75,63 @@ func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err er
 	return got, err == nil && got.ID == m.ID, err // our own id: an earlier try was applied though it failed
 }
 
-// addVerdict writes what a verdict brings beside the mail's own row.
-func (t *tx) addVerdict(ctx context.Context, m Mail) error {
-	if m.Verdict == MailTaken {
-		if err := t.claimBody(ctx, m); err != nil {
-			return err
-		}
+// AddMails is [DB.AddMail] for several at once, all or none; added == false: one
+// of them, or its body, was there, or may have been, and each is to be added by
+// itself.
+func (db *DB) AddMails(ctx context.Context, list []Mail) (added bool, err error) {
+	err = db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMails(ctx, list) })
+	if errors.Is(err, errDuplicate) || errors.Is(err, ErrBodyTaken) {
+		return false, nil
 	}
-	for _, n := range m.Numbers {
-		err := t.InsertMailNumber(ctx, queries.InsertMailNumberParams{
-			ID: NewID(), MailID: m.ID, Store: n.Store, Name: n.Name, Number: n.Number, DatedAt: micros(n.Date),
+	return err == nil, err
+}
+
+func (t *tx) addMails(ctx context.Context, list []Mail) error {
+	var rows [][]any
+	for _, m := range list {
+		rows = append(rows, []any{
+			m.ID, m.Channel, m.Content[:], m.Folder, int64(m.UIDValidity), int64(m.UID), m.MessageID, m.Domain, append([]byte{}, m.BodyHash...),
+			m.Profile, m.Verdict, m.Reason, m.Detail, m.Store, m.Fold, m.Told, micros(m.ArrivedAt), t.now,
 		})
-		if err != nil {
+	}
+	if err := t.insert(ctx, queries.InsertMail, rows); err != nil {
+		return err
+	}
+	return t.addVerdicts(ctx, list)
+}
+
+// addVerdicts writes what verdicts bring beside the mails' own rows.
+func (t *tx) addVerdicts(ctx context.Context, list []Mail) error {
+	var bodies, numbers [][]any
+	for _, m := range list {
+		if m.Verdict == MailTaken {
+			bodies = append(bodies, t.body(m))
+		}
+		for _, n := range m.Numbers {
+			numbers = append(numbers, []any{NewID(), m.ID, n.Store, n.Name, n.Number, micros(n.Date)})
+		}
+	}
+	if err := t.claimBodies(ctx, bodies); err != nil {
+		return err
+	}
+	if err := t.insert(ctx, queries.InsertMailNumber, numbers); err != nil {
+		return err
+	}
+	for _, m := range list {
+		if m.Verdict == MailHeld {
+			if err := t.tell(ctx, MadeAt(m.ID), NoticeHeldMail, NoticeHeldMailMore, m.Channel+" "+m.Reason); err != nil {
+				return err
+			}
+		}
+		if len(m.Raw) == 0 {
+			continue
+		}
+		err := t.addMessage(ctx, Message{ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: m.Reason, Raw: m.Raw})
+		if err != nil && !t.db.dialect.duplicate(err) { // it was kept when it was judged before
 			return err
 		}
 	}
-	if m.Verdict == MailHeld {
-		if err := t.tell(ctx, MadeAt(m.ID), NoticeHeldMail, NoticeHeldMailMore, m.Channel+" "+m.Reason); err != nil {
-			return err
-		}
-	}
-	if len(m.Raw) == 0 {
-		return nil
-	}
-	err := t.addMessage(ctx, Message{ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: m.Reason, Raw: m.Raw})
-	if t.db.dialect.duplicate(err) {
-		return nil // it was kept when it was judged before
-	}
-	return err
+	return nil
 }
 
 // RejudgeMail changes the verdict on a mail that was not taken, and that came again; what is noted comes back. ErrBodyTaken as for
@@ -121,7 +145,7 @@ func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 		if err != nil || n == 0 { // another process was faster, or an earlier try of ours
 			return err
 		}
-		return t.addVerdict(ctx, m)
+		return t.addVerdicts(ctx, []Mail{m})
 	})
 	if err != nil {
 		return Mail{}, err
@@ -130,10 +154,12 @@ func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 	return mail(r), db.explain(err)
 }
 
-// claimBody takes a signed body for a mail, whoever signed it: of a mail that two
-// of our domains signed, somebody could take one signature away.
-func (t *tx) claimBody(ctx context.Context, m Mail) error {
-	err := t.InsertMailBody(ctx, queries.InsertMailBodyParams{Hash: append([]byte{}, m.BodyHash...), MailID: m.ID, CreatedAt: t.now})
+// body is the row that takes a signed body for a mail, whoever signed it: of a
+// mail that two of our domains signed, somebody could take one signature away.
+func (t *tx) body(m Mail) []any { return []any{append([]byte{}, m.BodyHash...), m.ID, t.now} }
+
+func (t *tx) claimBodies(ctx context.Context, bodies [][]any) error {
+	err := t.insert(ctx, queries.InsertMailBody, bodies)
 	if t.db.dialect.duplicate(err) {
 		return ErrBodyTaken
 	}
@@ -143,8 +169,32 @@ func (t *tx) claimBody(ctx context.Context, m Mail) error {
 // MailByContent finds what was noted of a content that a channel has met;
 // ErrNotFound.
 func (db *DB) MailByContent(ctx context.Context, channel string, content [32]byte) (Mail, error) {
-	r, err := db.read.MailByContent(ctx, queries.MailByContentParams{Channel: channel, ContentHash: content[:]})
-	return mail(r), db.explain(err)
+	known, err := db.MailsByContent(ctx, channel, [][32]byte{content})
+	m, ok := known[content]
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	return m, err
+}
+
+// MailsByContent finds what was noted of those contents that a channel has met.
+func (db *DB) MailsByContent(ctx context.Context, channel string, contents [][32]byte) (map[[32]byte]Mail, error) {
+	known := map[[32]byte]Mail{}
+	for some := range slices.Chunk(contents, contentsAtOnce) {
+		p := queries.MailsByContentParams{Channel: channel}
+		for i := range some {
+			p.Contents = append(p.Contents, some[i][:])
+		}
+		rows, err := db.read.MailsByContent(ctx, p)
+		if err != nil {
+			return nil, db.explain(err)
+		}
+		for _, r := range rows {
+			m := mail(r)
+			known[m.Content] = m
+		}
+	}
+	return known, nil
 }
 
 func mail(r queries.Mail) Mail {
@@ -195,7 +245,7 @@ func (db *DB) SettleMail(ctx context.Context, m Mail, actor string) error {
 		if m.Verdict != MailTaken || len(m.BodyHash) == 0 {
 			return nil
 		}
-		if err := t.claimBody(ctx, m); !errors.Is(err, ErrBodyTaken) {
+		if err := t.claimBodies(ctx, [][]any{t.body(m)}); !errors.Is(err, ErrBodyTaken) {
 			return err
 		}
 		return nil // a person has decided

@@ -3,11 +3,13 @@ package store
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func newMail(content string, change ...func(*Mail)) Mail {
@@ -20,6 +22,13 @@ func newMail(content string, change ...func(*Mail)) Mail {
 		c(&m)
 	}
 	return m
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func TestMail(t *testing.T) {
@@ -43,6 +52,56 @@ func TestMail(t *testing.T) {
 		}
 		if _, err := db.MailByContent(t.Context(), "mail", sha256.Sum256([]byte("b"))); !errors.Is(err, ErrNotFound) {
 			t.Errorf("a content that was not met: %v", err)
+		}
+	})
+}
+
+// Several mails are added together, or none of them.
+func TestMailsAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		var list []Mail
+		for i := range 2*rowsAtOnce + 1 {
+			list = append(list, newMail(fmt.Sprint(i), func(m *Mail) { m.Numbers = []MailNumber{{"kagi", "b", i, m.ArrivedAt}} }))
+		}
+		list[3].Verdict, list[3].Reason, list[3].Raw = MailHeld, "ambiguous", []byte("From: …")
+		list[4].Verdict, list[4].BodyHash = MailUnknown, nil
+		for name, last := range map[string]Mail{
+			"a known content": newMail("0", func(m *Mail) { m.BodyHash = []byte("another") }),
+			"a body taken":    newMail("another", func(m *Mail) { m.BodyHash = list[0].BodyHash }),
+		} {
+			if added, err := db.AddMails(t.Context(), append(list[:len(list):len(list)], last)); err != nil || added {
+				t.Errorf("%s: added %v, %v", name, added, err)
+			}
+			if n := len(must(db.Mails(t.Context(), MailFilter{}))); n != 0 {
+				t.Fatalf("%s: %d mails were added", name, n)
+			}
+		}
+		if added, err := db.AddMails(t.Context(), list); err != nil || !added {
+			t.Fatalf("added %v, %v", added, err)
+		}
+		var contents [][32]byte
+		for _, m := range list {
+			contents = append(contents, m.Content)
+		}
+		known, err := other.MailsByContent(t.Context(), "mail", append(contents, sha256.Sum256([]byte("never met"))))
+		if err != nil || len(known) != len(list) {
+			t.Fatalf("%d are known, %v", len(known), err)
+		}
+		for _, want := range list {
+			got := known[want.Content]
+			want.Numbers, want.Raw, got.CreatedAt = nil, nil, time.Time{}
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("(-added +known):\n%s", diff)
+			}
+		}
+		if got := must(db.Mail(t.Context(), list[3].ID)); string(got.Raw) != "From: …" {
+			t.Errorf("kept of what is held: %q", got.Raw)
+		}
+		if numbers := must(db.MailNumbers(t.Context(), time.Time{})); len(numbers) != len(list) {
+			t.Errorf("%d numbers", len(numbers))
+		}
+		if added, err := other.AddMails(t.Context(), list[:1]); err != nil || added {
+			t.Errorf("again: added %v, %v", added, err)
 		}
 	})
 }

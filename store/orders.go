@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/keypost/keypost/store/queries"
 )
@@ -75,31 +73,17 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 	return Order{}, false, fmt.Errorf("%w: an order's key was taken and is gone", ErrUnavailable)
 }
 
-// keysAtOnce is how many keys one statement inserts: there are as many texts of
-// it, and they stay prepared.
-const keysAtOnce = 8
-
 // claimKeys takes an order's keys, all or none; errKeyTaken.
 func (t *tx) claimKeys(ctx context.Context, n NewOrder) error {
-	for keys := range slices.Chunk(n.Keys, keysAtOnce) {
-		var args []any
-		for _, k := range keys {
-			args = append(args, k[:], n.Order.ID, t.now)
-		}
-		_, err := t.raw.ExecContext(ctx, insertKeys(len(keys)), args...)
-		if t.db.dialect.duplicate(err) {
-			return errKeyTaken
-		}
-		if err != nil {
-			return err
-		}
+	var rows [][]any
+	for _, k := range n.Keys {
+		rows = append(rows, []any{k[:], n.Order.ID, t.now})
 	}
-	return nil
-}
-
-// insertKeys is what package queries has for one row, for n.
-func insertKeys(n int) string {
-	return "INSERT INTO order_key (hash, order_id, created_at) VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", n-1)
+	err := t.insert(ctx, queries.InsertOrderKey, rows)
+	if t.db.dialect.duplicate(err) {
+		return errKeyTaken
+	}
+	return err
 }
 
 // addSaleLine counts one more line on the order's sale, or makes the sale with

@@ -41,7 +41,7 @@ func TestAddedIsStored(t *testing.T) {
 // An order has each of its keys, of however many; one that is taken undoes all.
 func TestManyKeys(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
-		for count := range 2*keysAtOnce + 2 {
+		for count := range 2*rowsAtOnce + 2 {
 			txn := fmt.Sprintf("T%d", count)
 			n := newOrder(txn, txn, txn)
 			for i := range count {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/keypost/keypost/store/queries"
@@ -14,7 +16,7 @@ import (
 // A tx is one transaction with its one now, in microseconds.
 type tx struct {
 	*queries.Queries
-	raw queries.DBTX // for the one statement that is not in package queries
+	raw queries.DBTX // for statements of several rows
 	db  *DB
 	now int64
 }
@@ -119,6 +121,23 @@ func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Conte
 		return err
 	}
 	return db.afterCommit()
+}
+
+// rowsAtOnce is how many rows one statement inserts: there are as many texts of
+// it, and they stay prepared.
+const rowsAtOnce = 8
+
+// insert inserts rows by a query of package queries, which is for one row. An
+// error says nothing of how many are there: the transaction must end.
+func (t *tx) insert(ctx context.Context, query string, rows [][]any) error {
+	_, row, _ := strings.Cut(query, "VALUES ")
+	for some := range slices.Chunk(rows, rowsAtOnce) {
+		text := query + strings.Repeat(", "+row, len(some)-1)
+		if _, err := t.raw.ExecContext(ctx, text, slices.Concat(some...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one turns the number of rows that an UPDATE found into missing when it is none.

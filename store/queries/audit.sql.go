@@ -9,12 +9,12 @@ import (
 	"context"
 )
 
-const auditOfSeal = `-- name: AuditOfSeal :many
+const AuditOfSeal = `-- name: AuditOfSeal :many
 SELECT id, actor, action, subject, seal_id, created_at FROM audit WHERE seal_id = ? ORDER BY id
 `
 
 func (q *Queries) AuditOfSeal(ctx context.Context, sealID string) ([]Audit, error) {
-	rows, err := q.db.QueryContext(ctx, auditOfSeal, sealID)
+	rows, err := q.db.QueryContext(ctx, AuditOfSeal, sealID)
 	if err != nil {
 		return nil, err
 	}
@@ -43,40 +43,40 @@ func (q *Queries) AuditOfSeal(ctx context.Context, sealID string) ([]Audit, erro
 	return items, nil
 }
 
-const countSealed = `-- name: CountSealed :one
+const CountSealed = `-- name: CountSealed :one
 SELECT COUNT(*) FROM audit WHERE seal_id <> ''
 `
 
 func (q *Queries) CountSealed(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countSealed)
+	row := q.db.QueryRowContext(ctx, CountSealed)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const countSeals = `-- name: CountSeals :one
+const CountSeals = `-- name: CountSeals :one
 SELECT COUNT(*) FROM audit_seal
 `
 
 func (q *Queries) CountSeals(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countSeals)
+	row := q.db.QueryRowContext(ctx, CountSeals)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const countUnsealed = `-- name: CountUnsealed :one
+const CountUnsealed = `-- name: CountUnsealed :one
 SELECT COUNT(*) FROM audit WHERE seal_id = ''
 `
 
 func (q *Queries) CountUnsealed(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countUnsealed)
+	row := q.db.QueryRowContext(ctx, CountUnsealed)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const insertAudit = `-- name: InsertAudit :exec
+const InsertAudit = `-- name: InsertAudit :exec
 INSERT INTO audit (id, actor, action, subject, created_at) VALUES (?, ?, ?, ?, ?)
 `
 
@@ -89,7 +89,7 @@ type InsertAuditParams struct {
 }
 
 func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error {
-	_, err := q.db.ExecContext(ctx, insertAudit,
+	_, err := q.db.ExecContext(ctx, InsertAudit,
 		arg.ID,
 		arg.Actor,
 		arg.Action,
@@ -99,7 +99,7 @@ func (q *Queries) InsertAudit(ctx context.Context, arg InsertAuditParams) error 
 	return err
 }
 
-const insertSeal = `-- name: InsertSeal :exec
+const InsertSeal = `-- name: InsertSeal :exec
 INSERT INTO audit_seal (id, previous, root, signature, created_at) VALUES (?, ?, ?, ?, ?)
 `
 
@@ -112,7 +112,7 @@ type InsertSealParams struct {
 }
 
 func (q *Queries) InsertSeal(ctx context.Context, arg InsertSealParams) error {
-	_, err := q.db.ExecContext(ctx, insertSeal,
+	_, err := q.db.ExecContext(ctx, InsertSeal,
 		arg.ID,
 		arg.Previous,
 		arg.Root,
@@ -122,12 +122,12 @@ func (q *Queries) InsertSeal(ctx context.Context, arg InsertSealParams) error {
 	return err
 }
 
-const lastSeal = `-- name: LastSeal :one
+const LastSeal = `-- name: LastSeal :one
 SELECT id, previous, root, signature, created_at FROM audit_seal WHERE NOT EXISTS (SELECT 1 FROM audit_seal AS next WHERE next.previous = audit_seal.id) ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) LastSeal(ctx context.Context) (AuditSeal, error) {
-	row := q.db.QueryRowContext(ctx, lastSeal)
+	row := q.db.QueryRowContext(ctx, LastSeal)
 	var i AuditSeal
 	err := row.Scan(
 		&i.ID,
@@ -139,21 +139,21 @@ func (q *Queries) LastSeal(ctx context.Context) (AuditSeal, error) {
 	return i, err
 }
 
-const sealAudit = `-- name: SealAudit :exec
+const SealAudit = `-- name: SealAudit :exec
 UPDATE audit SET seal_id = ? WHERE seal_id = ''
 `
 
 func (q *Queries) SealAudit(ctx context.Context, sealID string) error {
-	_, err := q.db.ExecContext(ctx, sealAudit, sealID)
+	_, err := q.db.ExecContext(ctx, SealAudit, sealID)
 	return err
 }
 
-const sealByID = `-- name: SealByID :one
+const SealByID = `-- name: SealByID :one
 SELECT id, previous, root, signature, created_at FROM audit_seal WHERE id = ?
 `
 
 func (q *Queries) SealByID(ctx context.Context, id string) (AuditSeal, error) {
-	row := q.db.QueryRowContext(ctx, sealByID, id)
+	row := q.db.QueryRowContext(ctx, SealByID, id)
 	var i AuditSeal
 	err := row.Scan(
 		&i.ID,
@@ -165,12 +165,12 @@ func (q *Queries) SealByID(ctx context.Context, id string) (AuditSeal, error) {
 	return i, err
 }
 
-const sealByPrevious = `-- name: SealByPrevious :one
+const SealByPrevious = `-- name: SealByPrevious :one
 SELECT id, previous, root, signature, created_at FROM audit_seal WHERE previous = ?
 `
 
 func (q *Queries) SealByPrevious(ctx context.Context, previous string) (AuditSeal, error) {
-	row := q.db.QueryRowContext(ctx, sealByPrevious, previous)
+	row := q.db.QueryRowContext(ctx, SealByPrevious, previous)
 	var i AuditSeal
 	err := row.Scan(
 		&i.ID,

@@ -9,12 +9,12 @@ import (
 	"context"
 )
 
-const claimByName = `-- name: ClaimByName :one
+const ClaimByName = `-- name: ClaimByName :one
 SELECT name, owner, version, updated_at FROM claim WHERE name = ?
 `
 
 func (q *Queries) ClaimByName(ctx context.Context, name string) (Claim, error) {
-	row := q.db.QueryRowContext(ctx, claimByName, name)
+	row := q.db.QueryRowContext(ctx, ClaimByName, name)
 	var i Claim
 	err := row.Scan(
 		&i.Name,
@@ -25,12 +25,12 @@ func (q *Queries) ClaimByName(ctx context.Context, name string) (Claim, error) {
 	return i, err
 }
 
-const claimsLike = `-- name: ClaimsLike :many
+const ClaimsLike = `-- name: ClaimsLike :many
 SELECT name, owner, version, updated_at FROM claim WHERE name LIKE ? ORDER BY name
 `
 
 func (q *Queries) ClaimsLike(ctx context.Context, name string) ([]Claim, error) {
-	rows, err := q.db.QueryContext(ctx, claimsLike, name)
+	rows, err := q.db.QueryContext(ctx, ClaimsLike, name)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (q *Queries) ClaimsLike(ctx context.Context, name string) ([]Claim, error) 
 	return items, nil
 }
 
-const deleteClaim = `-- name: DeleteClaim :exec
+const DeleteClaim = `-- name: DeleteClaim :exec
 DELETE FROM claim WHERE name = ? AND owner = ?
 `
 
@@ -67,11 +67,11 @@ type DeleteClaimParams struct {
 }
 
 func (q *Queries) DeleteClaim(ctx context.Context, arg DeleteClaimParams) error {
-	_, err := q.db.ExecContext(ctx, deleteClaim, arg.Name, arg.Owner)
+	_, err := q.db.ExecContext(ctx, DeleteClaim, arg.Name, arg.Owner)
 	return err
 }
 
-const deleteOldClaims = `-- name: DeleteOldClaims :exec
+const DeleteOldClaims = `-- name: DeleteOldClaims :exec
 DELETE FROM claim WHERE name LIKE ? AND updated_at < ?
 `
 
@@ -81,23 +81,23 @@ type DeleteOldClaimsParams struct {
 }
 
 func (q *Queries) DeleteOldClaims(ctx context.Context, arg DeleteOldClaimsParams) error {
-	_, err := q.db.ExecContext(ctx, deleteOldClaims, arg.Name, arg.UpdatedAt)
+	_, err := q.db.ExecContext(ctx, DeleteOldClaims, arg.Name, arg.UpdatedAt)
 	return err
 }
 
-const deletePause = `-- name: DeletePause :execrows
+const DeletePause = `-- name: DeletePause :execrows
 DELETE FROM pause WHERE name = ?
 `
 
 func (q *Queries) DeletePause(ctx context.Context, name string) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deletePause, name)
+	result, err := q.db.ExecContext(ctx, DeletePause, name)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const insertClaim = `-- name: InsertClaim :exec
+const InsertClaim = `-- name: InsertClaim :exec
 INSERT INTO claim (name, owner, version, updated_at) VALUES (?, ?, 1, ?)
 `
 
@@ -108,11 +108,11 @@ type InsertClaimParams struct {
 }
 
 func (q *Queries) InsertClaim(ctx context.Context, arg InsertClaimParams) error {
-	_, err := q.db.ExecContext(ctx, insertClaim, arg.Name, arg.Owner, arg.UpdatedAt)
+	_, err := q.db.ExecContext(ctx, InsertClaim, arg.Name, arg.Owner, arg.UpdatedAt)
 	return err
 }
 
-const insertPause = `-- name: InsertPause :exec
+const InsertPause = `-- name: InsertPause :exec
 INSERT INTO pause (name, reason, created_at) VALUES (?, ?, ?)
 `
 
@@ -123,16 +123,16 @@ type InsertPauseParams struct {
 }
 
 func (q *Queries) InsertPause(ctx context.Context, arg InsertPauseParams) error {
-	_, err := q.db.ExecContext(ctx, insertPause, arg.Name, arg.Reason, arg.CreatedAt)
+	_, err := q.db.ExecContext(ctx, InsertPause, arg.Name, arg.Reason, arg.CreatedAt)
 	return err
 }
 
-const pauses = `-- name: Pauses :many
+const Pauses = `-- name: Pauses :many
 SELECT name, reason, created_at FROM pause ORDER BY name
 `
 
 func (q *Queries) Pauses(ctx context.Context) ([]Pause, error) {
-	rows, err := q.db.QueryContext(ctx, pauses)
+	rows, err := q.db.QueryContext(ctx, Pauses)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (q *Queries) Pauses(ctx context.Context) ([]Pause, error) {
 	return items, nil
 }
 
-const takeClaim = `-- name: TakeClaim :execrows
+const TakeClaim = `-- name: TakeClaim :execrows
 UPDATE claim SET owner = ?, version = version + 1, updated_at = ? WHERE name = ? AND owner = ? AND version = ?
 `
 
@@ -167,7 +167,7 @@ type TakeClaimParams struct {
 }
 
 func (q *Queries) TakeClaim(ctx context.Context, arg TakeClaimParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, takeClaim,
+	result, err := q.db.ExecContext(ctx, TakeClaim,
 		arg.Owner,
 		arg.UpdatedAt,
 		arg.Name,

@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const editCustomer = `-- name: EditCustomer :execrows
+const EditCustomer = `-- name: EditCustomer :execrows
 UPDATE orders SET name = ?, email = ?, updated_at = ? WHERE id = ?
 `
 
@@ -21,7 +21,7 @@ type EditCustomerParams struct {
 }
 
 func (q *Queries) EditCustomer(ctx context.Context, arg EditCustomerParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, editCustomer,
+	result, err := q.db.ExecContext(ctx, EditCustomer,
 		arg.Name,
 		arg.Email,
 		arg.UpdatedAt,
@@ -33,25 +33,25 @@ func (q *Queries) EditCustomer(ctx context.Context, arg EditCustomerParams) (int
 	return result.RowsAffected()
 }
 
-const emptyMessage = `-- name: EmptyMessage :exec
+const EmptyMessage = `-- name: EmptyMessage :exec
 UPDATE message SET raw = '' WHERE id = ?
 `
 
 func (q *Queries) EmptyMessage(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, emptyMessage, id)
+	_, err := q.db.ExecContext(ctx, EmptyMessage, id)
 	return err
 }
 
-const emptyMessagesOfOrder = `-- name: EmptyMessagesOfOrder :exec
+const EmptyMessagesOfOrder = `-- name: EmptyMessagesOfOrder :exec
 UPDATE message SET raw = '' WHERE order_id = ?
 `
 
 func (q *Queries) EmptyMessagesOfOrder(ctx context.Context, orderID string) error {
-	_, err := q.db.ExecContext(ctx, emptyMessagesOfOrder, orderID)
+	_, err := q.db.ExecContext(ctx, EmptyMessagesOfOrder, orderID)
 	return err
 }
 
-const forgetCustomer = `-- name: ForgetCustomer :execrows
+const ForgetCustomer = `-- name: ForgetCustomer :execrows
 UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', forgotten = TRUE, updated_at = ? WHERE id = ?
 `
 
@@ -61,23 +61,23 @@ type ForgetCustomerParams struct {
 }
 
 func (q *Queries) ForgetCustomer(ctx context.Context, arg ForgetCustomerParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, forgetCustomer, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, ForgetCustomer, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const forgetMachines = `-- name: ForgetMachines :exec
+const ForgetMachines = `-- name: ForgetMachines :exec
 UPDATE activation SET machine_name = '' WHERE license_id IN (SELECT id FROM license WHERE order_id = ?)
 `
 
 func (q *Queries) ForgetMachines(ctx context.Context, orderID string) error {
-	_, err := q.db.ExecContext(ctx, forgetMachines, orderID)
+	_, err := q.db.ExecContext(ctx, ForgetMachines, orderID)
 	return err
 }
 
-const fullMessages = `-- name: FullMessages :many
+const FullMessages = `-- name: FullMessages :many
 SELECT id FROM message WHERE id > ? AND id < ? AND LENGTH(raw) > 0 ORDER BY id LIMIT ?
 `
 
@@ -88,7 +88,7 @@ type FullMessagesParams struct {
 }
 
 func (q *Queries) FullMessages(ctx context.Context, arg FullMessagesParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, fullMessages, arg.ID, arg.ID_2, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, FullMessages, arg.ID, arg.ID_2, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (q *Queries) FullMessages(ctx context.Context, arg FullMessagesParams) ([]s
 	return items, nil
 }
 
-const looseMessages = `-- name: LooseMessages :many
+const LooseMessages = `-- name: LooseMessages :many
 SELECT id, raw FROM message WHERE order_id = '' AND id > ? ORDER BY id LIMIT ?
 `
 
@@ -125,7 +125,7 @@ type LooseMessagesRow struct {
 }
 
 func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([]LooseMessagesRow, error) {
-	rows, err := q.db.QueryContext(ctx, looseMessages, arg.ID, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, LooseMessages, arg.ID, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([
 	return items, nil
 }
 
-const ordersByEmail = `-- name: OrdersByEmail :many
+const OrdersByEmail = `-- name: OrdersByEmail :many
 SELECT id FROM orders WHERE LOWER(TRIM(email)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC
 `
 
@@ -159,7 +159,7 @@ type OrdersByEmailParams struct {
 
 // As it is, in upper and in lower case: SQLite's LOWER knows ASCII alone.
 func (q *Queries) OrdersByEmail(ctx context.Context, arg OrdersByEmailParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, ordersByEmail, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
+	rows, err := q.db.QueryContext(ctx, OrdersByEmail, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (q *Queries) OrdersByEmail(ctx context.Context, arg OrdersByEmailParams) ([
 	return items, nil
 }
 
-const ordersByName = `-- name: OrdersByName :many
+const OrdersByName = `-- name: OrdersByName :many
 SELECT id FROM orders WHERE LOWER(TRIM(name)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC
 `
 
@@ -192,7 +192,7 @@ type OrdersByNameParams struct {
 }
 
 func (q *Queries) OrdersByName(ctx context.Context, arg OrdersByNameParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, ordersByName, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
+	rows, err := q.db.QueryContext(ctx, OrdersByName, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
 	if err != nil {
 		return nil, err
 	}

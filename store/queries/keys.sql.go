@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const insertSigningKey = `-- name: InsertSigningKey :exec
+const InsertSigningKey = `-- name: InsertSigningKey :exec
 INSERT INTO signing_key (kid, slot, public, sealed, created_at) VALUES (?, ?, ?, ?, ?)
 `
 
@@ -22,7 +22,7 @@ type InsertSigningKeyParams struct {
 }
 
 func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyParams) error {
-	_, err := q.db.ExecContext(ctx, insertSigningKey,
+	_, err := q.db.ExecContext(ctx, InsertSigningKey,
 		arg.Kid,
 		arg.Slot,
 		arg.Public,
@@ -32,7 +32,7 @@ func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyPara
 	return err
 }
 
-const moveSigningKey = `-- name: MoveSigningKey :execrows
+const MoveSigningKey = `-- name: MoveSigningKey :execrows
 UPDATE signing_key SET slot = ? WHERE slot = ? AND kid = ?
 `
 
@@ -43,19 +43,19 @@ type MoveSigningKeyParams struct {
 }
 
 func (q *Queries) MoveSigningKey(ctx context.Context, arg MoveSigningKeyParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, moveSigningKey, arg.Slot, arg.Slot_2, arg.Kid)
+	result, err := q.db.ExecContext(ctx, MoveSigningKey, arg.Slot, arg.Slot_2, arg.Kid)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const signingKeys = `-- name: SigningKeys :many
+const SigningKeys = `-- name: SigningKeys :many
 SELECT kid, slot, public, sealed, created_at FROM signing_key ORDER BY created_at, kid
 `
 
 func (q *Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
-	rows, err := q.db.QueryContext(ctx, signingKeys)
+	rows, err := q.db.QueryContext(ctx, SigningKeys)
 	if err != nil {
 		return nil, err
 	}

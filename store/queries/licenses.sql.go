@@ -10,12 +10,12 @@ import (
 	"database/sql"
 )
 
-const activationByID = `-- name: ActivationByID :one
+const ActivationByID = `-- name: ActivationByID :one
 SELECT id, license_id, fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at, machine_name, platform, app_version, created_at FROM activation WHERE id = ?
 `
 
 func (q *Queries) ActivationByID(ctx context.Context, id string) (Activation, error) {
-	row := q.db.QueryRowContext(ctx, activationByID, id)
+	row := q.db.QueryRowContext(ctx, ActivationByID, id)
 	var i Activation
 	err := row.Scan(
 		&i.ID,
@@ -34,7 +34,7 @@ func (q *Queries) ActivationByID(ctx context.Context, id string) (Activation, er
 	return i, err
 }
 
-const activationByMachine = `-- name: ActivationByMachine :one
+const ActivationByMachine = `-- name: ActivationByMachine :one
 SELECT id, license_id, fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at, machine_name, platform, app_version, created_at FROM activation WHERE license_id = ? AND fp_mac = ?
 `
 
@@ -44,7 +44,7 @@ type ActivationByMachineParams struct {
 }
 
 func (q *Queries) ActivationByMachine(ctx context.Context, arg ActivationByMachineParams) (Activation, error) {
-	row := q.db.QueryRowContext(ctx, activationByMachine, arg.LicenseID, arg.FpMac)
+	row := q.db.QueryRowContext(ctx, ActivationByMachine, arg.LicenseID, arg.FpMac)
 	var i Activation
 	err := row.Scan(
 		&i.ID,
@@ -63,12 +63,12 @@ func (q *Queries) ActivationByMachine(ctx context.Context, arg ActivationByMachi
 	return i, err
 }
 
-const activationsOfLicense = `-- name: ActivationsOfLicense :many
+const ActivationsOfLicense = `-- name: ActivationsOfLicense :many
 SELECT id, license_id, fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at, machine_name, platform, app_version, created_at FROM activation WHERE license_id = ? ORDER BY id
 `
 
 func (q *Queries) ActivationsOfLicense(ctx context.Context, licenseID string) ([]Activation, error) {
-	rows, err := q.db.QueryContext(ctx, activationsOfLicense, licenseID)
+	rows, err := q.db.QueryContext(ctx, ActivationsOfLicense, licenseID)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (q *Queries) ActivationsOfLicense(ctx context.Context, licenseID string) ([
 	return items, nil
 }
 
-const deleteActivation = `-- name: DeleteActivation :execrows
+const DeleteActivation = `-- name: DeleteActivation :execrows
 DELETE FROM activation WHERE license_id = ? AND fp_mac = ?
 `
 
@@ -113,26 +113,26 @@ type DeleteActivationParams struct {
 }
 
 func (q *Queries) DeleteActivation(ctx context.Context, arg DeleteActivationParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteActivation, arg.LicenseID, arg.FpMac)
+	result, err := q.db.ExecContext(ctx, DeleteActivation, arg.LicenseID, arg.FpMac)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const deleteActivations = `-- name: DeleteActivations :execrows
+const DeleteActivations = `-- name: DeleteActivations :execrows
 DELETE FROM activation WHERE license_id = ?
 `
 
 func (q *Queries) DeleteActivations(ctx context.Context, licenseID string) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteActivations, licenseID)
+	result, err := q.db.ExecContext(ctx, DeleteActivations, licenseID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const deleteReasons = `-- name: DeleteReasons :execrows
+const DeleteReasons = `-- name: DeleteReasons :execrows
 DELETE FROM status_reason WHERE license_id = ? AND source = ?
 `
 
@@ -142,14 +142,14 @@ type DeleteReasonsParams struct {
 }
 
 func (q *Queries) DeleteReasons(ctx context.Context, arg DeleteReasonsParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteReasons, arg.LicenseID, arg.Source)
+	result, err := q.db.ExecContext(ctx, DeleteReasons, arg.LicenseID, arg.Source)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const insertActivation = `-- name: InsertActivation :exec
+const InsertActivation = `-- name: InsertActivation :exec
 INSERT INTO activation (id, license_id, fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at, machine_name, platform, app_version, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
@@ -170,7 +170,7 @@ type InsertActivationParams struct {
 }
 
 func (q *Queries) InsertActivation(ctx context.Context, arg InsertActivationParams) error {
-	_, err := q.db.ExecContext(ctx, insertActivation,
+	_, err := q.db.ExecContext(ctx, InsertActivation,
 		arg.ID,
 		arg.LicenseID,
 		arg.FpMac,
@@ -187,7 +187,7 @@ func (q *Queries) InsertActivation(ctx context.Context, arg InsertActivationPara
 	return err
 }
 
-const insertLicense = `-- name: InsertLicense :exec
+const InsertLicense = `-- name: InsertLicense :exec
 INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
@@ -210,7 +210,7 @@ type InsertLicenseParams struct {
 }
 
 func (q *Queries) InsertLicense(ctx context.Context, arg InsertLicenseParams) error {
-	_, err := q.db.ExecContext(ctx, insertLicense,
+	_, err := q.db.ExecContext(ctx, InsertLicense,
 		arg.ID,
 		arg.OrderID,
 		arg.Ordinal,
@@ -229,7 +229,7 @@ func (q *Queries) InsertLicense(ctx context.Context, arg InsertLicenseParams) er
 	return err
 }
 
-const insertReason = `-- name: InsertReason :exec
+const InsertReason = `-- name: InsertReason :exec
 INSERT INTO status_reason (id, license_id, source, reference, effect, created_at) VALUES (?, ?, ?, ?, ?, ?)
 `
 
@@ -243,7 +243,7 @@ type InsertReasonParams struct {
 }
 
 func (q *Queries) InsertReason(ctx context.Context, arg InsertReasonParams) error {
-	_, err := q.db.ExecContext(ctx, insertReason,
+	_, err := q.db.ExecContext(ctx, InsertReason,
 		arg.ID,
 		arg.LicenseID,
 		arg.Source,
@@ -254,7 +254,7 @@ func (q *Queries) InsertReason(ctx context.Context, arg InsertReasonParams) erro
 	return err
 }
 
-const licenseByCode = `-- name: LicenseByCode :one
+const LicenseByCode = `-- name: LicenseByCode :one
 SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at FROM license WHERE product = ? AND code_hash = ?
 `
 
@@ -264,7 +264,7 @@ type LicenseByCodeParams struct {
 }
 
 func (q *Queries) LicenseByCode(ctx context.Context, arg LicenseByCodeParams) (License, error) {
-	row := q.db.QueryRowContext(ctx, licenseByCode, arg.Product, arg.CodeHash)
+	row := q.db.QueryRowContext(ctx, LicenseByCode, arg.Product, arg.CodeHash)
 	var i License
 	err := row.Scan(
 		&i.ID,
@@ -287,12 +287,12 @@ func (q *Queries) LicenseByCode(ctx context.Context, arg LicenseByCodeParams) (L
 	return i, err
 }
 
-const licenseByID = `-- name: LicenseByID :one
+const LicenseByID = `-- name: LicenseByID :one
 SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at FROM license WHERE id = ?
 `
 
 func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
-	row := q.db.QueryRowContext(ctx, licenseByID, id)
+	row := q.db.QueryRowContext(ctx, LicenseByID, id)
 	var i License
 	err := row.Scan(
 		&i.ID,
@@ -315,7 +315,7 @@ func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
 	return i, err
 }
 
-const markReplaced = `-- name: MarkReplaced :exec
+const MarkReplaced = `-- name: MarkReplaced :exec
 UPDATE license SET replaced = TRUE, updated_at = ? WHERE id = ?
 `
 
@@ -325,16 +325,16 @@ type MarkReplacedParams struct {
 }
 
 func (q *Queries) MarkReplaced(ctx context.Context, arg MarkReplacedParams) error {
-	_, err := q.db.ExecContext(ctx, markReplaced, arg.UpdatedAt, arg.ID)
+	_, err := q.db.ExecContext(ctx, MarkReplaced, arg.UpdatedAt, arg.ID)
 	return err
 }
 
-const reasonsOfLicense = `-- name: ReasonsOfLicense :many
+const ReasonsOfLicense = `-- name: ReasonsOfLicense :many
 SELECT id, license_id, source, reference, effect, created_at FROM status_reason WHERE license_id = ? ORDER BY id
 `
 
 func (q *Queries) ReasonsOfLicense(ctx context.Context, licenseID string) ([]StatusReason, error) {
-	rows, err := q.db.QueryContext(ctx, reasonsOfLicense, licenseID)
+	rows, err := q.db.QueryContext(ctx, ReasonsOfLicense, licenseID)
 	if err != nil {
 		return nil, err
 	}
@@ -363,7 +363,7 @@ func (q *Queries) ReasonsOfLicense(ctx context.Context, licenseID string) ([]Sta
 	return items, nil
 }
 
-const releaseSeats = `-- name: ReleaseSeats :execrows
+const ReleaseSeats = `-- name: ReleaseSeats :execrows
 UPDATE license SET used = used - ?, updated_at = ? WHERE id = ?
 `
 
@@ -374,14 +374,14 @@ type ReleaseSeatsParams struct {
 }
 
 func (q *Queries) ReleaseSeats(ctx context.Context, arg ReleaseSeatsParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, releaseSeats, arg.Used, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, ReleaseSeats, arg.Used, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const renewLease = `-- name: RenewLease :execrows
+const RenewLease = `-- name: RenewLease :execrows
 UPDATE activation SET lease_id = ?, lease_issued_at = ?, lease_expires_at = ? WHERE id = ? AND lease_id = ?
 `
 
@@ -394,7 +394,7 @@ type RenewLeaseParams struct {
 }
 
 func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, renewLease,
+	result, err := q.db.ExecContext(ctx, RenewLease,
 		arg.LeaseID,
 		arg.LeaseIssuedAt,
 		arg.LeaseExpiresAt,
@@ -407,7 +407,7 @@ func (q *Queries) RenewLease(ctx context.Context, arg RenewLeaseParams) (int64, 
 	return result.RowsAffected()
 }
 
-const seatByCode = `-- name: SeatByCode :one
+const SeatByCode = `-- name: SeatByCode :one
 SELECT license.id, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at,
   activation.id AS activation_id, activation.lease_id, activation.lease_issued_at, activation.lease_expires_at, activation.created_at
 FROM license LEFT JOIN activation ON activation.license_id = license.id AND activation.fp_mac = ?
@@ -437,7 +437,7 @@ type SeatByCodeRow struct {
 
 // What validate answers from, and no more: it is asked for most of all.
 func (q *Queries) SeatByCode(ctx context.Context, arg SeatByCodeParams) (SeatByCodeRow, error) {
-	row := q.db.QueryRowContext(ctx, seatByCode, arg.FpMac, arg.Product, arg.CodeHash)
+	row := q.db.QueryRowContext(ctx, SeatByCode, arg.FpMac, arg.Product, arg.CodeHash)
 	var i SeatByCodeRow
 	err := row.Scan(
 		&i.ID,
@@ -456,7 +456,7 @@ func (q *Queries) SeatByCode(ctx context.Context, arg SeatByCodeParams) (SeatByC
 	return i, err
 }
 
-const setLicenseStatus = `-- name: SetLicenseStatus :exec
+const SetLicenseStatus = `-- name: SetLicenseStatus :exec
 UPDATE license SET status = ?, updated_at = ? WHERE id = ?
 `
 
@@ -467,11 +467,11 @@ type SetLicenseStatusParams struct {
 }
 
 func (q *Queries) SetLicenseStatus(ctx context.Context, arg SetLicenseStatusParams) error {
-	_, err := q.db.ExecContext(ctx, setLicenseStatus, arg.Status, arg.UpdatedAt, arg.ID)
+	_, err := q.db.ExecContext(ctx, SetLicenseStatus, arg.Status, arg.UpdatedAt, arg.ID)
 	return err
 }
 
-const setUsed = `-- name: SetUsed :exec
+const SetUsed = `-- name: SetUsed :exec
 UPDATE license SET used = ?, created_at = ? WHERE id = ?
 `
 
@@ -482,11 +482,11 @@ type SetUsedParams struct {
 }
 
 func (q *Queries) SetUsed(ctx context.Context, arg SetUsedParams) error {
-	_, err := q.db.ExecContext(ctx, setUsed, arg.Used, arg.CreatedAt, arg.ID)
+	_, err := q.db.ExecContext(ctx, SetUsed, arg.Used, arg.CreatedAt, arg.ID)
 	return err
 }
 
-const takeSeat = `-- name: TakeSeat :execrows
+const TakeSeat = `-- name: TakeSeat :execrows
 UPDATE license SET used = used + 1
 WHERE id = ? AND status = 'active' AND (expires_at IS NULL OR expires_at > ?) AND (seat_max = 0 OR used < seat_max)
 `
@@ -497,14 +497,14 @@ type TakeSeatParams struct {
 }
 
 func (q *Queries) TakeSeat(ctx context.Context, arg TakeSeatParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, takeSeat, arg.ID, arg.ExpiresAt)
+	result, err := q.db.ExecContext(ctx, TakeSeat, arg.ID, arg.ExpiresAt)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const touchLicense = `-- name: TouchLicense :execrows
+const TouchLicense = `-- name: TouchLicense :execrows
 UPDATE license SET updated_at = ? WHERE id = ?
 `
 
@@ -514,7 +514,7 @@ type TouchLicenseParams struct {
 }
 
 func (q *Queries) TouchLicense(ctx context.Context, arg TouchLicenseParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, touchLicense, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, TouchLicense, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}

@@ -3,8 +3,8 @@ INSERT INTO mail (id, channel, content_hash, folder, uid_validity, uid, message_
   store, sale_fold, told, arrived_at, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: MailByContent :one
-SELECT * FROM mail WHERE channel = ? AND content_hash = ?;
+-- name: MailsByContent :many
+SELECT * FROM mail WHERE channel = ? AND content_hash IN (sqlc.slice(contents));
 
 -- name: MailByID :one
 SELECT * FROM mail WHERE id = ?;

@@ -7,9 +7,10 @@ package queries
 
 import (
 	"context"
+	"strings"
 )
 
-const blankMails = `-- name: BlankMails :exec
+const BlankMails = `-- name: BlankMails :exec
 UPDATE mail SET message_id = '', detail = '', told = '' WHERE id > ? AND id < ?
 `
 
@@ -19,11 +20,11 @@ type BlankMailsParams struct {
 }
 
 func (q *Queries) BlankMails(ctx context.Context, arg BlankMailsParams) error {
-	_, err := q.db.ExecContext(ctx, blankMails, arg.ID, arg.ID_2)
+	_, err := q.db.ExecContext(ctx, BlankMails, arg.ID, arg.ID_2)
 	return err
 }
 
-const countHeldMails = `-- name: CountHeldMails :many
+const CountHeldMails = `-- name: CountHeldMails :many
 SELECT channel, reason, COUNT(*) AS n FROM mail WHERE verdict = 'held' GROUP BY channel, reason ORDER BY channel, reason
 `
 
@@ -34,7 +35,7 @@ type CountHeldMailsRow struct {
 }
 
 func (q *Queries) CountHeldMails(ctx context.Context) ([]CountHeldMailsRow, error) {
-	rows, err := q.db.QueryContext(ctx, countHeldMails)
+	rows, err := q.db.QueryContext(ctx, CountHeldMails)
 	if err != nil {
 		return nil, err
 	}
@@ -56,35 +57,35 @@ func (q *Queries) CountHeldMails(ctx context.Context) ([]CountHeldMailsRow, erro
 	return items, nil
 }
 
-const deleteMailNumbers = `-- name: DeleteMailNumbers :exec
+const DeleteMailNumbers = `-- name: DeleteMailNumbers :exec
 DELETE FROM mail_number WHERE dated_at < ?
 `
 
 func (q *Queries) DeleteMailNumbers(ctx context.Context, datedAt int64) error {
-	_, err := q.db.ExecContext(ctx, deleteMailNumbers, datedAt)
+	_, err := q.db.ExecContext(ctx, DeleteMailNumbers, datedAt)
 	return err
 }
 
-const deleteUnknownMails = `-- name: DeleteUnknownMails :exec
+const DeleteUnknownMails = `-- name: DeleteUnknownMails :exec
 DELETE FROM mail WHERE verdict = 'unknown' AND id < ?
 `
 
 func (q *Queries) DeleteUnknownMails(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, deleteUnknownMails, id)
+	_, err := q.db.ExecContext(ctx, DeleteUnknownMails, id)
 	return err
 }
 
-const forgetMailsOfOrder = `-- name: ForgetMailsOfOrder :exec
+const ForgetMailsOfOrder = `-- name: ForgetMailsOfOrder :exec
 UPDATE mail SET message_id = '', detail = '', told = ''
 WHERE (store, sale_fold) IN (SELECT sale.store, sale.transaction_fold FROM sale JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?)
 `
 
 func (q *Queries) ForgetMailsOfOrder(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, forgetMailsOfOrder, id)
+	_, err := q.db.ExecContext(ctx, ForgetMailsOfOrder, id)
 	return err
 }
 
-const heldMails = `-- name: HeldMails :many
+const HeldMails = `-- name: HeldMails :many
 SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE verdict = 'held' AND channel = ? AND reason = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?
 `
 
@@ -97,7 +98,7 @@ type HeldMailsParams struct {
 }
 
 func (q *Queries) HeldMails(ctx context.Context, arg HeldMailsParams) ([]Mail, error) {
-	rows, err := q.db.QueryContext(ctx, heldMails,
+	rows, err := q.db.QueryContext(ctx, HeldMails,
 		arg.Channel,
 		arg.Reason,
 		arg.ID,
@@ -144,7 +145,7 @@ func (q *Queries) HeldMails(ctx context.Context, arg HeldMailsParams) ([]Mail, e
 	return items, nil
 }
 
-const insertMail = `-- name: InsertMail :exec
+const InsertMail = `-- name: InsertMail :exec
 INSERT INTO mail (id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail,
   store, sale_fold, told, arrived_at, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -172,7 +173,7 @@ type InsertMailParams struct {
 }
 
 func (q *Queries) InsertMail(ctx context.Context, arg InsertMailParams) error {
-	_, err := q.db.ExecContext(ctx, insertMail,
+	_, err := q.db.ExecContext(ctx, InsertMail,
 		arg.ID,
 		arg.Channel,
 		arg.ContentHash,
@@ -195,7 +196,7 @@ func (q *Queries) InsertMail(ctx context.Context, arg InsertMailParams) error {
 	return err
 }
 
-const insertMailBody = `-- name: InsertMailBody :exec
+const InsertMailBody = `-- name: InsertMailBody :exec
 INSERT INTO mail_body (hash, mail_id, created_at) VALUES (?, ?, ?)
 `
 
@@ -206,11 +207,11 @@ type InsertMailBodyParams struct {
 }
 
 func (q *Queries) InsertMailBody(ctx context.Context, arg InsertMailBodyParams) error {
-	_, err := q.db.ExecContext(ctx, insertMailBody, arg.Hash, arg.MailID, arg.CreatedAt)
+	_, err := q.db.ExecContext(ctx, InsertMailBody, arg.Hash, arg.MailID, arg.CreatedAt)
 	return err
 }
 
-const insertMailNumber = `-- name: InsertMailNumber :exec
+const InsertMailNumber = `-- name: InsertMailNumber :exec
 INSERT INTO mail_number (id, mail_id, store, name, number, dated_at) VALUES (?, ?, ?, ?, ?, ?)
 `
 
@@ -224,7 +225,7 @@ type InsertMailNumberParams struct {
 }
 
 func (q *Queries) InsertMailNumber(ctx context.Context, arg InsertMailNumberParams) error {
-	_, err := q.db.ExecContext(ctx, insertMailNumber,
+	_, err := q.db.ExecContext(ctx, InsertMailNumber,
 		arg.ID,
 		arg.MailID,
 		arg.Store,
@@ -235,7 +236,7 @@ func (q *Queries) InsertMailNumber(ctx context.Context, arg InsertMailNumberPara
 	return err
 }
 
-const insertMailboxPlace = `-- name: InsertMailboxPlace :exec
+const InsertMailboxPlace = `-- name: InsertMailboxPlace :exec
 INSERT INTO mailbox (channel, folder, uid_validity, next_uid, updated_at) VALUES (?, ?, ?, ?, ?)
 `
 
@@ -248,7 +249,7 @@ type InsertMailboxPlaceParams struct {
 }
 
 func (q *Queries) InsertMailboxPlace(ctx context.Context, arg InsertMailboxPlaceParams) error {
-	_, err := q.db.ExecContext(ctx, insertMailboxPlace,
+	_, err := q.db.ExecContext(ctx, InsertMailboxPlace,
 		arg.Channel,
 		arg.Folder,
 		arg.UidValidity,
@@ -258,47 +259,12 @@ func (q *Queries) InsertMailboxPlace(ctx context.Context, arg InsertMailboxPlace
 	return err
 }
 
-const mailByContent = `-- name: MailByContent :one
-SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE channel = ? AND content_hash = ?
-`
-
-type MailByContentParams struct {
-	Channel     string
-	ContentHash []byte
-}
-
-func (q *Queries) MailByContent(ctx context.Context, arg MailByContentParams) (Mail, error) {
-	row := q.db.QueryRowContext(ctx, mailByContent, arg.Channel, arg.ContentHash)
-	var i Mail
-	err := row.Scan(
-		&i.ID,
-		&i.Channel,
-		&i.ContentHash,
-		&i.Folder,
-		&i.UidValidity,
-		&i.Uid,
-		&i.MessageID,
-		&i.Domain,
-		&i.BodyHash,
-		&i.Profile,
-		&i.Verdict,
-		&i.Reason,
-		&i.Detail,
-		&i.Store,
-		&i.SaleFold,
-		&i.Told,
-		&i.ArrivedAt,
-		&i.CreatedAt,
-	)
-	return i, err
-}
-
-const mailByID = `-- name: MailByID :one
+const MailByID = `-- name: MailByID :one
 SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE id = ?
 `
 
 func (q *Queries) MailByID(ctx context.Context, id string) (Mail, error) {
-	row := q.db.QueryRowContext(ctx, mailByID, id)
+	row := q.db.QueryRowContext(ctx, MailByID, id)
 	var i Mail
 	err := row.Scan(
 		&i.ID,
@@ -323,7 +289,7 @@ func (q *Queries) MailByID(ctx context.Context, id string) (Mail, error) {
 	return i, err
 }
 
-const mailNumbers = `-- name: MailNumbers :many
+const MailNumbers = `-- name: MailNumbers :many
 SELECT store, name, number, dated_at FROM mail_number WHERE dated_at >= ? ORDER BY store, name, dated_at, id
 `
 
@@ -335,7 +301,7 @@ type MailNumbersRow struct {
 }
 
 func (q *Queries) MailNumbers(ctx context.Context, datedAt int64) ([]MailNumbersRow, error) {
-	rows, err := q.db.QueryContext(ctx, mailNumbers, datedAt)
+	rows, err := q.db.QueryContext(ctx, MailNumbers, datedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -362,12 +328,12 @@ func (q *Queries) MailNumbers(ctx context.Context, datedAt int64) ([]MailNumbers
 	return items, nil
 }
 
-const mailboxPlace = `-- name: MailboxPlace :one
+const MailboxPlace = `-- name: MailboxPlace :one
 SELECT channel, folder, uid_validity, next_uid, updated_at FROM mailbox WHERE channel = ?
 `
 
 func (q *Queries) MailboxPlace(ctx context.Context, channel string) (Mailbox, error) {
-	row := q.db.QueryRowContext(ctx, mailboxPlace, channel)
+	row := q.db.QueryRowContext(ctx, MailboxPlace, channel)
 	var i Mailbox
 	err := row.Scan(
 		&i.Channel,
@@ -379,12 +345,74 @@ func (q *Queries) MailboxPlace(ctx context.Context, channel string) (Mailbox, er
 	return i, err
 }
 
-const messageByID = `-- name: MessageByID :one
+const MailsByContent = `-- name: MailsByContent :many
+SELECT id, channel, content_hash, folder, uid_validity, uid, message_id, domain, body_hash, profile, verdict, reason, detail, store, sale_fold, told, arrived_at, created_at FROM mail WHERE channel = ? AND content_hash IN (/*SLICE:contents*/?)
+`
+
+type MailsByContentParams struct {
+	Channel  string
+	Contents [][]byte
+}
+
+func (q *Queries) MailsByContent(ctx context.Context, arg MailsByContentParams) ([]Mail, error) {
+	query := MailsByContent
+	var queryParams []interface{}
+	queryParams = append(queryParams, arg.Channel)
+	if len(arg.Contents) > 0 {
+		for _, v := range arg.Contents {
+			queryParams = append(queryParams, v)
+		}
+		query = strings.Replace(query, "/*SLICE:contents*/?", strings.Repeat(",?", len(arg.Contents))[1:], 1)
+	} else {
+		query = strings.Replace(query, "/*SLICE:contents*/?", "NULL", 1)
+	}
+	rows, err := q.db.QueryContext(ctx, query, queryParams...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Mail
+	for rows.Next() {
+		var i Mail
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.ContentHash,
+			&i.Folder,
+			&i.UidValidity,
+			&i.Uid,
+			&i.MessageID,
+			&i.Domain,
+			&i.BodyHash,
+			&i.Profile,
+			&i.Verdict,
+			&i.Reason,
+			&i.Detail,
+			&i.Store,
+			&i.SaleFold,
+			&i.Told,
+			&i.ArrivedAt,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const MessageByID = `-- name: MessageByID :one
 SELECT id, channel, verdict, reason, order_id, raw, created_at FROM message WHERE id = ?
 `
 
 func (q *Queries) MessageByID(ctx context.Context, id string) (Message, error) {
-	row := q.db.QueryRowContext(ctx, messageByID, id)
+	row := q.db.QueryRowContext(ctx, MessageByID, id)
 	var i Message
 	err := row.Scan(
 		&i.ID,
@@ -398,7 +426,7 @@ func (q *Queries) MessageByID(ctx context.Context, id string) (Message, error) {
 	return i, err
 }
 
-const rejudgeMail = `-- name: RejudgeMail :execrows
+const RejudgeMail = `-- name: RejudgeMail :execrows
 UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?, told = ?
 WHERE id = ? AND verdict IN ('unknown', 'refused', 'held')
 `
@@ -417,7 +445,7 @@ type RejudgeMailParams struct {
 }
 
 func (q *Queries) RejudgeMail(ctx context.Context, arg RejudgeMailParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, rejudgeMail,
+	result, err := q.db.ExecContext(ctx, RejudgeMail,
 		arg.Verdict,
 		arg.Reason,
 		arg.Detail,
@@ -435,7 +463,7 @@ func (q *Queries) RejudgeMail(ctx context.Context, arg RejudgeMailParams) (int64
 	return result.RowsAffected()
 }
 
-const setMailboxPlace = `-- name: SetMailboxPlace :execrows
+const SetMailboxPlace = `-- name: SetMailboxPlace :execrows
 UPDATE mailbox SET folder = ?, uid_validity = ?, next_uid = ?, updated_at = ? WHERE channel = ?
 `
 
@@ -448,7 +476,7 @@ type SetMailboxPlaceParams struct {
 }
 
 func (q *Queries) SetMailboxPlace(ctx context.Context, arg SetMailboxPlaceParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, setMailboxPlace,
+	result, err := q.db.ExecContext(ctx, SetMailboxPlace,
 		arg.Folder,
 		arg.UidValidity,
 		arg.NextUid,
@@ -461,7 +489,7 @@ func (q *Queries) SetMailboxPlace(ctx context.Context, arg SetMailboxPlaceParams
 	return result.RowsAffected()
 }
 
-const settleMail = `-- name: SettleMail :execrows
+const SettleMail = `-- name: SettleMail :execrows
 UPDATE mail SET verdict = ?, reason = ?, store = ?, sale_fold = ? WHERE id = ? AND verdict = ?
 `
 
@@ -475,7 +503,7 @@ type SettleMailParams struct {
 }
 
 func (q *Queries) SettleMail(ctx context.Context, arg SettleMailParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, settleMail,
+	result, err := q.db.ExecContext(ctx, SettleMail,
 		arg.Verdict,
 		arg.Reason,
 		arg.Store,

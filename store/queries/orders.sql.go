@@ -10,7 +10,7 @@ import (
 	"database/sql"
 )
 
-const addSaleLine = `-- name: AddSaleLine :execrows
+const AddSaleLine = `-- name: AddSaleLine :execrows
 UPDATE sale SET line_count = line_count + 1, updated_at = ? WHERE store = ? AND transaction_fold = ?
 `
 
@@ -21,14 +21,14 @@ type AddSaleLineParams struct {
 }
 
 func (q *Queries) AddSaleLine(ctx context.Context, arg AddSaleLineParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, addSaleLine, arg.UpdatedAt, arg.Store, arg.TransactionFold)
+	result, err := q.db.ExecContext(ctx, AddSaleLine, arg.UpdatedAt, arg.Store, arg.TransactionFold)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const countHeld = `-- name: CountHeld :many
+const CountHeld = `-- name: CountHeld :many
 SELECT channel, reason, COUNT(*) AS n FROM orders WHERE status = 'held' GROUP BY channel, reason ORDER BY channel, reason
 `
 
@@ -39,7 +39,7 @@ type CountHeldRow struct {
 }
 
 func (q *Queries) CountHeld(ctx context.Context) ([]CountHeldRow, error) {
-	rows, err := q.db.QueryContext(ctx, countHeld)
+	rows, err := q.db.QueryContext(ctx, CountHeld)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (q *Queries) CountHeld(ctx context.Context) ([]CountHeldRow, error) {
 	return items, nil
 }
 
-const countLines = `-- name: CountLines :one
+const CountLines = `-- name: CountLines :one
 SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
 WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?
 `
@@ -73,13 +73,13 @@ type CountLinesParams struct {
 }
 
 func (q *Queries) CountLines(ctx context.Context, arg CountLinesParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countLines, arg.Store, arg.TransactionFold, arg.Status)
+	row := q.db.QueryRowContext(ctx, CountLines, arg.Store, arg.TransactionFold, arg.Status)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const countRefused = `-- name: CountRefused :many
+const CountRefused = `-- name: CountRefused :many
 SELECT channel, reason, COUNT(*) AS n FROM message
 WHERE id >= ? AND id < ? AND verdict = 'refused' GROUP BY channel, reason ORDER BY channel, reason
 `
@@ -97,7 +97,7 @@ type CountRefusedRow struct {
 
 // Ids begin with the time, so they bound it too.
 func (q *Queries) CountRefused(ctx context.Context, arg CountRefusedParams) ([]CountRefusedRow, error) {
-	rows, err := q.db.QueryContext(ctx, countRefused, arg.ID, arg.ID_2)
+	rows, err := q.db.QueryContext(ctx, CountRefused, arg.ID, arg.ID_2)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (q *Queries) CountRefused(ctx context.Context, arg CountRefusedParams) ([]C
 	return items, nil
 }
 
-const insertEmptySale = `-- name: InsertEmptySale :exec
+const InsertEmptySale = `-- name: InsertEmptySale :exec
 INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
 VALUES (?, ?, ?, ?, 0, ?, ?)
 `
@@ -134,7 +134,7 @@ type InsertEmptySaleParams struct {
 }
 
 func (q *Queries) InsertEmptySale(ctx context.Context, arg InsertEmptySaleParams) error {
-	_, err := q.db.ExecContext(ctx, insertEmptySale,
+	_, err := q.db.ExecContext(ctx, InsertEmptySale,
 		arg.ID,
 		arg.Store,
 		arg.TransactionID,
@@ -145,7 +145,7 @@ func (q *Queries) InsertEmptySale(ctx context.Context, arg InsertEmptySaleParams
 	return err
 }
 
-const insertMessage = `-- name: InsertMessage :exec
+const InsertMessage = `-- name: InsertMessage :exec
 INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 `
@@ -161,7 +161,7 @@ type InsertMessageParams struct {
 }
 
 func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) error {
-	_, err := q.db.ExecContext(ctx, insertMessage,
+	_, err := q.db.ExecContext(ctx, InsertMessage,
 		arg.ID,
 		arg.Channel,
 		arg.Verdict,
@@ -173,7 +173,7 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) er
 	return err
 }
 
-const insertMoneyEvent = `-- name: InsertMoneyEvent :exec
+const InsertMoneyEvent = `-- name: InsertMoneyEvent :exec
 INSERT INTO money_event (id, sale_id, line, kind, reference, amount, currency, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 `
@@ -190,7 +190,7 @@ type InsertMoneyEventParams struct {
 }
 
 func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventParams) error {
-	_, err := q.db.ExecContext(ctx, insertMoneyEvent,
+	_, err := q.db.ExecContext(ctx, InsertMoneyEvent,
 		arg.ID,
 		arg.SaleID,
 		arg.Line,
@@ -203,7 +203,7 @@ func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventPara
 	return err
 }
 
-const insertOrder = `-- name: InsertOrder :exec
+const InsertOrder = `-- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
   oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, language, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -241,7 +241,7 @@ type InsertOrderParams struct {
 }
 
 func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error {
-	_, err := q.db.ExecContext(ctx, insertOrder,
+	_, err := q.db.ExecContext(ctx, InsertOrder,
 		arg.ID,
 		arg.SaleID,
 		arg.Line,
@@ -274,7 +274,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error 
 	return err
 }
 
-const insertOrderKey = `-- name: InsertOrderKey :exec
+const InsertOrderKey = `-- name: InsertOrderKey :exec
 INSERT INTO order_key (hash, order_id, created_at) VALUES (?, ?, ?)
 `
 
@@ -285,11 +285,11 @@ type InsertOrderKeyParams struct {
 }
 
 func (q *Queries) InsertOrderKey(ctx context.Context, arg InsertOrderKeyParams) error {
-	_, err := q.db.ExecContext(ctx, insertOrderKey, arg.Hash, arg.OrderID, arg.CreatedAt)
+	_, err := q.db.ExecContext(ctx, InsertOrderKey, arg.Hash, arg.OrderID, arg.CreatedAt)
 	return err
 }
 
-const insertSale = `-- name: InsertSale :exec
+const InsertSale = `-- name: InsertSale :exec
 INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
 VALUES (?, ?, ?, ?, 1, ?, ?)
 `
@@ -304,7 +304,7 @@ type InsertSaleParams struct {
 }
 
 func (q *Queries) InsertSale(ctx context.Context, arg InsertSaleParams) error {
-	_, err := q.db.ExecContext(ctx, insertSale,
+	_, err := q.db.ExecContext(ctx, InsertSale,
 		arg.ID,
 		arg.Store,
 		arg.TransactionID,
@@ -315,7 +315,7 @@ func (q *Queries) InsertSale(ctx context.Context, arg InsertSaleParams) error {
 	return err
 }
 
-const licensesOfOrder = `-- name: LicensesOfOrder :many
+const LicensesOfOrder = `-- name: LicensesOfOrder :many
 SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at
 FROM license WHERE license.order_id = ? AND license.replaced = FALSE
 UNION ALL
@@ -331,7 +331,7 @@ type LicensesOfOrderParams struct {
 
 // Those that were issued for it, and those that it shares.
 func (q *Queries) LicensesOfOrder(ctx context.Context, arg LicensesOfOrderParams) ([]License, error) {
-	rows, err := q.db.QueryContext(ctx, licensesOfOrder, arg.OrderID, arg.OrderID)
+	rows, err := q.db.QueryContext(ctx, LicensesOfOrder, arg.OrderID, arg.OrderID)
 	if err != nil {
 		return nil, err
 	}
@@ -370,12 +370,12 @@ func (q *Queries) LicensesOfOrder(ctx context.Context, arg LicensesOfOrderParams
 	return items, nil
 }
 
-const messagesOfOrder = `-- name: MessagesOfOrder :many
+const MessagesOfOrder = `-- name: MessagesOfOrder :many
 SELECT id, channel, verdict, reason, order_id, raw, created_at FROM message WHERE order_id = ? ORDER BY id
 `
 
 func (q *Queries) MessagesOfOrder(ctx context.Context, orderID string) ([]Message, error) {
-	rows, err := q.db.QueryContext(ctx, messagesOfOrder, orderID)
+	rows, err := q.db.QueryContext(ctx, MessagesOfOrder, orderID)
 	if err != nil {
 		return nil, err
 	}
@@ -405,12 +405,12 @@ func (q *Queries) MessagesOfOrder(ctx context.Context, orderID string) ([]Messag
 	return items, nil
 }
 
-const moneyEventsOfSale = `-- name: MoneyEventsOfSale :many
+const MoneyEventsOfSale = `-- name: MoneyEventsOfSale :many
 SELECT id, sale_id, line, kind, reference, amount, currency, created_at FROM money_event WHERE sale_id = ? ORDER BY id
 `
 
 func (q *Queries) MoneyEventsOfSale(ctx context.Context, saleID string) ([]MoneyEvent, error) {
-	rows, err := q.db.QueryContext(ctx, moneyEventsOfSale, saleID)
+	rows, err := q.db.QueryContext(ctx, MoneyEventsOfSale, saleID)
 	if err != nil {
 		return nil, err
 	}
@@ -441,7 +441,7 @@ func (q *Queries) MoneyEventsOfSale(ctx context.Context, saleID string) ([]Money
 	return items, nil
 }
 
-const orderByID = `-- name: OrderByID :one
+const OrderByID = `-- name: OrderByID :one
 SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.status_only, orders.forgotten, orders.language, sale.store, sale.transaction_id, sale.transaction_fold
 FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?
 `
@@ -454,7 +454,7 @@ type OrderByIDRow struct {
 }
 
 func (q *Queries) OrderByID(ctx context.Context, id string) (OrderByIDRow, error) {
-	row := q.db.QueryRowContext(ctx, orderByID, id)
+	row := q.db.QueryRowContext(ctx, OrderByID, id)
 	var i OrderByIDRow
 	err := row.Scan(
 		&i.Order.ID,
@@ -493,18 +493,18 @@ func (q *Queries) OrderByID(ctx context.Context, id string) (OrderByIDRow, error
 	return i, err
 }
 
-const orderByKey = `-- name: OrderByKey :one
+const OrderByKey = `-- name: OrderByKey :one
 SELECT order_id FROM order_key WHERE hash = ?
 `
 
 func (q *Queries) OrderByKey(ctx context.Context, hash []byte) (string, error) {
-	row := q.db.QueryRowContext(ctx, orderByKey, hash)
+	row := q.db.QueryRowContext(ctx, OrderByKey, hash)
 	var order_id string
 	err := row.Scan(&order_id)
 	return order_id, err
 }
 
-const ordersOfSale = `-- name: OrdersOfSale :many
+const OrdersOfSale = `-- name: OrdersOfSale :many
 SELECT id, line, quantity, price, currency, status FROM orders WHERE sale_id = ? ORDER BY line
 `
 
@@ -518,7 +518,7 @@ type OrdersOfSaleRow struct {
 }
 
 func (q *Queries) OrdersOfSale(ctx context.Context, saleID string) ([]OrdersOfSaleRow, error) {
-	rows, err := q.db.QueryContext(ctx, ordersOfSale, saleID)
+	rows, err := q.db.QueryContext(ctx, OrdersOfSale, saleID)
 	if err != nil {
 		return nil, err
 	}
@@ -547,7 +547,7 @@ func (q *Queries) OrdersOfSale(ctx context.Context, saleID string) ([]OrdersOfSa
 	return items, nil
 }
 
-const refusedMessages = `-- name: RefusedMessages :many
+const RefusedMessages = `-- name: RefusedMessages :many
 SELECT id, channel, verdict, reason, order_id, raw, created_at FROM message WHERE id >= ? AND id < ? AND channel = ? AND reason = ? AND verdict = 'refused' ORDER BY id LIMIT ?
 `
 
@@ -560,7 +560,7 @@ type RefusedMessagesParams struct {
 }
 
 func (q *Queries) RefusedMessages(ctx context.Context, arg RefusedMessagesParams) ([]Message, error) {
-	rows, err := q.db.QueryContext(ctx, refusedMessages,
+	rows, err := q.db.QueryContext(ctx, RefusedMessages,
 		arg.ID,
 		arg.ID_2,
 		arg.Channel,
@@ -596,7 +596,7 @@ func (q *Queries) RefusedMessages(ctx context.Context, arg RefusedMessagesParams
 	return items, nil
 }
 
-const rejectOrder = `-- name: RejectOrder :execrows
+const RejectOrder = `-- name: RejectOrder :execrows
 UPDATE orders SET status = 'rejected', updated_at = ? WHERE id = ? AND status = 'held'
 `
 
@@ -606,14 +606,14 @@ type RejectOrderParams struct {
 }
 
 func (q *Queries) RejectOrder(ctx context.Context, arg RejectOrderParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, rejectOrder, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, RejectOrder, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const releaseOrder = `-- name: ReleaseOrder :execrows
+const ReleaseOrder = `-- name: ReleaseOrder :execrows
 UPDATE orders SET reserved_until = ?, updated_at = ? WHERE id = ? AND status = 'reserved' AND reserve_token = ?
 `
 
@@ -625,7 +625,7 @@ type ReleaseOrderParams struct {
 }
 
 func (q *Queries) ReleaseOrder(ctx context.Context, arg ReleaseOrderParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, releaseOrder,
+	result, err := q.db.ExecContext(ctx, ReleaseOrder,
 		arg.ReservedUntil,
 		arg.UpdatedAt,
 		arg.ID,
@@ -637,7 +637,7 @@ func (q *Queries) ReleaseOrder(ctx context.Context, arg ReleaseOrderParams) (int
 	return result.RowsAffected()
 }
 
-const reserveOrder = `-- name: ReserveOrder :execrows
+const ReserveOrder = `-- name: ReserveOrder :execrows
 UPDATE orders SET tries = CASE WHEN status = 'reserved' THEN tries + 1 ELSE 1 END, status = 'reserved',
   product = ?, seat_max = ?, reserve_token = ?, reserved_until = ?, updated_at = ?
 WHERE id = ? AND (status IN ('held', 'rejected') OR (status = 'reserved' AND reserved_until <= ?))
@@ -655,7 +655,7 @@ type ReserveOrderParams struct {
 
 // tries before status: MySQL evaluates from left to right with what it has set.
 func (q *Queries) ReserveOrder(ctx context.Context, arg ReserveOrderParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, reserveOrder,
+	result, err := q.db.ExecContext(ctx, ReserveOrder,
 		arg.Product,
 		arg.SeatMax,
 		arg.ReserveToken,
@@ -670,7 +670,7 @@ func (q *Queries) ReserveOrder(ctx context.Context, arg ReserveOrderParams) (int
 	return result.RowsAffected()
 }
 
-const saleByFold = `-- name: SaleByFold :one
+const SaleByFold = `-- name: SaleByFold :one
 SELECT id, store, transaction_id, transaction_fold, payment_ref, subscription_ref, line_count, created_at, updated_at FROM sale WHERE store = ? AND transaction_fold = ?
 `
 
@@ -680,7 +680,7 @@ type SaleByFoldParams struct {
 }
 
 func (q *Queries) SaleByFold(ctx context.Context, arg SaleByFoldParams) (Sale, error) {
-	row := q.db.QueryRowContext(ctx, saleByFold, arg.Store, arg.TransactionFold)
+	row := q.db.QueryRowContext(ctx, SaleByFold, arg.Store, arg.TransactionFold)
 	var i Sale
 	err := row.Scan(
 		&i.ID,
@@ -696,7 +696,7 @@ func (q *Queries) SaleByFold(ctx context.Context, arg SaleByFoldParams) (Sale, e
 	return i, err
 }
 
-const settleOrder = `-- name: SettleOrder :execrows
+const SettleOrder = `-- name: SettleOrder :execrows
 UPDATE orders SET status = ?, reason = ?, prose = ?, reserve_token = '', reserved_until = 0, updated_at = ?
 WHERE id = ? AND status = 'reserved' AND reserve_token = ?
 `
@@ -711,7 +711,7 @@ type SettleOrderParams struct {
 }
 
 func (q *Queries) SettleOrder(ctx context.Context, arg SettleOrderParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, settleOrder,
+	result, err := q.db.ExecContext(ctx, SettleOrder,
 		arg.Status,
 		arg.Reason,
 		arg.Prose,
@@ -725,7 +725,7 @@ func (q *Queries) SettleOrder(ctx context.Context, arg SettleOrderParams) (int64
 	return result.RowsAffected()
 }
 
-const staleOrders = `-- name: StaleOrders :many
+const StaleOrders = `-- name: StaleOrders :many
 SELECT id FROM orders WHERE status = 'reserved' AND reserved_until <= ? AND product = ? ORDER BY reserved_until LIMIT ?
 `
 
@@ -736,7 +736,7 @@ type StaleOrdersParams struct {
 }
 
 func (q *Queries) StaleOrders(ctx context.Context, arg StaleOrdersParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, staleOrders, arg.ReservedUntil, arg.Product, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, StaleOrders, arg.ReservedUntil, arg.Product, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -758,12 +758,12 @@ func (q *Queries) StaleOrders(ctx context.Context, arg StaleOrdersParams) ([]str
 	return items, nil
 }
 
-const staleProducts = `-- name: StaleProducts :many
+const StaleProducts = `-- name: StaleProducts :many
 SELECT DISTINCT product FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY product
 `
 
 func (q *Queries) StaleProducts(ctx context.Context, reservedUntil int64) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, staleProducts, reservedUntil)
+	rows, err := q.db.QueryContext(ctx, StaleProducts, reservedUntil)
 	if err != nil {
 		return nil, err
 	}
@@ -785,7 +785,7 @@ func (q *Queries) StaleProducts(ctx context.Context, reservedUntil int64) ([]str
 	return items, nil
 }
 
-const touchSale = `-- name: TouchSale :execrows
+const TouchSale = `-- name: TouchSale :execrows
 UPDATE sale SET updated_at = ? WHERE store = ? AND transaction_fold = ?
 `
 
@@ -796,14 +796,14 @@ type TouchSaleParams struct {
 }
 
 func (q *Queries) TouchSale(ctx context.Context, arg TouchSaleParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, touchSale, arg.UpdatedAt, arg.Store, arg.TransactionFold)
+	result, err := q.db.ExecContext(ctx, TouchSale, arg.UpdatedAt, arg.Store, arg.TransactionFold)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const touchSaleOfOrder = `-- name: TouchSaleOfOrder :execrows
+const TouchSaleOfOrder = `-- name: TouchSaleOfOrder :execrows
 UPDATE sale SET updated_at = ? WHERE id = (SELECT sale_id FROM orders WHERE orders.id = ?)
 `
 
@@ -813,7 +813,7 @@ type TouchSaleOfOrderParams struct {
 }
 
 func (q *Queries) TouchSaleOfOrder(ctx context.Context, arg TouchSaleOfOrderParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, touchSaleOfOrder, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, TouchSaleOfOrder, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}

@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const bounceNotice = `-- name: BounceNotice :execrows
+const BounceNotice = `-- name: BounceNotice :execrows
 UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND kind = 'codes' AND status = 'sent'
 `
 
@@ -20,25 +20,25 @@ type BounceNoticeParams struct {
 }
 
 func (q *Queries) BounceNotice(ctx context.Context, arg BounceNoticeParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, bounceNotice, arg.Error, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, BounceNotice, arg.Error, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const countNotices = `-- name: CountNotices :one
+const CountNotices = `-- name: CountNotices :one
 SELECT COUNT(*) FROM outbox WHERE status = ?
 `
 
 func (q *Queries) CountNotices(ctx context.Context, status string) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countNotices, status)
+	row := q.db.QueryRowContext(ctx, CountNotices, status)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
 }
 
-const countNoticesByKind = `-- name: CountNoticesByKind :many
+const CountNoticesByKind = `-- name: CountNoticesByKind :many
 SELECT kind, error, COUNT(*) AS n FROM outbox WHERE status = ? GROUP BY kind, error ORDER BY kind, error
 `
 
@@ -49,7 +49,7 @@ type CountNoticesByKindRow struct {
 }
 
 func (q *Queries) CountNoticesByKind(ctx context.Context, status string) ([]CountNoticesByKindRow, error) {
-	rows, err := q.db.QueryContext(ctx, countNoticesByKind, status)
+	rows, err := q.db.QueryContext(ctx, CountNoticesByKind, status)
 	if err != nil {
 		return nil, err
 	}
@@ -71,19 +71,19 @@ func (q *Queries) CountNoticesByKind(ctx context.Context, status string) ([]Coun
 	return items, nil
 }
 
-const deleteSentNotices = `-- name: DeleteSentNotices :execrows
+const DeleteSentNotices = `-- name: DeleteSentNotices :execrows
 DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?
 `
 
 func (q *Queries) DeleteSentNotices(ctx context.Context, updatedAt int64) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteSentNotices, updatedAt)
+	result, err := q.db.ExecContext(ctx, DeleteSentNotices, updatedAt)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const dropNoticesTo = `-- name: DropNoticesTo :exec
+const DropNoticesTo = `-- name: DropNoticesTo :exec
 DELETE FROM outbox WHERE order_id = ? AND audience = ? AND status <> 'sent'
 `
 
@@ -93,16 +93,16 @@ type DropNoticesToParams struct {
 }
 
 func (q *Queries) DropNoticesTo(ctx context.Context, arg DropNoticesToParams) error {
-	_, err := q.db.ExecContext(ctx, dropNoticesTo, arg.OrderID, arg.Audience)
+	_, err := q.db.ExecContext(ctx, DropNoticesTo, arg.OrderID, arg.Audience)
 	return err
 }
 
-const dueEndpoints = `-- name: DueEndpoints :many
+const DueEndpoints = `-- name: DueEndpoints :many
 SELECT DISTINCT endpoint FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint <> '' ORDER BY endpoint
 `
 
 func (q *Queries) DueEndpoints(ctx context.Context, nextAt int64) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, dueEndpoints, nextAt)
+	rows, err := q.db.QueryContext(ctx, DueEndpoints, nextAt)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (q *Queries) DueEndpoints(ctx context.Context, nextAt int64) ([]string, err
 	return items, nil
 }
 
-const dueMails = `-- name: DueMails :many
+const DueMails = `-- name: DueMails :many
 SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = '' AND kind <> ? ORDER BY next_at, id LIMIT ?
 `
 
@@ -135,7 +135,7 @@ type DueMailsParams struct {
 }
 
 func (q *Queries) DueMails(ctx context.Context, arg DueMailsParams) ([]Outbox, error) {
-	rows, err := q.db.QueryContext(ctx, dueMails, arg.NextAt, arg.Kind, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, DueMails, arg.NextAt, arg.Kind, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (q *Queries) DueMails(ctx context.Context, arg DueMailsParams) ([]Outbox, e
 	return items, nil
 }
 
-const dueMailsOfKind = `-- name: DueMailsOfKind :many
+const DueMailsOfKind = `-- name: DueMailsOfKind :many
 SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = '' AND kind = ? ORDER BY id LIMIT ?
 `
 
@@ -182,7 +182,7 @@ type DueMailsOfKindParams struct {
 }
 
 func (q *Queries) DueMailsOfKind(ctx context.Context, arg DueMailsOfKindParams) ([]Outbox, error) {
-	rows, err := q.db.QueryContext(ctx, dueMailsOfKind, arg.NextAt, arg.Kind, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, DueMailsOfKind, arg.NextAt, arg.Kind, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (q *Queries) DueMailsOfKind(ctx context.Context, arg DueMailsOfKindParams) 
 	return items, nil
 }
 
-const dueWebhooks = `-- name: DueWebhooks :many
+const DueWebhooks = `-- name: DueWebhooks :many
 SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE status = 'waiting' AND next_at <= ? AND endpoint = ? ORDER BY next_at, id LIMIT ?
 `
 
@@ -229,7 +229,7 @@ type DueWebhooksParams struct {
 }
 
 func (q *Queries) DueWebhooks(ctx context.Context, arg DueWebhooksParams) ([]Outbox, error) {
-	rows, err := q.db.QueryContext(ctx, dueWebhooks, arg.NextAt, arg.Endpoint, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, DueWebhooks, arg.NextAt, arg.Endpoint, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func (q *Queries) DueWebhooks(ctx context.Context, arg DueWebhooksParams) ([]Out
 	return items, nil
 }
 
-const insertNotice = `-- name: InsertNotice :exec
+const InsertNotice = `-- name: InsertNotice :exec
 INSERT INTO outbox (id, kind, audience, order_id, license_id, endpoint, subject, status, next_at, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)
 `
@@ -284,7 +284,7 @@ type InsertNoticeParams struct {
 }
 
 func (q *Queries) InsertNotice(ctx context.Context, arg InsertNoticeParams) error {
-	_, err := q.db.ExecContext(ctx, insertNotice,
+	_, err := q.db.ExecContext(ctx, InsertNotice,
 		arg.ID,
 		arg.Kind,
 		arg.Audience,
@@ -299,12 +299,12 @@ func (q *Queries) InsertNotice(ctx context.Context, arg InsertNoticeParams) erro
 	return err
 }
 
-const lastNoticeOfKind = `-- name: LastNoticeOfKind :one
+const LastNoticeOfKind = `-- name: LastNoticeOfKind :one
 SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) LastNoticeOfKind(ctx context.Context, kind string) (Outbox, error) {
-	row := q.db.QueryRowContext(ctx, lastNoticeOfKind, kind)
+	row := q.db.QueryRowContext(ctx, LastNoticeOfKind, kind)
 	var i Outbox
 	err := row.Scan(
 		&i.ID,
@@ -324,12 +324,12 @@ func (q *Queries) LastNoticeOfKind(ctx context.Context, kind string) (Outbox, er
 	return i, err
 }
 
-const noticeByID = `-- name: NoticeByID :one
+const NoticeByID = `-- name: NoticeByID :one
 SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE id = ?
 `
 
 func (q *Queries) NoticeByID(ctx context.Context, id string) (Outbox, error) {
-	row := q.db.QueryRowContext(ctx, noticeByID, id)
+	row := q.db.QueryRowContext(ctx, NoticeByID, id)
 	var i Outbox
 	err := row.Scan(
 		&i.ID,
@@ -349,12 +349,12 @@ func (q *Queries) NoticeByID(ctx context.Context, id string) (Outbox, error) {
 	return i, err
 }
 
-const noticesOfOrder = `-- name: NoticesOfOrder :many
+const NoticesOfOrder = `-- name: NoticesOfOrder :many
 SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE order_id = ? ORDER BY id
 `
 
 func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox, error) {
-	rows, err := q.db.QueryContext(ctx, noticesOfOrder, orderID)
+	rows, err := q.db.QueryContext(ctx, NoticesOfOrder, orderID)
 	if err != nil {
 		return nil, err
 	}
@@ -390,7 +390,7 @@ func (q *Queries) NoticesOfOrder(ctx context.Context, orderID string) ([]Outbox,
 	return items, nil
 }
 
-const postponeNotice = `-- name: PostponeNotice :exec
+const PostponeNotice = `-- name: PostponeNotice :exec
 UPDATE outbox SET next_at = ?, updated_at = ? WHERE id = ? AND status = 'waiting'
 `
 
@@ -401,11 +401,11 @@ type PostponeNoticeParams struct {
 }
 
 func (q *Queries) PostponeNotice(ctx context.Context, arg PostponeNoticeParams) error {
-	_, err := q.db.ExecContext(ctx, postponeNotice, arg.NextAt, arg.UpdatedAt, arg.ID)
+	_, err := q.db.ExecContext(ctx, PostponeNotice, arg.NextAt, arg.UpdatedAt, arg.ID)
 	return err
 }
 
-const retryNotice = `-- name: RetryNotice :execrows
+const RetryNotice = `-- name: RetryNotice :execrows
 UPDATE outbox SET status = 'waiting', tries = 0, next_at = ?, updated_at = ? WHERE id = ? AND status = 'dead'
 `
 
@@ -416,14 +416,14 @@ type RetryNoticeParams struct {
 }
 
 func (q *Queries) RetryNotice(ctx context.Context, arg RetryNoticeParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, retryNotice, arg.NextAt, arg.UpdatedAt, arg.ID)
+	result, err := q.db.ExecContext(ctx, RetryNotice, arg.NextAt, arg.UpdatedAt, arg.ID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-const settleNotice = `-- name: SettleNotice :execrows
+const SettleNotice = `-- name: SettleNotice :execrows
 UPDATE outbox SET status = ?, tries = tries + 1, next_at = ?, error = ?, updated_at = ? WHERE id = ? AND status = 'waiting' AND tries = ?
 `
 
@@ -437,7 +437,7 @@ type SettleNoticeParams struct {
 }
 
 func (q *Queries) SettleNotice(ctx context.Context, arg SettleNoticeParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, settleNotice,
+	result, err := q.db.ExecContext(ctx, SettleNotice,
 		arg.Status,
 		arg.NextAt,
 		arg.Error,

@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const freePoolCode = `-- name: FreePoolCode :one
+const FreePoolCode = `-- name: FreePoolCode :one
 SELECT id, pool, code, code_hash, order_id, created_at FROM pool_code WHERE pool = ? AND order_id = ''
   AND NOT EXISTS (SELECT 1 FROM license WHERE license.product = ? AND license.code_hash = pool_code.code_hash)
 ORDER BY id LIMIT 1
@@ -22,7 +22,7 @@ type FreePoolCodeParams struct {
 
 // One that a license of the product has already is of no use.
 func (q *Queries) FreePoolCode(ctx context.Context, arg FreePoolCodeParams) (PoolCode, error) {
-	row := q.db.QueryRowContext(ctx, freePoolCode, arg.Pool, arg.Product)
+	row := q.db.QueryRowContext(ctx, FreePoolCode, arg.Pool, arg.Product)
 	var i PoolCode
 	err := row.Scan(
 		&i.ID,
@@ -35,7 +35,7 @@ func (q *Queries) FreePoolCode(ctx context.Context, arg FreePoolCodeParams) (Poo
 	return i, err
 }
 
-const insertPoolCode = `-- name: InsertPoolCode :exec
+const InsertPoolCode = `-- name: InsertPoolCode :exec
 INSERT INTO pool_code (id, pool, code, code_hash, created_at) VALUES (?, ?, ?, ?, ?)
 `
 
@@ -48,7 +48,7 @@ type InsertPoolCodeParams struct {
 }
 
 func (q *Queries) InsertPoolCode(ctx context.Context, arg InsertPoolCodeParams) error {
-	_, err := q.db.ExecContext(ctx, insertPoolCode,
+	_, err := q.db.ExecContext(ctx, InsertPoolCode,
 		arg.ID,
 		arg.Pool,
 		arg.Code,
@@ -58,7 +58,7 @@ func (q *Queries) InsertPoolCode(ctx context.Context, arg InsertPoolCodeParams) 
 	return err
 }
 
-const nextPoolCodes = `-- name: NextPoolCodes :many
+const NextPoolCodes = `-- name: NextPoolCodes :many
 SELECT code FROM pool_code WHERE pool = ? AND order_id = ''
   AND NOT EXISTS (SELECT 1 FROM license WHERE license.product = ? AND license.code_hash = pool_code.code_hash)
 ORDER BY id LIMIT ?
@@ -71,7 +71,7 @@ type NextPoolCodesParams struct {
 }
 
 func (q *Queries) NextPoolCodes(ctx context.Context, arg NextPoolCodesParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, nextPoolCodes, arg.Pool, arg.Product, arg.Limit)
+	rows, err := q.db.QueryContext(ctx, NextPoolCodes, arg.Pool, arg.Product, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -93,12 +93,12 @@ func (q *Queries) NextPoolCodes(ctx context.Context, arg NextPoolCodesParams) ([
 	return items, nil
 }
 
-const poolHashes = `-- name: PoolHashes :many
+const PoolHashes = `-- name: PoolHashes :many
 SELECT code_hash FROM pool_code WHERE pool = ?
 `
 
 func (q *Queries) PoolHashes(ctx context.Context, pool string) ([][]byte, error) {
-	rows, err := q.db.QueryContext(ctx, poolHashes, pool)
+	rows, err := q.db.QueryContext(ctx, PoolHashes, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (q *Queries) PoolHashes(ctx context.Context, pool string) ([][]byte, error)
 	return items, nil
 }
 
-const poolLevels = `-- name: PoolLevels :many
+const PoolLevels = `-- name: PoolLevels :many
 SELECT pool, COUNT(*) AS codes, COUNT(CASE WHEN order_id = '' THEN 1 END) AS free FROM pool_code GROUP BY pool ORDER BY pool
 `
 
@@ -131,7 +131,7 @@ type PoolLevelsRow struct {
 }
 
 func (q *Queries) PoolLevels(ctx context.Context) ([]PoolLevelsRow, error) {
-	rows, err := q.db.QueryContext(ctx, poolLevels)
+	rows, err := q.db.QueryContext(ctx, PoolLevels)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (q *Queries) PoolLevels(ctx context.Context) ([]PoolLevelsRow, error) {
 	return items, nil
 }
 
-const takePoolCode = `-- name: TakePoolCode :execrows
+const TakePoolCode = `-- name: TakePoolCode :execrows
 UPDATE pool_code SET order_id = ? WHERE id = ? AND order_id = ''
 `
 
@@ -163,7 +163,7 @@ type TakePoolCodeParams struct {
 }
 
 func (q *Queries) TakePoolCode(ctx context.Context, arg TakePoolCodeParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, takePoolCode, arg.OrderID, arg.ID)
+	result, err := q.db.ExecContext(ctx, TakePoolCode, arg.OrderID, arg.ID)
 	if err != nil {
 		return 0, err
 	}

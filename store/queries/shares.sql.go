@@ -9,7 +9,7 @@ import (
 	"context"
 )
 
-const insertShare = `-- name: InsertShare :exec
+const InsertShare = `-- name: InsertShare :exec
 INSERT INTO share (id, license_id, order_id, ordinal, seats, refunded, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 `
 
@@ -24,7 +24,7 @@ type InsertShareParams struct {
 }
 
 func (q *Queries) InsertShare(ctx context.Context, arg InsertShareParams) error {
-	_, err := q.db.ExecContext(ctx, insertShare,
+	_, err := q.db.ExecContext(ctx, InsertShare,
 		arg.ID,
 		arg.LicenseID,
 		arg.OrderID,
@@ -36,7 +36,7 @@ func (q *Queries) InsertShare(ctx context.Context, arg InsertShareParams) error 
 	return err
 }
 
-const moveShares = `-- name: MoveShares :exec
+const MoveShares = `-- name: MoveShares :exec
 UPDATE share SET license_id = ? WHERE license_id = ?
 `
 
@@ -46,11 +46,11 @@ type MoveSharesParams struct {
 }
 
 func (q *Queries) MoveShares(ctx context.Context, arg MoveSharesParams) error {
-	_, err := q.db.ExecContext(ctx, moveShares, arg.LicenseID, arg.LicenseID_2)
+	_, err := q.db.ExecContext(ctx, MoveShares, arg.LicenseID, arg.LicenseID_2)
 	return err
 }
 
-const refundShares = `-- name: RefundShares :exec
+const RefundShares = `-- name: RefundShares :exec
 UPDATE share SET refunded = ? WHERE order_id = ?
 `
 
@@ -60,11 +60,11 @@ type RefundSharesParams struct {
 }
 
 func (q *Queries) RefundShares(ctx context.Context, arg RefundSharesParams) error {
-	_, err := q.db.ExecContext(ctx, refundShares, arg.Refunded, arg.OrderID)
+	_, err := q.db.ExecContext(ctx, RefundShares, arg.Refunded, arg.OrderID)
 	return err
 }
 
-const setSeats = `-- name: SetSeats :exec
+const SetSeats = `-- name: SetSeats :exec
 UPDATE license SET seat_max = ?, updated_at = ? WHERE id = ?
 `
 
@@ -75,16 +75,16 @@ type SetSeatsParams struct {
 }
 
 func (q *Queries) SetSeats(ctx context.Context, arg SetSeatsParams) error {
-	_, err := q.db.ExecContext(ctx, setSeats, arg.SeatMax, arg.UpdatedAt, arg.ID)
+	_, err := q.db.ExecContext(ctx, SetSeats, arg.SeatMax, arg.UpdatedAt, arg.ID)
 	return err
 }
 
-const shareByID = `-- name: ShareByID :one
+const ShareByID = `-- name: ShareByID :one
 SELECT id, license_id, order_id, ordinal, seats, refunded, created_at FROM share WHERE id = ?
 `
 
 func (q *Queries) ShareByID(ctx context.Context, id string) (Share, error) {
-	row := q.db.QueryRowContext(ctx, shareByID, id)
+	row := q.db.QueryRowContext(ctx, ShareByID, id)
 	var i Share
 	err := row.Scan(
 		&i.ID,
@@ -98,12 +98,12 @@ func (q *Queries) ShareByID(ctx context.Context, id string) (Share, error) {
 	return i, err
 }
 
-const sharesOfLicense = `-- name: SharesOfLicense :many
+const SharesOfLicense = `-- name: SharesOfLicense :many
 SELECT id, license_id, order_id, ordinal, seats, refunded, created_at FROM share WHERE license_id = ? ORDER BY created_at, id
 `
 
 func (q *Queries) SharesOfLicense(ctx context.Context, licenseID string) ([]Share, error) {
-	rows, err := q.db.QueryContext(ctx, sharesOfLicense, licenseID)
+	rows, err := q.db.QueryContext(ctx, SharesOfLicense, licenseID)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (q *Queries) SharesOfLicense(ctx context.Context, licenseID string) ([]Shar
 	return items, nil
 }
 
-const touchLicenseByCode = `-- name: TouchLicenseByCode :execrows
+const TouchLicenseByCode = `-- name: TouchLicenseByCode :execrows
 UPDATE license SET updated_at = ? WHERE product = ? AND code_hash = ?
 `
 
@@ -144,7 +144,7 @@ type TouchLicenseByCodeParams struct {
 }
 
 func (q *Queries) TouchLicenseByCode(ctx context.Context, arg TouchLicenseByCodeParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, touchLicenseByCode, arg.UpdatedAt, arg.Product, arg.CodeHash)
+	result, err := q.db.ExecContext(ctx, TouchLicenseByCode, arg.UpdatedAt, arg.Product, arg.CodeHash)
 	if err != nil {
 		return 0, err
 	}

@@ -9,16 +9,16 @@ import (
 	"context"
 )
 
-const deleteUpgrades = `-- name: DeleteUpgrades :exec
+const DeleteUpgrades = `-- name: DeleteUpgrades :exec
 DELETE FROM upgrade WHERE order_id = ?
 `
 
 func (q *Queries) DeleteUpgrades(ctx context.Context, orderID string) error {
-	_, err := q.db.ExecContext(ctx, deleteUpgrades, orderID)
+	_, err := q.db.ExecContext(ctx, DeleteUpgrades, orderID)
 	return err
 }
 
-const insertUpgrade = `-- name: InsertUpgrade :exec
+const InsertUpgrade = `-- name: InsertUpgrade :exec
 INSERT INTO upgrade (license_id, order_id, created_at) VALUES (?, ?, ?)
 `
 
@@ -29,11 +29,11 @@ type InsertUpgradeParams struct {
 }
 
 func (q *Queries) InsertUpgrade(ctx context.Context, arg InsertUpgradeParams) error {
-	_, err := q.db.ExecContext(ctx, insertUpgrade, arg.LicenseID, arg.OrderID, arg.CreatedAt)
+	_, err := q.db.ExecContext(ctx, InsertUpgrade, arg.LicenseID, arg.OrderID, arg.CreatedAt)
 	return err
 }
 
-const moveUpgrade = `-- name: MoveUpgrade :exec
+const MoveUpgrade = `-- name: MoveUpgrade :exec
 UPDATE upgrade SET license_id = ? WHERE license_id = ?
 `
 
@@ -43,16 +43,16 @@ type MoveUpgradeParams struct {
 }
 
 func (q *Queries) MoveUpgrade(ctx context.Context, arg MoveUpgradeParams) error {
-	_, err := q.db.ExecContext(ctx, moveUpgrade, arg.LicenseID, arg.LicenseID_2)
+	_, err := q.db.ExecContext(ctx, MoveUpgrade, arg.LicenseID, arg.LicenseID_2)
 	return err
 }
 
-const upgradeOfLicense = `-- name: UpgradeOfLicense :one
+const UpgradeOfLicense = `-- name: UpgradeOfLicense :one
 SELECT license_id, order_id, created_at FROM upgrade WHERE license_id = ?
 `
 
 func (q *Queries) UpgradeOfLicense(ctx context.Context, licenseID string) (Upgrade, error) {
-	row := q.db.QueryRowContext(ctx, upgradeOfLicense, licenseID)
+	row := q.db.QueryRowContext(ctx, UpgradeOfLicense, licenseID)
 	var i Upgrade
 	err := row.Scan(&i.LicenseID, &i.OrderID, &i.CreatedAt)
 	return i, err
