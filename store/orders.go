@@ -148,10 +148,12 @@ func (t *tx) settle(ctx context.Context, o Order, out Outcome) (_ Order, err err
 			return Order{}, err
 		}
 	}
+	var made []License
+	reread := o.Refunded // what is stored is not as it was made
 	for i, c := range out.Codes {
 		l := License{
 			ID: c.ID, OrderID: o.ID, Ordinal: i + 1, Product: o.Product, Code: c.Code,
-			Type: o.LicenseType, Test: o.Test, Limit: o.Limit, ExpiresAt: o.ExpiresAt,
+			Type: o.LicenseType, Status: Active, Test: o.Test, Limit: o.Limit, ExpiresAt: o.ExpiresAt, CreatedAt: fromMicros(t.now),
 		}
 		if c.Part != nil {
 			l.Product, l.Limit = c.Part.Product, c.Part.Limit
@@ -161,16 +163,18 @@ func (t *tx) settle(ctx context.Context, o Order, out Outcome) (_ Order, err err
 		}
 		err := t.addLicense(ctx, l, o.Refunded)
 		if c.Share && errors.Is(err, ErrCodeTaken) {
-			err = t.share(ctx, l, o.Refunded)
+			err, reread = t.share(ctx, l, o.Refunded), true
 		}
 		if err != nil {
 			return Order{}, err
 		}
 		if c.Past != nil {
+			reread = true
 			if err := t.addPast(ctx, l.ID, *c.Past); err != nil {
 				return Order{}, err
 			}
 		}
+		made = append(made, l)
 	}
 	for _, n := range out.Notices {
 		n.OrderID = o.ID
@@ -183,8 +187,12 @@ func (t *tx) settle(ctx context.Context, o Order, out Outcome) (_ Order, err err
 			return Order{}, err
 		}
 	}
-	if len(out.Codes) > 0 { // the rest of the order is as it was read
+	switch { // the rest of the order is as it was read
+	case len(made) == 0:
+	case reread:
 		o.Licenses, err = licensesOf(ctx, t.Queries, o.ID)
+	default:
+		o.Licenses = made
 	}
 	return o, err
 }

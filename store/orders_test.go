@@ -22,7 +22,24 @@ func TestAddedIsStored(t *testing.T) {
 			"letters":          func(n *NewOrder) { n.Order.Name, n.Order.EightBit = "Žofie ", true },
 			"held":             func(n *NewOrder) { n.Outcome = Outcome{Held: "price", Prose: "Please wait."} },
 			"reserved":         func(n *NewOrder) { n.Outcome = Outcome{Reserve: &Reservation{Token: NewID(), Until: end}} },
-			"a second line":    func(n *NewOrder) { mustAdd(t, db, newOrder(n.Order.Fold, n.Order.Fold, n.Order.Fold+"-1")) },
+			"several codes": func(n *NewOrder) {
+				n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{ID: NewID(), Code: "D-" + n.Order.Fold})
+			},
+			"another product": func(n *NewOrder) { n.Outcome.Codes[0].Part = &Part{Product: "extra", Limit: 9} },
+			"a past":          func(n *NewOrder) { n.Outcome.Codes[0].Past = &Past{CreatedAt: end, Used: 2, Status: Suspended} },
+			"a share": func(n *NewOrder) {
+				n.Outcome.Codes[0].Code, n.Outcome.Codes[0].Share = "SHARED", true
+				first := newOrder("first", "first", "SHARED")
+				first.Outcome.Codes[0].Share = true
+				mustAdd(t, db, first)
+			},
+			"refunded before": func(n *NewOrder) {
+				mustAdd(t, db, newOrder(n.Order.Fold, n.Order.Fold, n.Order.Fold+"-1"))
+				if _, err := db.AddRefund(t.Context(), Refund{Store: "kagi", Transaction: n.Order.Fold, Fold: n.Order.Fold, Reference: "r1"}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"a second line": func(n *NewOrder) { mustAdd(t, db, newOrder(n.Order.Fold, n.Order.Fold, n.Order.Fold+"-1")) },
 		} {
 			n := newOrder("T-"+name, "key of "+name, "C-"+name)
 			change(&n)
