@@ -34,12 +34,12 @@ func TestEachOr(t *testing.T) {
 
 // judging is a handler with one answer.
 type judging struct {
-	filing mailbox.Filing
-	err    error
+	verdicts []mailbox.Verdict
+	err      error
 }
 
-func (j judging) Handle(context.Context, mailbox.Message) (mailbox.Filing, error) {
-	return j.filing, j.err
+func (j judging) Handle(context.Context, []mailbox.Message) ([]mailbox.Verdict, error) {
+	return j.verdicts, j.err
 }
 
 // A mail that was taken in has the outbox looked at; others do not.
@@ -48,16 +48,15 @@ func TestPrompt(t *testing.T) {
 		judging
 		want int
 	}{
-		{judging{mailbox.Processed, nil}, 1},
-		{judging{mailbox.Held, nil}, 0},
-		{judging{mailbox.Leave, nil}, 0},
-		{judging{mailbox.Processed, errors.New("not durable")}, 0},
+		{judging{[]mailbox.Verdict{{Filing: mailbox.Held}, {Filing: mailbox.Processed}}, nil}, 1},
+		{judging{[]mailbox.Verdict{{Filing: mailbox.Held}, {Filing: mailbox.Leave}}, nil}, 0},
+		{judging{nil, errors.New("not durable")}, 0},
 	} {
 		taken := make(chan struct{}, 1)
 		p := prompt{c.judging, taken}
 		for range 2 {
-			if filing, err := p.Handle(t.Context(), mailbox.Message{}); filing != c.filing || !errors.Is(err, c.err) {
-				t.Errorf("%+v: it answers %v, %v", c.judging, filing, err)
+			if verdicts, err := p.Handle(t.Context(), nil); !slices.Equal(verdicts, c.verdicts) || !errors.Is(err, c.err) {
+				t.Errorf("%+v: it answers %v, %v", c.judging, verdicts, err)
 			}
 		}
 		if len(taken) != c.want {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -208,7 +209,7 @@ func keptMails() *rate.Limiter { return rate.NewLimiter(rate.Every(36*time.Secon
 func (d *daemon) intake(ch channelConfig) *mailbox.Intake {
 	return &mailbox.Intake{
 		Channel: ch.Name, Store: ch.Store, Policy: ch.policy(), Profiles: ch.profiles, Resolver: ch.resolver(), Desk: d.desk, Licenses: d.db,
-		Keep: keptMails(), Bounce: d.bounced,
+		Keep: keptMails(), Bounce: d.bounced, Since: time.Now(),
 	}
 }
 
@@ -219,12 +220,12 @@ type prompt struct {
 	taken chan<- struct{}
 }
 
-func (p prompt) Handle(ctx context.Context, m mailbox.Message) (mailbox.Filing, error) {
-	filing, err := p.Handler.Handle(ctx, m)
-	if filing == mailbox.Processed && err == nil {
+func (p prompt) Handle(ctx context.Context, list []mailbox.Message) ([]mailbox.Verdict, error) {
+	verdicts, err := p.Handler.Handle(ctx, list)
+	if slices.ContainsFunc(verdicts, func(v mailbox.Verdict) bool { return v.Filing == mailbox.Processed }) {
 		tell(p.taken)
 	}
-	return filing, err
+	return verdicts, err
 }
 
 // bounced takes in a report that a mail of ours did not arrive.

@@ -22,11 +22,15 @@ type counter struct {
 	every func(n int64)
 }
 
-func (c *counter) Handle(context.Context, mailbox.Message) (mailbox.Filing, error) {
-	if n := c.n.Add(1); c.every != nil {
-		c.every(n)
+func (c *counter) Handle(_ context.Context, list []mailbox.Message) ([]mailbox.Verdict, error) {
+	verdicts := make([]mailbox.Verdict, len(list))
+	for i := range verdicts {
+		verdicts[i].Filing = mailbox.Processed
+		if n := c.n.Add(1); c.every != nil {
+			c.every(n)
+		}
 	}
-	return mailbox.Processed, nil
+	return verdicts, nil
 }
 
 func heap() int64 {

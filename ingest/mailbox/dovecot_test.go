@@ -111,7 +111,7 @@ func TestLater(t *testing.T) {
 	late := true
 	d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
 		if m.UID == 1 && late {
-			return 0, fmt.Errorf("the key's DNS: %w", mailbox.ErrLater)
+			return 0, fmt.Errorf("the key's DNS: %w", errLater)
 		}
 		return mailbox.Processed, nil
 	}}

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,10 @@ import (
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
+
+// ErrLater is wrapped in what [Intake.Read] answers for a mail that cannot be
+// judged now.
+var ErrLater = errors.New("judge this mail later")
 
 // A Finding is all that was found out about a mail.
 type Finding struct {
@@ -51,7 +56,7 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		if err != nil {
 			return f, err
 		}
-		if !known && in.now().Sub(arrived) < patience { // it may be told by the next mail
+		if !known && in.now().Sub(later(arrived, in.Since)) < patience { // it may be told by the next mail
 			return f, fmt.Errorf("%w: a refund of a sale that nobody told of yet", ErrLater)
 		}
 		if !known {
@@ -59,6 +64,13 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		}
 	}
 	return f, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // withCode judges a mail of a sale that has its code already, by a post that was

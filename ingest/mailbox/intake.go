@@ -3,15 +3,10 @@ package mailbox
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/time/rate"
 
@@ -25,7 +20,7 @@ const (
 	dnsPatience = 72 * time.Hour // from its arrival: then a mail whose key cannot be had is refused
 	maxKept     = tfyp.MaxMail   // bytes of a mail that is kept for a person: all of it
 	maxOfOrder  = 256 << 10      // bytes of it that an order keeps
-	patience    = time.Hour      // from its arrival: then a refund's sale is not waited for any more
+	patience    = time.Hour      // from its arrival, and from when the mailbox is read: then a refund's sale is not waited for any more
 	maxNoted    = 255            // bytes of what a mail says of itself
 	maxProfile  = 64
 )
@@ -49,7 +44,8 @@ type Desk interface {
 
 // Licenses is what the intake needs of the license store.
 type Licenses interface {
-	MailByContent(ctx context.Context, channel string, content [32]byte) (store.Mail, error)
+	MailsByContent(ctx context.Context, channel string, contents [][32]byte) (map[[32]byte]store.Mail, error)
+	AddMails(context.Context, []store.Mail) (bool, error)
 	AddMail(context.Context, store.Mail) (store.Mail, bool, error)
 	RejudgeMail(context.Context, store.Mail) (store.Mail, error)
 	Licenses(context.Context, store.LicenseFilter) ([]store.License, error)
@@ -73,84 +69,83 @@ type Intake struct {
 	// is false for other reports. nil: there are none.
 	Bounce func(ctx context.Context, raw []byte) (known bool, err error)
 	Now    func() time.Time // nil: time.Now
+	Since  time.Time        // when reading the mailbox began: what lies in it may be told in any order
 	// Keep bounds how many mails that were not taken are kept as they came; nil:
 	// all are.
 	Keep *rate.Limiter
 }
 
-// Handle judges a message, and the messages that are attached to it, each by its
-// own bytes.
-func (in *Intake) Handle(ctx context.Context, m Message) (Filing, error) {
-	if m.TooBig {
-		return in.tooBig(ctx, m)
-	}
-	filing, err := in.one(ctx, m, m.Raw, in.Policy)
+// Handle judges messages, and those that are attached to them. What they are is
+// noted for all at once: a note costs a commit.
+func (in *Intake) Handle(ctx context.Context, list []Message) ([]Verdict, error) {
+	letters := in.letters(list)
+	known, err := in.known(ctx, letters)
 	if err != nil {
-		return Leave, err
+		return nil, err
 	}
-	for _, raw := range tfyp.Attached(m.Raw) {
-		inner, err := in.one(ctx, m, raw, in.Policy.Attached())
-		if err != nil {
-			return Leave, err
+	verdicts := make([]Verdict, len(list))
+	judged := letters[:0]
+	for _, l := range letters {
+		switch err := in.judge(ctx, &l, list[l.of], known); {
+		case errors.Is(err, ErrLater):
+			verdicts[l.of].Later = err
+		case err != nil:
+			return nil, err
+		default:
+			judged = append(judged, l)
 		}
-		filing = max(filing, inner)
 	}
-	return filing, nil
+	if err := in.note(ctx, judged); err != nil {
+		return nil, err
+	}
+	for _, l := range judged {
+		filing, err := in.take(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		verdicts[l.of].Filing = max(verdicts[l.of].Filing, filing)
+	}
+	return verdicts, nil
 }
 
-// one judges one message, m's own or an attached one.
-func (in *Intake) one(ctx context.Context, m Message, raw []byte, policy authentic.Policy) (Filing, error) {
-	content := sha256.Sum256(raw)
-	known, err := in.Licenses.MailByContent(ctx, in.Channel, content)
-	if err == nil && !known.Open() {
-		return in.again(ctx, known, raw)
+func (in *Intake) known(ctx context.Context, letters []letter) (map[[32]byte]store.Mail, error) {
+	contents := make([][32]byte, len(letters))
+	for i, l := range letters {
+		contents[i] = l.content
 	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Leave, err
-	}
-	f, readErr := in.Read(ctx, raw, arrivedAt(m, in.now()), policy)
-	if readErr != nil {
-		return Leave, readErr
-	}
-	row := in.row(m, raw, content, f)
-	switch {
-	case err != nil:
-		row, err = in.note(ctx, row, raw, in.add)
-	case known.Verdict == row.Verdict && known.Reason == row.Reason:
-		row, err = known, nil
-	default: // a profile or the trust has changed since
-		row.ID = known.ID
-		row, err = in.note(ctx, row, raw, in.Licenses.RejudgeMail)
-	}
-	if err != nil || row.Verdict != store.MailTaken {
-		return filed[row.Verdict], err
-	}
-	return in.take(ctx, told{f.Reading.Orders, f.Reading.Refunds}, raw)
+	return in.Licenses.MailsByContent(ctx, in.Channel, contents)
 }
 
-// told is what is taken of a mail.
-type told struct {
-	Orders  []ingest.Order  `json:",omitempty"`
-	Refunds []ingest.Refund `json:",omitempty"`
+// judge finds out what a letter is and what is to be done about it. Of one that
+// was judged for good and comes again the desk is told once more what it was told
+// then, whatever profile or config there is now: perhaps a crash came before it
+// had all of it. ErrLater: that cannot be found out now.
+func (in *Intake) judge(ctx context.Context, l *letter, m Message, known map[[32]byte]store.Mail) error {
+	before, met := known[l.content]
+	if met && !before.Open() {
+		l.row, l.noted = before, true
+		return l.retell()
+	}
+	f, err := in.find(ctx, *l, m)
+	if err != nil {
+		return err
+	}
+	l.row, l.told = in.row(m, *l, f), told{f.Reading.Orders, f.Reading.Refunds}
+	if !met {
+		return nil
+	}
+	l.row.ID, l.noted = before.ID, true
+	if before.Verdict == l.row.Verdict && before.Reason == l.row.Reason {
+		return nil
+	}
+	return in.noteBy(ctx, l, in.Licenses.RejudgeMail) // a profile or the trust has changed since
 }
 
-// again is what becomes of a mail that was judged for good and comes again. Of
-// one that was taken the desk is told once more what it was told then, whatever
-// profile or config there is now: perhaps a crash came before it had all of it.
-func (in *Intake) again(ctx context.Context, known store.Mail, raw []byte) (Filing, error) {
-	if known.Verdict != store.MailTaken || known.Told == "" {
-		return filed[known.Verdict], nil
+func (in *Intake) find(ctx context.Context, l letter, m Message) (Finding, error) {
+	if m.TooBig {
+		return in.tooBig(m), nil
 	}
-	var t told
-	if err := json.Unmarshal([]byte(known.Told), &t); err != nil {
-		return Leave, fmt.Errorf("%w: mail %s: what was taken of it cannot be read: %w", ErrLater, known.ID, err)
-	}
-	return in.take(ctx, t, raw)
-}
-
-func (in *Intake) add(ctx context.Context, row store.Mail) (store.Mail, error) {
-	got, _, err := in.Licenses.AddMail(ctx, row)
-	return got, err
+	return in.Read(ctx, l.raw, arrivedAt(m, in.now()), l.policy)
 }
 
 // arrivedAt is when the mail server took a message; one that does not tell has it
@@ -174,60 +169,72 @@ var filed = map[string]Filing{
 	store.MailTaken: Processed, store.MailHeld: Held, store.MailRefused: Failed, store.MailUnknown: Leave,
 }
 
-// row is what is noted of a mail. What a person must look at is kept as it came;
-// an order keeps its own.
-func (in *Intake) row(m Message, raw []byte, content [32]byte, f Finding) store.Mail {
-	row := store.Mail{
-		ID: store.NewID(), Channel: in.Channel, Folder: printable(m.Folder, maxNoted), UIDValidity: m.UIDValidity, UID: m.UID,
-		MessageID: printable(f.Mail.MessageID, maxNoted), Content: content, Domain: printable(f.Domain, maxNoted), BodyHash: f.BodyHash,
-		Verdict: f.MailVerdict, Reason: f.MailReason, Detail: printable(f.MailDetail, maxNoted), ArrivedAt: arrivedAt(m, in.now()),
-	}
-	if f.Profile != nil {
-		row.Profile = printable(f.Profile.Name, maxProfile)
-	}
-	if sale := f.Reading.Sale; f.MailVerdict == store.MailTaken || f.MailVerdict == store.MailHeld {
-		row.Store, row.Fold, row.Numbers = sale.Store, printable(ingest.Fold(sale.Transaction), maxNoted), numbers(sale)
-	}
-	if f.MailVerdict == store.MailTaken {
-		b, err := json.Marshal(told{f.Reading.Orders, f.Reading.Refunds})
-		if err != nil { // strings, numbers and times always marshal
-			panic(err)
+// note writes the rows of letters that are not noted yet: all at once, or, when
+// one of them is not new after all, each by itself.
+func (in *Intake) note(ctx context.Context, letters []letter) error {
+	var rows []store.Mail
+	for _, l := range letters {
+		if !l.noted {
+			rows = append(rows, l.row)
 		}
-		row.Told = string(b)
 	}
-	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && (in.Keep == nil || in.Keep.AllowN(in.now(), 1)) {
-		row.Raw = raw[:min(len(raw), maxKept)]
+	if len(rows) == 0 {
+		return nil
 	}
-	return row
+	added, err := in.Licenses.AddMails(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for i := range letters {
+		switch l := &letters[i]; {
+		case l.noted:
+		case added:
+			in.log(l.row)
+		default:
+			if err := in.noteBy(ctx, l, in.add); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// numbers are the running numbers of a mail.
-func numbers(o ingest.Order) (list []store.MailNumber) {
-	for _, s := range o.Sequences {
-		list = append(list, store.MailNumber{Store: o.Store, Name: printable(ingest.Fold(s.Name), maxNoted), Number: s.Number, Date: s.Date})
-	}
-	return list
-}
-
-// note writes a mail's row; one whose body was taken before is refused.
-func (in *Intake) note(ctx context.Context, row store.Mail, raw []byte, write func(context.Context, store.Mail) (store.Mail, error)) (store.Mail, error) {
-	got, err := write(ctx, row)
-	if errors.Is(err, store.ErrBodyTaken) {
-		row.Verdict, row.Reason, row.Numbers, row.Told, row.Raw = store.MailRefused, string(authentic.BodyTaken), nil, "", raw
-		got, err = write(ctx, row)
-	}
-	if err == nil && got.Verdict != store.MailUnknown {
-		slog.Info("mail", "channel", in.Channel, "verdict", got.Verdict, "reason", got.Reason, "mail", got.ID)
-	}
+func (in *Intake) add(ctx context.Context, row store.Mail) (store.Mail, error) {
+	got, _, err := in.Licenses.AddMail(ctx, row)
 	return got, err
 }
 
+// noteBy writes a letter's row; one whose body was taken before is refused.
+func (in *Intake) noteBy(ctx context.Context, l *letter, write func(context.Context, store.Mail) (store.Mail, error)) error {
+	row := l.row
+	got, err := write(ctx, row)
+	if errors.Is(err, store.ErrBodyTaken) {
+		row.Verdict, row.Reason, row.Numbers, row.Told, row.Raw = store.MailRefused, string(authentic.BodyTaken), nil, "", l.raw
+		got, err = write(ctx, row)
+	}
+	if err != nil {
+		return err
+	}
+	l.row = got
+	in.log(got)
+	return nil
+}
+
+func (in *Intake) log(m store.Mail) {
+	if m.Verdict != store.MailUnknown {
+		slog.Info("mail", "channel", in.Channel, "verdict", m.Verdict, "reason", m.Reason, "mail", m.ID)
+	}
+}
+
 // take gives the desk what a mail tells. It may be called again.
-func (in *Intake) take(ctx context.Context, t told, raw []byte) (Filing, error) {
+func (in *Intake) take(ctx context.Context, l letter) (Filing, error) {
+	if l.row.Verdict != store.MailTaken {
+		return filed[l.row.Verdict], nil
+	}
 	filing := Processed
-	for _, o := range t.Orders {
+	for _, o := range l.told.Orders {
 		o.Channel = in.Channel
-		o.Message = store.Message{Channel: in.Channel, Raw: raw[:min(len(raw), maxOfOrder)]}
+		o.Message = store.Message{Channel: in.Channel, Raw: l.raw[:min(len(l.raw), maxOfOrder)]}
 		got, err := in.Desk.Accept(ctx, o)
 		if err != nil {
 			return Leave, err
@@ -236,7 +243,7 @@ func (in *Intake) take(ctx context.Context, t told, raw []byte) (Filing, error) 
 			filing = Held
 		}
 	}
-	for _, refund := range t.Refunds {
+	for _, refund := range l.told.Refunds {
 		err := in.Desk.Refund(ctx, refund)
 		if errors.Is(err, ingest.ErrNoSale) { // another line has come since, say: a person must say which
 			filing = Held
@@ -250,25 +257,13 @@ func (in *Intake) take(ctx context.Context, t told, raw []byte) (Filing, error) 
 	return filing, nil
 }
 
-// tooBig notes a message that was not fetched: its header is there, and its size.
-func (in *Intake) tooBig(ctx context.Context, m Message) (Filing, error) {
-	content := sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))
+// tooBig is what is found out about a message that was not fetched: its header is
+// there, and its size.
+func (in *Intake) tooBig(m Message) Finding {
 	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
 	f.MailReason, f.MailDetail = ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
 	if f.Profile != nil { // its subject is the store's: a person must look
 		f.MailVerdict, f.Reading = store.MailHeld, tfyp.Reading{}
 	}
-	row, err := in.note(ctx, in.row(m, nil, content, f), nil, in.add)
-	return filed[row.Verdict], err
-}
-
-// printable is at most n bytes of what a mail says, fit for a line of a table.
-func printable(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, strings.ToValidUTF8(s, "?"))
-	return strings.TrimSpace(strings.ToValidUTF8(s[:min(len(s), n)], ""))
+	return f
 }

@@ -149,11 +149,20 @@ func arrived(raw string) Message {
 // handle has a message judged, and says where it goes.
 func (b *bench) handle(raw string) Filing {
 	b.t.Helper()
-	filing, err := b.Handle(b.t.Context(), arrived(raw))
+	filing, err := b.try(arrived(raw))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return filing
+}
+
+// try has one message judged; the error may be why it is judged later.
+func (b *bench) try(m Message) (Filing, error) {
+	verdicts, err := b.Handle(b.t.Context(), []Message{m})
+	if err != nil {
+		return 0, err
+	}
+	return verdicts[0].Filing, verdicts[0].Later
 }
 
 func (b *bench) orders() []store.Order {
@@ -337,6 +346,51 @@ func TestIntakeWithCode(t *testing.T) {
 	})
 }
 
+// Each message of several is judged by itself, whatever the others are.
+func TestIntakeSeveral(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		known := hand(replaced(thanks, "0042", "0001"))
+		b.handle(known)
+		b.Resolver = func(ctx context.Context, name string) ([]string, error) {
+			if name == "s1._domainkey.slow.example" {
+				return nil, &net.DNSError{Err: "i/o timeout", IsTimeout: true, IsTemporary: true}
+			}
+			return keys(ctx, name)
+		}
+		b.Policy.Trust = append(b.Policy.Trust, authentic.Trust{DKIM: "slow.example"})
+		first := hand(thanks)
+		slow := replaced(thanks, "0042", "0043")
+		var list []Message
+		for _, raw := range []string{
+			"Subject: lunch\r\n\r\nAt noon?\r\n", first, known, thanks, first, "X-Again: yes\r\n" + first,
+			signed(replaced(slow, "orders@store.example", "orders@slow.example"), "slow.example", "s1"),
+			hand(replaced(thanks, "1 * Product_Name", "1 * ")), hand(replaced(thanks, "0042", "0044")),
+		} {
+			list = append(list, arrived(raw))
+		}
+		want := []Filing{Leave, Processed, Processed, Failed, Processed, Failed, Leave, Held, Processed}
+		for i := range 2 { // they come again
+			verdicts, err := b.Handle(t.Context(), list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []Filing
+			for at, v := range verdicts {
+				got = append(got, v.Filing)
+				if later := errors.Is(v.Later, ErrLater); later != (at == 6) {
+					t.Errorf("time %d, message %d: later %v", i+1, at, v.Later)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("time %d (-want +got):\n%s", i+1, diff)
+			}
+		}
+		if n := len(b.orders()); n != 3 {
+			t.Errorf("%d orders; want those of 0001, 0042 and 0044", n)
+		}
+	})
+}
+
 func TestIntakeRefund(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		b.handle(hand(thanks))
@@ -357,7 +411,7 @@ func TestIntakeRefundBeforeItsSale(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		now, raw := arrival, hand(back)
 		b.Now = func() time.Time { return now }
-		if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, ErrLater) {
+		if _, err := b.try(arrived(raw)); !errors.Is(err, ErrLater) {
 			t.Errorf("at once: %v; want ErrLater", err)
 		}
 		now = now.Add(patience)
@@ -367,6 +421,25 @@ func TestIntakeRefundBeforeItsSale(t *testing.T) {
 		b.handle(hand(thanks))
 		if got := b.handle(raw); got != Processed || !b.orders()[0].Refunded {
 			t.Errorf("with its sale it goes to %d, %s", got, b.last())
+		}
+	})
+}
+
+// A mailbox that is read for the first time has old mails, the refund's beside
+// that of its sale.
+func TestIntakeOldRefund(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.Since = arrival.Add(2 * patience)
+		b.Now = func() time.Time { return b.Since }
+		list := []Message{arrived(hand(thanks)), arrived(hand(back))}
+		for i, later := range []error{ErrLater, nil} {
+			verdicts, err := b.Handle(t.Context(), list)
+			if err != nil || verdicts[0].Filing != Processed || !errors.Is(verdicts[1].Later, later) {
+				t.Fatalf("time %d: %+v, %v", i+1, verdicts, err)
+			}
+		}
+		if !b.orders()[0].Refunded {
+			t.Error("the refund did not come in")
 		}
 	})
 }
@@ -381,7 +454,7 @@ func TestIntakeLater(t *testing.T) {
 		}
 		raw := hand(thanks)
 		for range 2 {
-			if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, ErrLater) {
+			if _, err := b.try(arrived(raw)); !errors.Is(err, ErrLater) {
 				t.Errorf("err = %v; want ErrLater", err)
 			}
 			now = now.Add(dnsPatience/2 - time.Minute)
@@ -404,7 +477,7 @@ func TestIntakeCrashes(t *testing.T) {
 		whole := b.Desk
 		for accepts := range 2 {
 			b.Desk = &crashing{Desk: whole, after: accepts, err: crash}
-			if _, err := b.Handle(t.Context(), arrived(raw)); !errors.Is(err, crash) {
+			if _, err := b.try(arrived(raw)); !errors.Is(err, crash) {
 				t.Fatalf("err = %v", err)
 			}
 		}
@@ -443,7 +516,7 @@ func TestIntakeTwice(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				if got, err := b.Handle(t.Context(), arrived(raw)); err != nil || got != Processed {
+				if got, err := b.try(arrived(raw)); err != nil || got != Processed {
 					t.Errorf("it goes to %d, %v", got, err)
 				}
 			})
@@ -460,7 +533,7 @@ func TestIntakeTooBig(t *testing.T) {
 		head, _, _ := strings.Cut(thanks, "\r\n\r\n")
 		m := arrived(head)
 		m.TooBig, m.Size = true, 50<<20
-		if got, err := b.Handle(t.Context(), m); err != nil || got != Held || b.last() != "held too_big" {
+		if got, err := b.try(m); err != nil || got != Held || b.last() != "held too_big" {
 			t.Errorf("it goes to %d, %s, %v", got, b.last(), err)
 		}
 		list, err := b.db.Mails(t.Context(), store.MailFilter{})

@@ -16,7 +16,6 @@ package mailbox
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -47,18 +46,22 @@ const (
 	Failed                  // Config.Failed
 )
 
-// ErrLater, wrapped in a Handler's error, says that this one message cannot be
-// judged now: others go on, and it comes again.
-var ErrLater = errors.New("judge this message later")
+// A Verdict is what a Handler says of a message.
+type Verdict struct {
+	Filing Filing
+	// Later is why the message cannot be judged now: it comes again. nil: it
+	// is judged.
+	Later error
+}
 
 // A Handler judges messages.
 type Handler interface {
-	// Handle returns when its verdict is durable. It is called again for a
-	// message that it knows, and must then be cheap and say the same. An error
-	// that wraps ErrLater postpones this message; any other says that nothing
+	// Handle judges each message by itself and returns their verdicts, in the
+	// same order, when they are durable. It is called again for messages that it
+	// knows, and must then be cheap and say the same. An error says that nothing
 	// can be handled now. With Config.AtOnce above one it is called
-	// concurrently. It may keep m.Raw.
-	Handle(ctx context.Context, m Message) (Filing, error)
+	// concurrently. It may keep what is Raw.
+	Handle(ctx context.Context, list []Message) ([]Verdict, error)
 }
 
 // Place is where to go on in a folder: every message below Next was handled,
@@ -105,7 +108,7 @@ type Config struct {
 	Processed, Held, Failed string
 	Poll                    time.Duration // 0: DefaultPoll
 	MaxSize                 int64         // of a message, in bytes; 0: DefaultMaxSize
-	AtOnce                  int           // messages handled at the same time; 0: one
+	AtOnce                  int           // calls of the Handler at the same time; 0: one
 	// Dial is the way out; nil: the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	Log  *slog.Logger // nil: the default one

@@ -2,6 +2,7 @@ package mailbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +35,9 @@ func (k *kept) SetPlace(_ context.Context, p mailbox.Place) error {
 	return nil
 }
 
+// errLater postpones one message; any other error is the Handler's own.
+var errLater = errors.New("later")
+
 // A desk is a Handler that notes what it got. It knows messages by their text,
 // as a Handler must.
 type desk struct {
@@ -45,7 +49,18 @@ type desk struct {
 	came  chan string // when not nil
 }
 
-func (d *desk) Handle(_ context.Context, m mailbox.Message) (mailbox.Filing, error) {
+func (d *desk) Handle(_ context.Context, list []mailbox.Message) (verdicts []mailbox.Verdict, err error) {
+	for _, m := range list {
+		filing, err := d.one(m)
+		if err != nil && !errors.Is(err, errLater) {
+			return nil, err
+		}
+		verdicts = append(verdicts, mailbox.Verdict{Filing: filing, Later: err})
+	}
+	return verdicts, nil
+}
+
+func (d *desk) one(m mailbox.Message) (mailbox.Filing, error) {
 	filing, err := mailbox.Processed, error(nil)
 	if d.judge != nil {
 		filing, err = d.judge(m)

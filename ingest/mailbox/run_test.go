@@ -182,7 +182,7 @@ func TestAgain(t *testing.T) {
 		start := time.Now()
 		d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
 			if m.UID == 2 && time.Since(start) < time.Hour {
-				return 0, mailbox.ErrLater
+				return 0, errLater
 			}
 			return mailbox.Leave, nil
 		}}
@@ -207,7 +207,7 @@ func TestTooManyLater(t *testing.T) {
 		d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
 			since := time.Since(start)
 			if since < time.Hour || m.UID > 10_000 && since < 4*time.Hour {
-				return 0, mailbox.ErrLater
+				return 0, errLater
 			}
 			if m.UID <= 10_000 && since > 4*time.Hour {
 				t.Errorf("%d waited for newer ones", m.UID)

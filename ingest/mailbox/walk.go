@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,8 @@ type window struct {
 	withheld []uint32 // are there, but the server does not give them
 	next     uint32   // the frontier after this window; 0: as it is
 }
+
+var errFell = errors.New("the handler fell over it")
 
 // Pass connects, hands over what is new since the last time and what is due
 // for another try, and returns. It does not wait for mail.
@@ -98,8 +101,8 @@ func (w *Watcher) take(ctx context.Context, s *session, win *window) error {
 	now := time.Now()
 	piles := map[Filing][]uint32{}
 	for i, m := range win.messages {
-		if v := verdicts[i]; v.err == nil {
-			piles[v.filing] = append(piles[v.filing], m.UID)
+		if v := verdicts[i]; v.Later == nil {
+			piles[v.Filing] = append(piles[v.Filing], m.UID)
 		} else if err := w.aside.put(m.UID, now); err != nil {
 			return err
 		}
@@ -159,59 +162,64 @@ func (w *Watcher) keep(ctx context.Context, s *session) error {
 	return nil
 }
 
-type verdict struct {
-	filing Filing
-	err    error // ErrLater
-}
-
-// handle hands messages over, some at once. After an error that is not
-// ErrLater nothing more is begun.
-func (w *Watcher) handle(ctx context.Context, messages []Message) ([]verdict, error) {
-	verdicts := make([]verdict, len(messages))
-	var (
-		mu    sync.Mutex
-		next  int
-		fatal error
-		group sync.WaitGroup
-	)
-	take := func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		if fatal == nil {
-			fatal = ctx.Err()
-		}
-		if fatal != nil || next == len(messages) {
-			return -1
-		}
-		next++
-		return next - 1
-	}
-	for range min(w.config.AtOnce, len(messages)) {
+// handle hands messages over, in as many parts as may be handled at once.
+func (w *Watcher) handle(ctx context.Context, messages []Message) ([]Verdict, error) {
+	size := max(1, (len(messages)+w.config.AtOnce-1)/w.config.AtOnce)
+	parts := slices.Collect(slices.Chunk(messages, size))
+	verdicts, failed := make([][]Verdict, len(parts)), make([]error, len(parts))
+	var group sync.WaitGroup
+	for i, part := range parts {
 		group.Go(func() {
-			for i := take(); i >= 0; i = take() {
-				filing, err := w.judge(ctx, messages[i])
-				messages[i].Raw = nil
-				verdicts[i] = verdict{filing, err}
-				if err != nil && !errors.Is(err, ErrLater) {
-					mu.Lock()
-					fatal = fmt.Errorf("message %d of %s: %w", messages[i].UID, w.config.Folder, err)
-					mu.Unlock()
-				}
+			verdicts[i], failed[i] = w.judge(ctx, part)
+			for at := range part {
+				part[at].Raw = nil
 			}
 		})
 	}
 	group.Wait()
-	return verdicts, fatal
+	for _, err := range failed {
+		if err != nil { // they all fail for the same reason
+			return nil, err
+		}
+	}
+	return slices.Concat(verdicts...), nil
 }
 
-// judge: a message over which the Handler falls must not end the daemon, which
-// would meet it again at the next start.
-func (w *Watcher) judge(ctx context.Context, m Message) (filing Filing, err error) {
+// judge has messages judged. One over which the Handler falls must not end the
+// daemon, which would meet it again at the next start; which one it is shows when
+// each is handed over by itself.
+func (w *Watcher) judge(ctx context.Context, messages []Message) ([]Verdict, error) {
+	verdicts, fell, err := w.hand(ctx, messages)
+	first := messages[0]
+	switch {
+	case fell == "" && err == nil:
+		return verdicts, nil
+	case fell == "":
+		return nil, fmt.Errorf("messages %d to %d of %s: %w", first.UID, messages[len(messages)-1].UID, w.config.Folder, err)
+	case len(messages) == 1:
+		w.config.Log.Error("a message could not be handled", "folder", first.Folder, "uid", first.UID, "panic", fell)
+		return []Verdict{{Later: errFell}}, nil
+	}
+	for i := range messages {
+		alone, err := w.judge(ctx, messages[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		verdicts = append(verdicts, alone...)
+	}
+	return verdicts, nil
+}
+
+// hand hands messages over; fell is what a panic said, and where.
+func (w *Watcher) hand(ctx context.Context, messages []Message) (verdicts []Verdict, fell string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			w.config.Log.Error("a message could not be handled", "folder", m.Folder, "uid", m.UID, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: the handler fell over it", ErrLater)
+			verdicts, fell = nil, fmt.Sprintf("%v\n\n%s", v, debug.Stack())
 		}
 	}()
-	return w.handler.Handle(ctx, m)
+	verdicts, err = w.handler.Handle(ctx, messages)
+	if err == nil && len(verdicts) != len(messages) {
+		err = fmt.Errorf("the handler gave %d verdicts on %d messages", len(verdicts), len(messages))
+	}
+	return verdicts, "", err
 }

@@ -74,6 +74,9 @@ func Open(raw []byte) (Mail, error) {
 // Attached are the messages attached to a mail, and to those, as they are:
 // each is to be judged by its own bytes. Their number and depth are bounded.
 func Attached(raw []byte) [][]byte {
+	if index(string(raw), "rfc822") < 0 { // none can be declared
+		return nil
+	}
 	var all [][]byte
 	var collect func(raw []byte, depth int)
 	collect = func(raw []byte, depth int) {
