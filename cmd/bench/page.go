@@ -87,9 +87,9 @@ embedded database in another language would be faster and would need a C compile
 Licenses are not kept in memory, since another daemon may suspend one at any moment.`,
 	"activate on MariaDB": `A call makes seven round trips: the license by its code, BEGIN, INSERT, UPDATE, COMMIT, the license as it is by then, and the signing keys, so that
 a rotation counts at once. Plain SQL makes the four in the middle. The lease is signed, too.`,
-	"10,000 mails to orders, Dovecot to MariaDB": `mbsync writes a file for each mail; an order is two transactions of eight rows and more, and most of the machine's time goes into MariaDB, which
-shares the processors. What was found out about a mail is committed before anything is done about it, so that a crash in between costs nothing, and each
-order is committed by itself, as a store's post is.`,
+	"10,000 mails to orders, Dovecot to MariaDB": `mbsync writes a file for each mail; an order is a transaction of six rows and more, and most of the machine's time goes into MariaDB, which shares the
+processors. What was found out about mails is committed before anything is done about them, so that a crash in between costs nothing, and each order is
+committed by itself, as a store's post is.`,
 	"validate with many licenses": `The pages that a call reads, of two indexes and two tables, are in the cache when licenses are few. With many they come from the file system:
 the cache is bounded, for the sake of the memory below.`,
 }
