@@ -1,9 +1,7 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"net/url"
 	"strings"
 	"time"
 
@@ -71,11 +69,9 @@ const (
 	looseAtOnce    = 20 // with what came, up to a MiB each
 )
 
-// ForgetRefused empties the messages of no order that hold an e-mail address,
-// as it is or escaped as in a form; it tells how many.
-func (db *DB) ForgetRefused(ctx context.Context, email, actor string) (n int, err error) {
-	email = strings.ToLower(strings.TrimSpace(email))
-	plain, form := []byte(email), []byte(strings.ToLower(url.QueryEscape(email)))
+// ForgetRefused empties those of the messages of no order that somebody is named
+// in; it tells how many.
+func (db *DB) ForgetRefused(ctx context.Context, names func(raw []byte) bool, actor string) (n int, err error) {
 	after := ""
 	for {
 		rows, err := db.read.LooseMessages(ctx, queries.LooseMessagesParams{ID: after, Limit: looseAtOnce})
@@ -84,7 +80,7 @@ func (db *DB) ForgetRefused(ctx context.Context, email, actor string) (n int, er
 		}
 		after = rows[len(rows)-1].ID
 		for _, r := range rows {
-			if raw := bytes.ToLower(r.Raw); !bytes.Contains(raw, plain) && !bytes.Contains(raw, form) {
+			if !names(r.Raw) {
 				continue
 			}
 			err := db.act(ctx, actor, "message.empty", r.ID, func(ctx context.Context, t *tx) error { return t.EmptyMessage(ctx, r.ID) })

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
 
@@ -216,7 +218,7 @@ type customerForget struct {
 }
 
 func (customerForget) Help() string {
-	return "Erases name, address, seeds, raw posts and the names of machines, for good. The codes go on working (keypost license revoke ends them); an order that comes again " +
+	return "Erases name, address, seeds, raw posts and mails and the names of machines, for good. The codes go on working (keypost license revoke ends them); an order that comes again " +
 		"is held, not issued a second time.\n\nExample: keypost customer forget ada@example.com"
 }
 
@@ -228,7 +230,7 @@ func (c customerForget) Run(a *app) error {
 	defer db.Close()
 	refused := 0
 	if strings.Contains(c.Who, "@") { // first: they are found by the address alone, also by a second run
-		if refused, err = db.ForgetRefused(a, c.Who, actor); err != nil {
+		if refused, err = db.ForgetRefused(a, naming(c.Who), actor); err != nil {
 			return err
 		}
 	}
@@ -247,6 +249,23 @@ func (c customerForget) Run(a *app) error {
 			Messages int `json:"refused_messages"`
 		}{len(list), refused})
 	}
-	fmt.Fprintf(a.out, "Forgotten: the buyer of %d orders, and %d refused posts. Backups and the store's own records still know.\n", len(list), refused)
+	fmt.Fprintf(a.out, "Forgotten: the buyer of %d orders, and %d refused posts or mails. Backups and the store's own records still know.\n", len(list), refused)
 	return nil
+}
+
+// naming tells of posts and mails whether an e-mail address is in them: as it is,
+// escaped as in a form, or in what a mail and those attached to it say.
+func naming(email string) func(raw []byte) bool {
+	email = strings.ToLower(strings.TrimSpace(email))
+	form := strings.ToLower(url.QueryEscape(email))
+	in := func(raw []byte) bool {
+		m, _ := tfyp.Open(raw) // what is no mail says nothing
+		for _, text := range []string{string(raw), m.From, m.To, m.Subject, m.Text} {
+			if text = strings.ToLower(text); strings.Contains(text, email) || strings.Contains(text, form) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(raw []byte) bool { return in(raw) || slices.ContainsFunc(tfyp.Attached(raw), in) }
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,4 +81,26 @@ func TestCustomer(t *testing.T) {
 			t.Error("the customer is still in the database's file")
 		}
 	})
+}
+
+// What was refused names somebody however it is written.
+func TestNaming(t *testing.T) {
+	coded := base64.StdEncoding.EncodeToString([]byte("Email: Ada.Private@example.com\r\n"))
+	inBase64 := "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + coded + "\r\n"
+	names := naming(" ada.private@EXAMPLE.com ")
+	for raw, want := range map[string]bool{
+		"":                                false,
+		"mail of Ada.Private@example.com": true,
+		"ACG%3APurchaserEmail=ada.private%40EXAMPLE.com&x":                                                           true,
+		"Email: bob@example.com":                                                                                     false,
+		"To: =?utf-8?q?ada=2Eprivate=40example=2Ecom?=\r\n\r\nHello\r\n":                                             true,
+		"Subject: x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nEmail: ada.priv=\r\nate=40example.com\r\n": true,
+		inBase64: true,
+		"Subject: fw\r\nContent-Type: message/rfc822\r\n\r\n" + inBase64:                                  true,
+		strings.Replace(inBase64, coded, base64.StdEncoding.EncodeToString([]byte("bob@example.com")), 1): false,
+	} {
+		if got := names([]byte(raw)); got != want {
+			t.Errorf("%q: %v", raw, got)
+		}
+	}
 }
