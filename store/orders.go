@@ -110,7 +110,7 @@ func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParam
 	row := queries.InsertOrderParams{
 		ID: o.ID, SaleID: sale.ID, Line: sale.LineCount, Channel: o.Channel, StoreProduct: o.StoreProduct, Product: o.Product,
 		LicenseType: o.LicenseType, Name: o.Name, Email: o.Email, Price: o.Price, Currency: o.Currency,
-		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit, StatusOnly: o.StatusOnly,
+		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit, StatusOnly: o.StatusOnly, Forgotten: o.Forgotten,
 		Language: o.Language, Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
 	}
 	row.Status, row.Reason = n.Outcome.status()
@@ -125,7 +125,7 @@ func (n NewOrder) stored(row queries.InsertOrderParams) (o Order, err error) {
 	o = n.Order
 	o.Line, o.Status, o.Reason, o.Prose, o.Tries = row.Line, row.Status, row.Reason, row.Prose, row.Tries
 	o.ExpiresAt, o.ReservedUntil, o.CreatedAt = timeOrNil(row.ExpiresAt), fromMicros(row.ReservedUntil), fromMicros(row.CreatedAt)
-	o.Forgotten, o.Refunded, o.Licenses = false, false, nil
+	o.Refunded, o.Licenses = false, nil
 	o.Seeds, err = seedList(row.Seeds)
 	return o, err
 }

@@ -20,6 +20,7 @@ func TestAddedIsStored(t *testing.T) {
 			"no seeds":         func(n *NewOrder) { n.Order.Seeds = []string{} },
 			"seeds of no text": func(n *NewOrder) { n.Order.Seeds = []string{"a\xff", "b"} },
 			"letters":          func(n *NewOrder) { n.Order.Name, n.Order.EightBit = "Žofie ", true },
+			"forgotten":        func(n *NewOrder) { n.Order.Forgotten = true },
 			"held":             func(n *NewOrder) { n.Outcome = Outcome{Held: "price", Prose: "Please wait."} },
 			"reserved":         func(n *NewOrder) { n.Outcome = Outcome{Reserve: &Reservation{Token: NewID(), Until: end}} },
 			"several codes": func(n *NewOrder) {

@@ -205,8 +205,8 @@ func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventPara
 
 const InsertOrder = `-- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
-  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, language, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, forgotten, language, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertOrderParams struct {
@@ -229,6 +229,7 @@ type InsertOrderParams struct {
 	Test          bool
 	EightBit      bool
 	StatusOnly    bool
+	Forgotten     bool
 	Language      string
 	Status        string
 	Reason        string
@@ -261,6 +262,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error 
 		arg.Test,
 		arg.EightBit,
 		arg.StatusOnly,
+		arg.Forgotten,
 		arg.Language,
 		arg.Status,
 		arg.Reason,
