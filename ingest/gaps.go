@@ -23,6 +23,7 @@ type Gap struct {
 	Store, Name string
 	First, Last int       // of the numbers that are missing; Last may be under First, after a roll-over
 	From, Until time.Time // the dates of the mails around them
+	NotedAt     time.Time // when the later one came, by which the gap shows
 }
 
 // Gaps are the numbers that are missing among the mails of the last 60 days, as
@@ -78,7 +79,7 @@ func (d *Desk) gaps(ctx context.Context, numbers []store.MailNumber) (list []Gap
 				list[n-1].Last = number
 				continue
 			}
-			list = append(list, Gap{after.Store, after.Name, number, number, before.Date, after.Date})
+			list = append(list, Gap{after.Store, after.Name, number, number, before.Date, after.Date, after.NotedAt})
 		}
 	}
 	return list, nil

@@ -38,8 +38,16 @@ func TestGaps(t *testing.T) {
 		mail("old", 3, day(-89))
 		mustAccept(t, d, claim(func(o *Order) { o.Sequences = []Sequence{{"A", 15, day(-6)}} })) // by a post
 		got, err := d.Gaps(t.Context())
+		for i, g := range got {
+			if since := time.Since(g.NotedAt); since < -time.Second || since > time.Minute {
+				t.Errorf("noted at %s", g.NotedAt)
+			}
+			got[i].NotedAt = time.Time{}
+		}
 		want := []Gap{
-			{"kagi", "a", 11, 11, day(-9), day(-8)}, {"kagi", "a", 14, 14, day(-7), day(-6)}, {"kagi", "b", 9999, 0, day(-4), day(-3)},
+			{Store: "kagi", Name: "a", First: 11, Last: 11, From: day(-9), Until: day(-8)},
+			{Store: "kagi", Name: "a", First: 14, Last: 14, From: day(-7), Until: day(-6)},
+			{Store: "kagi", Name: "b", First: 9999, Last: 0, From: day(-4), Until: day(-3)},
 		}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("Gaps, %v (-want +got):\n%s", err, diff)

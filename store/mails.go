@@ -60,6 +60,7 @@ type MailNumber struct {
 	Store, Name string // Name is folded
 	Number      int
 	Date        time.Time
+	NotedAt     time.Time // filled by [DB.MailNumbers]
 }
 
 // AddMail notes how a mail was judged, before anything is done about it. When
@@ -313,7 +314,7 @@ func (db *DB) Mails(ctx context.Context, f MailFilter) (list []Mail, err error) 
 func (db *DB) MailNumbers(ctx context.Context, since time.Time) (list []MailNumber, err error) {
 	rows, err := db.read.MailNumbers(ctx, micros(since))
 	for _, r := range rows {
-		list = append(list, MailNumber{r.Store, r.Name, r.Number, fromMicros(r.DatedAt)})
+		list = append(list, MailNumber{r.Store, r.Name, r.Number, fromMicros(r.DatedAt), MadeAt(r.ID)})
 	}
 	return list, db.explain(err)
 }

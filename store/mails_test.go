@@ -61,7 +61,7 @@ func TestMailsAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
 		var list []Mail
 		for i := range 2*rowsAtOnce + 1 {
-			list = append(list, newMail(fmt.Sprint(i), func(m *Mail) { m.Numbers = []MailNumber{{"kagi", "b", i, m.ArrivedAt}} }))
+			list = append(list, newMail(fmt.Sprint(i), func(m *Mail) { m.Numbers = []MailNumber{{Store: "kagi", Name: "b", Number: i, Date: m.ArrivedAt}} }))
 		}
 		list[3].Verdict, list[3].Reason, list[3].Raw = MailHeld, "ambiguous", []byte("From: …")
 		list[4].Verdict, list[4].BodyHash = MailUnknown, nil
@@ -192,13 +192,19 @@ func TestPlace(t *testing.T) {
 func TestMailNumbers(t *testing.T) {
 	each(t, func(t *testing.T, db, _ *DB) {
 		at := func(day int) time.Time { return time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC) }
-		n := func(name string, number, day int) MailNumber { return MailNumber{"kagi", name, number, at(day)} }
+		n := func(name string, number, day int) MailNumber { return MailNumber{Store: "kagi", Name: name, Number: number, Date: at(day)} }
 		for i, numbers := range [][]MailNumber{{n("b", 2, 3), n("a", 9, 3)}, {n("b", 1, 2)}, {n("b", 7, 1)}} {
 			if _, _, err := db.AddMail(t.Context(), newMail(string(rune('a'+i)), func(m *Mail) { m.Numbers = numbers })); err != nil {
 				t.Fatal(err)
 			}
 		}
 		got, err := db.MailNumbers(t.Context(), at(2))
+		for i, n := range got {
+			if since := time.Since(n.NotedAt); since < -time.Second || since > time.Minute {
+				t.Errorf("noted at %s", n.NotedAt)
+			}
+			got[i].NotedAt = time.Time{}
+		}
 		if diff := cmp.Diff([]MailNumber{n("a", 9, 3), n("b", 1, 2), n("b", 2, 3)}, got); diff != "" || err != nil {
 			t.Errorf("(-want +got), %v:\n%s", err, diff)
 		}

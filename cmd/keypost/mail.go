@@ -178,6 +178,9 @@ func (c *config) buyerMail() *delivery.MailConfig {
 // digestHour is when the daily digest is written, in UTC.
 const digestHour = 7
 
+// gapTold is for how long digests tell of a gap: nothing can close it.
+const gapTold = 7 * 24 * time.Hour
+
 // writeDigest has the digest sent once a day, where there is something to say:
 // what a person should look at, or another head of the audit log than the last
 // one said.
@@ -212,16 +215,19 @@ func (c *config) digest(ctx context.Context, db *store.DB, now time.Time) (out d
 	for _, p := range pools {
 		out.Pools = append(out.Pools, delivery.PoolLevel{Pool: p.Pool, Free: p.Free, Codes: p.Codes, Low: p.Low})
 	}
-	out.Gaps, errs[5] = c.gaps(ctx, db)
+	out.Gaps, errs[5] = c.gaps(ctx, db, now.Add(-gapTold))
 	out.Mails, errs[6] = db.CountHeldMails(ctx)
 	return out, errors.Join(errs[:]...)
 }
 
-// gaps are what seems to be missing among a store's mails, in a sentence each.
-func (c *config) gaps(ctx context.Context, db *store.DB) (list []string, err error) {
+// gaps are what seems to be missing among a store's mails, as far as it has shown
+// since a time, in a sentence each.
+func (c *config) gaps(ctx context.Context, db *store.DB, since time.Time) (list []string, err error) {
 	gaps, err := ingest.New(db, c.desk()).Gaps(ctx)
 	for _, g := range gaps {
-		list = append(list, g.String())
+		if !g.NotedAt.Before(since) {
+			list = append(list, g.String())
+		}
 	}
 	return list, err
 }

@@ -225,6 +225,34 @@ func TestWriteDigest(t *testing.T) {
 	digests("2026-03-05T08:00:00Z", 3) // it still waits
 }
 
+// Digests tell of a gap for a week.
+func TestDigestGaps(t *testing.T) {
+	s := newSite(t)
+	c, err := loadConfig(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), c.Database.URL, store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	now := time.Now()
+	for i, number := range []int{1, 3} {
+		m := store.Mail{ID: store.NewID(), Channel: "mail", Content: [32]byte{byte(i)}, Verdict: store.MailUnknown}
+		m.Numbers = []store.MailNumber{{Store: "kagi", Name: "me_demo", Number: number, Date: now.AddDate(0, 0, i-40)}} // an old mailbox
+		if _, _, err := db.AddMail(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for after, want := range map[time.Duration]int{0: 1, gapTold - time.Hour: 1, gapTold + time.Hour: 0} {
+		d, err := c.digest(t.Context(), db, now.Add(after))
+		if err != nil || len(d.Gaps) != want || want > 0 && !strings.Contains(d.Gaps[0], "0002 is missing") {
+			t.Errorf("%s later: %q, %v", after, d.Gaps, err)
+		}
+	}
+}
+
 func at(t *testing.T, text string) time.Time {
 	t.Helper()
 	v, err := time.Parse(time.RFC3339, text)

@@ -36,7 +36,7 @@ INSERT INTO mail_body (hash, mail_id, created_at) VALUES (?, ?, ?);
 INSERT INTO mail_number (id, mail_id, store, name, number, dated_at) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: MailNumbers :many
-SELECT store, name, number, dated_at FROM mail_number WHERE dated_at >= ? ORDER BY store, name, dated_at, id;
+SELECT id, store, name, number, dated_at FROM mail_number WHERE dated_at >= ? ORDER BY store, name, dated_at, id;
 
 -- name: MailboxPlace :one
 SELECT * FROM mailbox WHERE channel = ?;

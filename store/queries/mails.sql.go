@@ -290,10 +290,11 @@ func (q *Queries) MailByID(ctx context.Context, id string) (Mail, error) {
 }
 
 const MailNumbers = `-- name: MailNumbers :many
-SELECT store, name, number, dated_at FROM mail_number WHERE dated_at >= ? ORDER BY store, name, dated_at, id
+SELECT id, store, name, number, dated_at FROM mail_number WHERE dated_at >= ? ORDER BY store, name, dated_at, id
 `
 
 type MailNumbersRow struct {
+	ID      string
 	Store   string
 	Name    string
 	Number  int
@@ -310,6 +311,7 @@ func (q *Queries) MailNumbers(ctx context.Context, datedAt int64) ([]MailNumbers
 	for rows.Next() {
 		var i MailNumbersRow
 		if err := rows.Scan(
+			&i.ID,
 			&i.Store,
 			&i.Name,
 			&i.Number,
