@@ -5,16 +5,18 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"time"
 
 	"github.com/keypost/keypost/store/queries"
 )
 
 // A Refund is money that went back to a buyer, by what its store says of it.
 type Refund struct {
-	Store, Transaction, Fold string // of the sale, which may be unknown yet
-	Line                     int    // 0: of the sale as a whole
-	Reference                string // the store's id of the refund: it counts once; "": there is one alone
-	Amount, Currency         string // decimal text; "": all of it
+	Store, Transaction, Fold string    // of the sale, which may be unknown yet
+	Line                     int       // 0: of the sale as a whole
+	Reference                string    // the store's id of the refund: it counts once; "": there is one alone
+	Amount, Currency         string    // decimal text; "": all of it
+	NotedAt                  time.Time // filled by [DB.Refunds]
 }
 
 const refundKind = "refund"
@@ -81,6 +83,21 @@ func (db *DB) AddRefund(ctx context.Context, r Refund) (added bool, err error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// Refunds are those of an order and those of its sale as a whole, oldest first.
+func (db *DB) Refunds(ctx context.Context, orderID string) (list []Refund, err error) {
+	row, err := db.read.OrderByID(ctx, orderID)
+	if err != nil {
+		return nil, db.explain(err)
+	}
+	events, err := db.read.MoneyEventsOfSale(ctx, row.Order.SaleID)
+	for _, e := range events {
+		if e.Kind == refundKind && (e.Line == 0 || e.Line == row.Order.Line) {
+			list = append(list, Refund{row.Store, row.TransactionID, row.TransactionFold, e.Line, e.Reference, e.Amount, e.Currency, fromMicros(e.CreatedAt)})
+		}
+	}
+	return list, db.explain(err)
 }
 
 // refund notes a refund and takes back what it paid for. errNothing: it was noted

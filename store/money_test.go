@@ -1,7 +1,12 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // priced is an order of a line of a sale, of quantity copies.
@@ -106,5 +111,40 @@ func TestRefunds(t *testing.T) {
 			})
 		}
 		mustVerify(t, db)
+	})
+}
+
+// The refunds of an order are its own and its sale's, whatever they come to.
+func TestRefundsOfOrder(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		first := mustAdd(t, db, priced("T", "k1", "10.00", 1))
+		second := mustAdd(t, db, priced("T", "k2", "10.00", 1))
+		for _, r := range []Refund{
+			{Line: 1, Reference: "r1", Amount: "2.50", Currency: "USD"}, {Line: 2, Reference: "r2"}, {Reference: "r3", Amount: "1", Currency: "EUR"},
+		} {
+			r.Store, r.Transaction, r.Fold = "kagi", "T", "T"
+			if _, err := db.AddRefund(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id, want := range map[string][]string{first.ID: {"1 r1 2.50 USD", "0 r3 1 EUR"}, second.ID: {"2 r2  ", "0 r3 1 EUR"}} {
+			list, err := other.Refunds(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range list {
+				if r.Store != "kagi" || r.Transaction != "T" || time.Since(r.NotedAt) > time.Minute {
+					t.Errorf("%+v", r)
+				}
+				got = append(got, fmt.Sprint(r.Line, " ", r.Reference, " ", r.Amount, " ", r.Currency))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+		if _, err := db.Refunds(t.Context(), NewID()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("of no order: %v", err)
+		}
 	})
 }

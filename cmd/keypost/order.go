@@ -172,7 +172,27 @@ func showHistory(a *app, db *store.DB, o store.Order) error {
 		}
 		mail = append(mail, fmt.Sprintf("%s to %s (%s)", n.Kind, n.Audience, n.Status))
 	}
-	return fields(a.out, "came again", fmt.Sprintf("%d times", repeats), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
+	refunds, err := db.Refunds(a, o.ID)
+	if err != nil {
+		return err
+	}
+	var back []string
+	for _, r := range refunds {
+		back = append(back, moneyBack(r))
+	}
+	return fields(a.out, "money back", strings.Join(back, ", "), "came again", fmt.Sprintf("%d times", repeats), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
+}
+
+// moneyBack is a refund in words.
+func moneyBack(r store.Refund) string {
+	what := "all of it"
+	if r.Amount != "" {
+		what = strings.TrimSpace(r.Amount + " " + r.Currency)
+	}
+	if r.Line == 0 {
+		what += " of the sale"
+	}
+	return fmt.Sprintf("%s (%s)", what, when(r.NotedAt))
 }
 
 // withOrder opens the store and finds the order first.

@@ -85,6 +85,9 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if !o.Refunded {
 		t.Errorf("refunded = %+v", o)
 	}
+	if out := s.must(0, "order", "show", "kagi", "CH0123456789", "1"); !strings.Contains(out, "money back  all of it (20") {
+		t.Errorf("a refunded order:\n%s", out)
+	}
 	s.must(1, "order", "resend", "kagi", "CH0123456789", "1")
 	if out := s.must(1, "license", "restore", codes[0]); !strings.Contains(out, "still revoked: refund") {
 		t.Errorf("restore a refunded license: %s", out)
