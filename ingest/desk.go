@@ -22,6 +22,7 @@ const (
 	redraws      = 20      // codes that turn out to be taken, before the generator is blamed
 	maxText      = 256     // longest text kept of an order, in bytes
 	maxLanguage  = 35      // longest language tag, in bytes
+	maxSeeds     = 8 << 10 // bytes of all seeds of an order
 	maxHeldLines = 50      // held lines of one sale
 	maxRefused   = 4 << 10 // longest message kept that was refused, in bytes
 )
@@ -62,7 +63,12 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	if o.ByMail && !c.Channels[o.Channel].ByMail {
 		return store.Order{}, fmt.Errorf("channel %s: its orders cannot be mails", o.Channel)
 	}
+	seeds, cut := bounded(o.Seeds)
+	o.Seeds = seeds
 	product, reason := c.Judge(o)
+	if cut && reason == "" {
+		reason = HeldIncomplete
+	}
 	draft, got, added, err := d.addNamed(ctx, c, o, product, reason)
 	if err != nil {
 		return store.Order{}, err
@@ -251,6 +257,18 @@ func (d *Desk) keeps(sort string) bool {
 		d.kept.Add(sort, l)
 	}
 	return l.AllowN(d.now(), 1)
+}
+
+// bounded is as many seeds as an order keeps; whoever typed more meant no code to
+// be made of them.
+func bounded(seeds []string) (list []string, cut bool) {
+	size := 0
+	for i, s := range seeds {
+		if size += len(s) + 1; size > maxSeeds {
+			return seeds[:i], true
+		}
+	}
+	return seeds, false
 }
 
 var languageShape = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$`)

@@ -420,3 +420,22 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// Seeds without end are no order that cannot be kept: a person looks at it.
+func TestTooManySeeds(t *testing.T) {
+	onBoth(t, func(t *testing.T, d *Desk) {
+		o := claim(func(o *Order) {
+			for range 100 {
+				o.Seeds = append(o.Seeds, "Keyword: a - "+strings.Repeat("<", 900)) // six bytes each as JSON
+			}
+		})
+		var first store.Order
+		for i := range 2 {
+			got := mustAccept(t, d, o)
+			if got.Status != store.Held || got.Reason != HeldIncomplete || len(got.Seeds) != 9 || i > 0 && got.ID != first.ID {
+				t.Errorf("time %d: %s %s with %d seeds", i+1, got.Status, got.Reason, len(got.Seeds))
+			}
+			first = got
+		}
+	})
+}
