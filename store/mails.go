@@ -16,6 +16,7 @@ const (
 	MailHeld    = "held"    // it is authentic, and a person must say what it tells
 	MailRefused = "refused" // it is not authentic
 	MailUnknown = "unknown" // no profile knows it
+	MailWaiting = "waiting" // it cannot be judged now, and comes again
 )
 
 // ErrBodyTaken is what [DB.AddMail] answers for a mail whose signed body another
@@ -41,9 +42,9 @@ type Mail struct {
 	Raw                 []byte // kept of what was held or refused; filled by [DB.Mail] alone
 }
 
-// contentsAtOnce is how many contents one statement looks for: there are as many
-// texts of it, and they stay prepared.
-const contentsAtOnce = 32
+// contentsAtOnce is how many contents one statement looks for, if more than one:
+// two texts of it stay prepared.
+const contentsAtOnce = 8
 
 // Open tells whether a mail that comes again is judged anew: with the config the
 // judgement may have changed of what was refused, held or not known.
@@ -185,6 +186,9 @@ func (db *DB) MailsByContent(ctx context.Context, channel string, contents [][32
 		p := queries.MailsByContentParams{Channel: channel}
 		for i := range some {
 			p.Contents = append(p.Contents, some[i][:])
+		}
+		for len(some) > 1 && len(p.Contents) < contentsAtOnce {
+			p.Contents = append(p.Contents, some[0][:])
 		}
 		rows, err := db.read.MailsByContent(ctx, p)
 		if err != nil {

@@ -123,14 +123,17 @@ func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Conte
 	return db.afterCommit()
 }
 
-// rowsAtOnce is how many rows one statement inserts: there are as many texts of
-// it, and they stay prepared.
+// rowsAtOnce is how many rows one statement inserts at most: there are as many
+// texts of it, and they stay prepared.
 const rowsAtOnce = 8
 
 // insert inserts rows by a query of package queries, which is for one row. An
 // error says nothing of how many are there: the transaction must end.
 func (t *tx) insert(ctx context.Context, query string, rows [][]any) error {
-	_, row, _ := strings.Cut(query, "VALUES ")
+	_, row, ok := strings.Cut(query, "VALUES ")
+	if !ok {
+		return fmt.Errorf("a query that inserts no row: %s", query)
+	}
 	for some := range slices.Chunk(rows, rowsAtOnce) {
 		text := query + strings.Repeat(", "+row, len(some)-1)
 		if _, err := t.raw.ExecContext(ctx, text, slices.Concat(some...)...); err != nil {

@@ -209,7 +209,7 @@ func keptMails() *rate.Limiter { return rate.NewLimiter(rate.Every(36*time.Secon
 func (d *daemon) intake(ch channelConfig) *mailbox.Intake {
 	return &mailbox.Intake{
 		Channel: ch.Name, Store: ch.Store, Policy: ch.policy(), Profiles: ch.profiles, Resolver: ch.resolver(), Desk: d.desk, Licenses: d.db,
-		Keep: keptMails(), Bounce: d.bounced, Since: time.Now(),
+		Keep: keptMails(), Bounce: d.bounced,
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type mailRowJSON struct {
 	ID        string    `json:"id"`
 	Channel   string    `json:"channel"`
-	Verdict   string    `json:"verdict"` // taken, held, refused, unknown
+	Verdict   string    `json:"verdict"` // taken, held, refused, unknown, waiting
 	Reason    *string   `json:"reason"`
 	Detail    *string   `json:"detail"`
 	Profile   *string   `json:"profile"`
@@ -45,7 +45,7 @@ func newMailRow(m store.Mail) mailRowJSON {
 
 type mailList struct {
 	jsonFlag
-	Verdict string `help:"Only with this verdict: taken, held, refused, unknown." enum:",taken,held,refused,unknown" default:""`
+	Verdict string `help:"Only with this verdict: taken, held, refused, unknown, waiting." enum:",taken,held,refused,unknown,waiting" default:""`
 	Channel string `help:"Only of this channel."`
 	listLimit
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -147,27 +148,42 @@ func TestHandlerFails(t *testing.T) {
 	a, c := account(t)
 	deliver(t, a, mail("one"), mail("two"), mail("three"))
 	away := errors.New("the database is away")
-	d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
-		if m.UID > 1 {
-			return 0, away
-		}
-		return mailbox.Processed, nil
-	}}
+	d := &desk{judge: func(mailbox.Message) (mailbox.Filing, error) { return 0, away }}
 	places := &kept{}
 	w := watcher(t, c, d, places)
-	if err := w.Pass(t.Context()); !errors.Is(err, away) {
-		t.Fatalf("error: %v", err)
+	if err := w.Pass(t.Context()); !errors.Is(err, away) || places.place != (mailbox.Place{}) {
+		t.Fatalf("error %v, place %+v", err, places.place)
 	}
-	if got := d.uids(); !slices.Equal(got, []uint32{1, 2}) {
-		t.Errorf("handed over: %v", got)
-	}
-	d.judge = nil
+	d.judge, d.got = nil, nil
 	pass(t, w)
-	if got := d.uids(); !slices.Equal(got, []uint32{1, 2, 1, 2, 3}) {
-		t.Errorf("handed over: %v", got)
+	if got := d.uids(); !slices.Equal(got, []uint32{1, 2, 3}) || places.place.Next != 4 {
+		t.Errorf("handed over: %v, place %+v", got, places.place)
 	}
 	if got := stored(t, a, "Keypost.Processed"); len(got) != 3 {
 		t.Errorf("filed: %v", got)
+	}
+}
+
+// A message that cannot be handled keeps no other one waiting, and is not passed
+// over.
+func TestHandlerFailsOverOne(t *testing.T) {
+	a, c := account(t)
+	deliver(t, a, mail("one"), mail("bad"), mail("three"))
+	d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
+		if m.UID == 2 {
+			return 0, errors.New("its row cannot be written")
+		}
+		return mailbox.Processed, nil
+	}}
+	var log strings.Builder
+	c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	places := &kept{}
+	pass(t, watcher(t, c, d, places))
+	if got := stored(t, a, "Keypost.Processed"); len(got) != 2 || places.place.Next != 2 {
+		t.Errorf("filed: %v, place %+v", got, places.place)
+	}
+	if !strings.Contains(log.String(), "message 2 of INBOX: its row cannot be written") {
+		t.Errorf("log: %s", log.String())
 	}
 }
 
@@ -180,10 +196,15 @@ func TestHandlerPanics(t *testing.T) {
 		}
 		return mailbox.Processed, nil
 	}}
+	var log strings.Builder
+	c.Log = slog.New(slog.NewTextHandler(&log, nil))
 	places := &kept{}
 	pass(t, watcher(t, c, d, places))
 	if got := d.uids(); !slices.Equal(got, []uint32{2}) || places.place.Next != 1 {
 		t.Errorf("handed over: %v; place %+v", got, places.place)
+	}
+	if n := strings.Count(log.String(), "an index out of range"); n != 2 { // together, and alone
+		t.Errorf("log: %s", log.String())
 	}
 }
 

@@ -2,8 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -12,10 +10,6 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// ErrLater is wrapped in what [Intake.Read] answers for a mail that cannot be
-// judged now.
-var ErrLater = errors.New("judge this mail later")
-
 // A Finding is all that was found out about a mail.
 type Finding struct {
 	Mail    tfyp.Mail
@@ -23,9 +17,11 @@ type Finding struct {
 	Reading tfyp.Reading
 	authentic.Judgement
 	MailVerdict, MailReason, MailDetail string // what is noted of it
+	// Patience is for how long the mail is judged again before that counts.
+	Patience time.Duration
 }
 
-// Read finds out what a mail is. ErrLater: its key cannot be had now.
+// Read finds out what a mail is.
 func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, policy authentic.Policy) (Finding, error) {
 	if in.Bounce != nil {
 		if known, err := in.Bounce(ctx, raw); known || err != nil {
@@ -38,8 +34,9 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 	}
 	f.Judgement = policy.Judge(ctx, raw, arrived, in.Resolver)
 	switch {
-	case f.Verdict == authentic.Later && in.now().Sub(arrived) < dnsPatience:
-		return f, fmt.Errorf("%w: %s", ErrLater, f.failing())
+	case f.Verdict == authentic.Later:
+		f.MailVerdict, f.MailReason, f.MailDetail, f.Patience = store.MailRefused, string(f.Reason), f.failing(), dnsPatience
+		return f, nil
 	case f.Verdict != authentic.Authentic:
 		f.MailVerdict, f.MailReason = store.MailRefused, string(f.Reason)
 		return f, nil
@@ -56,21 +53,11 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		if err != nil {
 			return f, err
 		}
-		if !known && in.now().Sub(later(arrived, in.Since)) < patience { // it may be told by the next mail
-			return f, fmt.Errorf("%w: a refund of a sale that nobody told of yet", ErrLater)
-		}
-		if !known {
-			f.MailVerdict, f.MailReason = store.MailHeld, ReasonUnknownSale
+		if !known { // the next mail may tell of it
+			f.MailVerdict, f.MailReason, f.Patience = store.MailHeld, ReasonUnknownSale, salePatience
 		}
 	}
 	return f, nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // withCode judges a mail of a sale that has its code already, by a post that was

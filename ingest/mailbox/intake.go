@@ -17,12 +17,17 @@ import (
 )
 
 const (
-	dnsPatience = 72 * time.Hour // from its arrival: then a mail whose key cannot be had is refused
-	maxKept     = tfyp.MaxMail   // bytes of a mail that is kept for a person: all of it
-	maxOfOrder  = 256 << 10      // bytes of it that an order keeps
-	patience    = time.Hour      // from its arrival, and from when the mailbox is read: then a refund's sale is not waited for any more
-	maxNoted    = 255            // bytes of what a mail says of itself
+	maxTogether = 1 << 20      // bytes of mails that are judged together
+	maxKept     = tfyp.MaxMail // bytes of a mail that is kept for a person: all of it
+	maxOfOrder  = 256 << 10    // bytes of it that an order keeps
+	maxNoted    = 255          // bytes of what a mail says of itself
 	maxProfile  = 64
+)
+
+// For how long a mail waits, from when it was first judged.
+const (
+	dnsPatience  = 72 * time.Hour // for its key: then it is refused
+	salePatience = time.Hour      // a refund for its sale: then it is held
 )
 
 // Reasons of mails beside those of Policy.Judge and of package tfyp.
@@ -69,43 +74,56 @@ type Intake struct {
 	// is false for other reports. nil: there are none.
 	Bounce func(ctx context.Context, raw []byte) (known bool, err error)
 	Now    func() time.Time // nil: time.Now
-	Since  time.Time        // when reading the mailbox began: what lies in it may be told in any order
 	// Keep bounds how many mails that were not taken are kept as they came; nil:
 	// all are.
 	Keep *rate.Limiter
 }
 
-// Handle judges messages, and those that are attached to them. What they are is
-// noted for all at once: a note costs a commit.
+// Handle judges messages, and those that are attached to them.
 func (in *Intake) Handle(ctx context.Context, list []Message) ([]Verdict, error) {
-	letters := in.letters(list)
-	known, err := in.known(ctx, letters)
-	if err != nil {
-		return nil, err
-	}
 	verdicts := make([]Verdict, len(list))
-	judged := letters[:0]
-	for _, l := range letters {
-		switch err := in.judge(ctx, &l, list[l.of], known); {
-		case errors.Is(err, ErrLater):
-			verdicts[l.of].Later = err
-		case err != nil:
-			return nil, err
-		default:
-			judged = append(judged, l)
+	var letters []letter
+	size := 0
+	for i, m := range list {
+		for _, l := range in.letters(m) {
+			l.verdict = &verdicts[i]
+			letters, size = append(letters, l), size+len(l.raw)
 		}
-	}
-	if err := in.note(ctx, judged); err != nil {
-		return nil, err
-	}
-	for _, l := range judged {
-		filing, err := in.take(ctx, l)
-		if err != nil {
+		if size < maxTogether && i < len(list)-1 {
+			continue
+		}
+		if err := in.together(ctx, letters); err != nil {
 			return nil, err
 		}
-		verdicts[l.of].Filing = max(verdicts[l.of].Filing, filing)
+		letters, size = nil, 0
 	}
 	return verdicts, nil
+}
+
+// together judges letters. What they are is noted for all at once, since a note
+// costs a commit, and before anything is done about it.
+func (in *Intake) together(ctx context.Context, letters []letter) error {
+	known, err := in.known(ctx, letters)
+	if err != nil {
+		return err
+	}
+	for i := range letters {
+		if err := in.judge(ctx, &letters[i], known); err != nil {
+			return err
+		}
+	}
+	if err := in.noteAll(ctx, letters); err != nil {
+		return err
+	}
+	for _, l := range letters {
+		filing, err := in.take(ctx, l)
+		if err != nil {
+			return err
+		}
+		l.verdict.Later = l.verdict.Later || l.row.Verdict == store.MailWaiting
+		l.verdict.Filing = max(l.verdict.Filing, filing)
+	}
+	return nil
 }
 
 func (in *Intake) known(ctx context.Context, letters []letter) (map[[32]byte]store.Mail, error) {
@@ -119,33 +137,43 @@ func (in *Intake) known(ctx context.Context, letters []letter) (map[[32]byte]sto
 // judge finds out what a letter is and what is to be done about it. Of one that
 // was judged for good and comes again the desk is told once more what it was told
 // then, whatever profile or config there is now: perhaps a crash came before it
-// had all of it. ErrLater: that cannot be found out now.
-func (in *Intake) judge(ctx context.Context, l *letter, m Message, known map[[32]byte]store.Mail) error {
+// had all of it.
+func (in *Intake) judge(ctx context.Context, l *letter, known map[[32]byte]store.Mail) error {
 	before, met := known[l.content]
 	if met && !before.Open() {
-		l.row, l.noted = before, true
-		return l.retell()
+		return l.retell(before)
 	}
-	f, err := in.find(ctx, *l, m)
-	if err != nil {
-		return err
+	f := in.tooBig(l.of)
+	if !l.of.TooBig {
+		var err error
+		if f, err = in.Read(ctx, l.raw, arrivedAt(l.of, in.now()), l.policy); err != nil {
+			return err
+		}
 	}
-	l.row, l.told = in.row(m, *l, f), told{f.Reading.Orders, f.Reading.Refunds}
+	if f.Patience > 0 && !(met && in.waited(before, f)) {
+		f.MailVerdict = store.MailWaiting
+	}
+	l.row, l.told = in.row(*l, f), told{f.Reading.Orders, f.Reading.Refunds}
 	if !met {
 		return nil
 	}
+	return in.rejudge(ctx, l, before)
+}
+
+// waited tells whether a mail that cannot be judged now has waited for long
+// enough.
+func (in *Intake) waited(before store.Mail, f Finding) bool {
+	return before.Reason == f.MailReason && (before.Verdict != store.MailWaiting || in.now().Sub(before.CreatedAt) >= f.Patience)
+}
+
+// rejudge notes that a mail which was noted as before is judged as l.row now: a
+// profile or the trust has changed since, say.
+func (in *Intake) rejudge(ctx context.Context, l *letter, before store.Mail) error {
 	l.row.ID, l.noted = before.ID, true
 	if before.Verdict == l.row.Verdict && before.Reason == l.row.Reason {
 		return nil
 	}
-	return in.noteBy(ctx, l, in.Licenses.RejudgeMail) // a profile or the trust has changed since
-}
-
-func (in *Intake) find(ctx context.Context, l letter, m Message) (Finding, error) {
-	if m.TooBig {
-		return in.tooBig(m), nil
-	}
-	return in.Read(ctx, l.raw, arrivedAt(m, in.now()), l.policy)
+	return in.noteOne(ctx, l, in.Licenses.RejudgeMail)
 }
 
 // arrivedAt is when the mail server took a message; one that does not tell has it
@@ -166,12 +194,12 @@ func (in *Intake) now() time.Time {
 
 // filed is where a message goes by its verdict.
 var filed = map[string]Filing{
-	store.MailTaken: Processed, store.MailHeld: Held, store.MailRefused: Failed, store.MailUnknown: Leave,
+	store.MailTaken: Processed, store.MailHeld: Held, store.MailRefused: Failed, store.MailUnknown: Leave, store.MailWaiting: Leave,
 }
 
-// note writes the rows of letters that are not noted yet: all at once, or, when
-// one of them is not new after all, each by itself.
-func (in *Intake) note(ctx context.Context, letters []letter) error {
+// noteAll writes the rows of letters that are not noted yet: all at once, or,
+// when one of them is not new after all, each by itself.
+func (in *Intake) noteAll(ctx context.Context, letters []letter) error {
 	var rows []store.Mail
 	for _, l := range letters {
 		if !l.noted {
@@ -191,7 +219,7 @@ func (in *Intake) note(ctx context.Context, letters []letter) error {
 		case added:
 			in.log(l.row)
 		default:
-			if err := in.noteBy(ctx, l, in.add); err != nil {
+			if err := in.noteOne(ctx, l, in.add); err != nil {
 				return err
 			}
 		}
@@ -204,16 +232,23 @@ func (in *Intake) add(ctx context.Context, row store.Mail) (store.Mail, error) {
 	return got, err
 }
 
-// noteBy writes a letter's row; one whose body was taken before is refused.
-func (in *Intake) noteBy(ctx context.Context, l *letter, write func(context.Context, store.Mail) (store.Mail, error)) error {
+// noteOne writes a letter's row; one whose body was taken before is refused. When
+// the mail was noted meanwhile, by another daemon or as another message's
+// attachment, what that one took of it counts, and nothing else does.
+func (in *Intake) noteOne(ctx context.Context, l *letter, write func(context.Context, store.Mail) (store.Mail, error)) error {
 	row := l.row
 	got, err := write(ctx, row)
 	if errors.Is(err, store.ErrBodyTaken) {
 		row.Verdict, row.Reason, row.Numbers, row.Told, row.Raw = store.MailRefused, string(authentic.BodyTaken), nil, "", l.raw
 		got, err = write(ctx, row)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case !got.Open() && (got.ID != row.ID || got.Told != row.Told):
+		return l.retell(got)
+	case got.ID != row.ID:
+		return in.rejudge(ctx, l, got)
 	}
 	l.row = got
 	in.log(got)

@@ -17,8 +17,9 @@ import (
 // A letter is what is judged by its own bytes: a message, or one that is attached
 // to it.
 type letter struct {
-	of      int // the message's index
-	raw     []byte
+	of      Message
+	verdict *Verdict // the message's
+	raw     []byte   // nil where it was not fetched
 	content [32]byte
 	policy  authentic.Policy
 	row     store.Mail
@@ -26,19 +27,15 @@ type letter struct {
 	noted   bool // the row is in the store
 }
 
-func (in *Intake) letters(list []Message) (letters []letter) {
-	for i, m := range list {
-		if m.TooBig {
-			content := sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))
-			letters = append(letters, letter{of: i, content: content})
-			continue
-		}
-		letters = append(letters, letter{of: i, raw: m.Raw, content: sha256.Sum256(m.Raw), policy: in.Policy})
-		for _, raw := range tfyp.Attached(m.Raw) {
-			letters = append(letters, letter{of: i, raw: raw, content: sha256.Sum256(raw), policy: in.Policy.Attached()})
-		}
+func (in *Intake) letters(m Message) []letter {
+	if m.TooBig {
+		return []letter{{of: m, content: sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))}}
 	}
-	return letters
+	list := []letter{{of: m, raw: m.Raw, content: sha256.Sum256(m.Raw), policy: in.Policy}}
+	for _, raw := range tfyp.Attached(m.Raw) {
+		list = append(list, letter{of: m, raw: raw, content: sha256.Sum256(raw), policy: in.Policy.Attached()})
+	}
+	return list
 }
 
 // told is what is taken of a mail.
@@ -47,20 +44,22 @@ type told struct {
 	Refunds []ingest.Refund `json:",omitempty"`
 }
 
-// retell takes again what was taken of a mail.
-func (l *letter) retell() error {
-	if l.row.Verdict != store.MailTaken || l.row.Told == "" {
+// retell makes of a letter what was noted of it, and takes again what was taken.
+func (l *letter) retell(before store.Mail) error {
+	l.row, l.told, l.noted = before, told{}, true
+	if before.Verdict != store.MailTaken || before.Told == "" {
 		return nil
 	}
-	if err := json.Unmarshal([]byte(l.row.Told), &l.told); err != nil {
-		return fmt.Errorf("%w: mail %s: what was taken of it cannot be read: %w", ErrLater, l.row.ID, err)
+	if err := json.Unmarshal([]byte(before.Told), &l.told); err != nil {
+		return fmt.Errorf("mail %s: what was taken of it cannot be read: %w", before.ID, err)
 	}
 	return nil
 }
 
 // row is what is noted of a mail. What a person must look at is kept as it came;
 // an order keeps its own.
-func (in *Intake) row(m Message, l letter, f Finding) store.Mail {
+func (in *Intake) row(l letter, f Finding) store.Mail {
+	m := l.of
 	row := store.Mail{
 		ID: store.NewID(), Channel: in.Channel, Folder: printable(m.Folder, maxNoted), UIDValidity: m.UIDValidity, UID: m.UID,
 		MessageID: printable(f.Mail.MessageID, maxNoted), Content: l.content, Domain: printable(f.Domain, maxNoted), BodyHash: f.BodyHash,

@@ -49,17 +49,16 @@ const (
 // A Verdict is what a Handler says of a message.
 type Verdict struct {
 	Filing Filing
-	// Later is why the message cannot be judged now: it comes again. nil: it
-	// is judged.
-	Later error
+	Later  bool // it cannot be judged now, and comes again
 }
 
 // A Handler judges messages.
 type Handler interface {
 	// Handle judges each message by itself and returns their verdicts, in the
 	// same order, when they are durable. It is called again for messages that it
-	// knows, and must then be cheap and say the same. An error says that nothing
-	// can be handled now. With Config.AtOnce above one it is called
+	// knows, and must then be cheap and say the same. When it fails, it is called
+	// for each message alone, and those that fail alone come again; when all
+	// fail, nothing can be handled now. With Config.AtOnce above one it is called
 	// concurrently. It may keep what is Raw.
 	Handle(ctx context.Context, list []Message) ([]Verdict, error)
 }

@@ -55,7 +55,7 @@ func (d *desk) Handle(_ context.Context, list []mailbox.Message) (verdicts []mai
 		if err != nil && !errors.Is(err, errLater) {
 			return nil, err
 		}
-		verdicts = append(verdicts, mailbox.Verdict{Filing: filing, Later: err})
+		verdicts = append(verdicts, mailbox.Verdict{Filing: filing, Later: err != nil})
 	}
 	return verdicts, nil
 }

@@ -19,7 +19,7 @@ type window struct {
 	next     uint32   // the frontier after this window; 0: as it is
 }
 
-var errFell = errors.New("the handler fell over it")
+var errFell = errors.New("the handler fell over them")
 
 // Pass connects, hands over what is new since the last time and what is due
 // for another try, and returns. It does not wait for mail.
@@ -101,7 +101,7 @@ func (w *Watcher) take(ctx context.Context, s *session, win *window) error {
 	now := time.Now()
 	piles := map[Filing][]uint32{}
 	for i, m := range win.messages {
-		if v := verdicts[i]; v.Later == nil {
+		if v := verdicts[i]; !v.Later {
 			piles[v.Filing] = append(piles[v.Filing], m.UID)
 		} else if err := w.aside.put(m.UID, now); err != nil {
 			return err
@@ -162,64 +162,79 @@ func (w *Watcher) keep(ctx context.Context, s *session) error {
 	return nil
 }
 
-// handle hands messages over, in as many parts as may be handled at once.
+// together is how many messages are handed over at once: enough to share what a
+// call costs, and few, since the slowest keeps the others waiting.
+const together = 8
+
+// handle hands messages over. Those that fail while others do not come again;
+// when all of them fail, it is no message's own fault.
 func (w *Watcher) handle(ctx context.Context, messages []Message) ([]Verdict, error) {
-	size := max(1, (len(messages)+w.config.AtOnce-1)/w.config.AtOnce)
-	parts := slices.Collect(slices.Chunk(messages, size))
-	verdicts, failed := make([][]Verdict, len(parts)), make([]error, len(parts))
+	verdicts, failed := make([]Verdict, len(messages)), make([]error, len(messages))
+	size := min(together, max(1, len(messages)/w.config.AtOnce))
 	var group sync.WaitGroup
-	for i, part := range parts {
+	slots := make(chan bool, w.config.AtOnce)
+	for from := 0; from < len(messages); from += size {
+		to := min(from+size, len(messages))
+		slots <- true
 		group.Go(func() {
-			verdicts[i], failed[i] = w.judge(ctx, part)
-			for at := range part {
-				part[at].Raw = nil
-			}
+			defer func() { <-slots }()
+			w.hand(ctx, messages[from:to], verdicts[from:to], failed[from:to])
 		})
 	}
 	group.Wait()
-	for _, err := range failed {
-		if err != nil { // they all fail for the same reason
-			return nil, err
-		}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	return slices.Concat(verdicts...), nil
-}
-
-// judge has messages judged. One over which the Handler falls must not end the
-// daemon, which would meet it again at the next start; which one it is shows when
-// each is handed over by itself.
-func (w *Watcher) judge(ctx context.Context, messages []Message) ([]Verdict, error) {
-	verdicts, fell, err := w.hand(ctx, messages)
-	first := messages[0]
-	switch {
-	case fell == "" && err == nil:
-		return verdicts, nil
-	case fell == "":
-		return nil, fmt.Errorf("messages %d to %d of %s: %w", first.UID, messages[len(messages)-1].UID, w.config.Folder, err)
-	case len(messages) == 1:
-		w.config.Log.Error("a message could not be handled", "folder", first.Folder, "uid", first.UID, "panic", fell)
-		return []Verdict{{Later: errFell}}, nil
+	if len(messages) > 0 && !slices.Contains(failed, nil) {
+		return nil, failed[0]
 	}
-	for i := range messages {
-		alone, err := w.judge(ctx, messages[i:i+1])
+	for i, err := range failed {
 		if err != nil {
-			return nil, err
+			w.config.Log.Warn("a message could not be handled; it comes again", "err", err)
+			verdicts[i].Later = true
 		}
-		verdicts = append(verdicts, alone...)
 	}
 	return verdicts, nil
 }
 
-// hand hands messages over; fell is what a panic said, and where.
-func (w *Watcher) hand(ctx context.Context, messages []Message) (verdicts []Verdict, fell string, err error) {
+// hand hands a part over, and each of its messages alone when that fails.
+func (w *Watcher) hand(ctx context.Context, messages []Message, verdicts []Verdict, failed []error) {
+	got, err := w.call(ctx, messages)
+	switch {
+	case err == nil:
+		copy(verdicts, got)
+	case len(messages) == 1:
+		failed[0] = fmt.Errorf("message %d of %s: %w", messages[0].UID, w.config.Folder, err)
+	default:
+		for i := range messages {
+			w.hand(ctx, messages[i:i+1], verdicts[i:i+1], failed[i:i+1])
+		}
+	}
+	for i := range messages {
+		messages[i].Raw = nil
+	}
+}
+
+// call calls the Handler. One that falls over a message must not end the daemon,
+// which would meet it again at the next start.
+func (w *Watcher) call(ctx context.Context, messages []Message) (verdicts []Verdict, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	defer func() {
-		if v := recover(); v != nil {
-			verdicts, fell = nil, fmt.Sprintf("%v\n\n%s", v, debug.Stack())
+		v := recover()
+		if v == nil {
+			return
+		}
+		w.config.Log.Error("the handler fell over messages", "folder", w.config.Folder, "uid", messages[0].UID, "messages", len(messages),
+			"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		if verdicts, err = nil, errFell; len(messages) == 1 { // that one's own fault
+			verdicts, err = []Verdict{{Later: true}}, nil
 		}
 	}()
 	verdicts, err = w.handler.Handle(ctx, messages)
 	if err == nil && len(verdicts) != len(messages) {
 		err = fmt.Errorf("the handler gave %d verdicts on %d messages", len(verdicts), len(messages))
 	}
-	return verdicts, "", err
+	return verdicts, err
 }

@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS mail (
   domain       VARCHAR(255)  NOT NULL, -- that signed it; '': none of ours
   body_hash    VARBINARY(32) NOT NULL, -- of what that domain signed
   profile      VARCHAR(64)   NOT NULL, -- that it was read by; '': none knows it
-  verdict      VARCHAR(16)   NOT NULL, -- taken, held, refused, unknown
+  verdict      VARCHAR(16)   NOT NULL, -- taken, held, refused, unknown, waiting
   reason       VARCHAR(32)   NOT NULL,
   detail       VARCHAR(255)  NOT NULL,
   store        VARCHAR(64)   NOT NULL, -- the sale that it tells of; '': none

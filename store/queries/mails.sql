@@ -14,7 +14,7 @@ UPDATE mail SET verdict = ?, reason = ?, store = ?, sale_fold = ? WHERE id = ? A
 
 -- name: RejudgeMail :execrows
 UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?, told = ?
-WHERE id = ? AND verdict IN ('unknown', 'refused', 'held');
+WHERE id = ? AND verdict IN ('unknown', 'refused', 'held', 'waiting');
 
 -- name: BlankMails :exec
 UPDATE mail SET message_id = '', detail = '', told = '' WHERE id > ? AND id < ?;

@@ -430,7 +430,7 @@ func (q *Queries) MessageByID(ctx context.Context, id string) (Message, error) {
 
 const RejudgeMail = `-- name: RejudgeMail :execrows
 UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?, told = ?
-WHERE id = ? AND verdict IN ('unknown', 'refused', 'held')
+WHERE id = ? AND verdict IN ('unknown', 'refused', 'held', 'waiting')
 `
 
 type RejudgeMailParams struct {
