@@ -20,7 +20,7 @@ const (
 )
 
 // ErrBodyTaken is what [DB.AddMail] answers for a mail whose signed body another
-// mail was taken with.
+// mail was taken or held with.
 var ErrBodyTaken = errors.New("a mail with the same signed body was taken before")
 
 // A Mail is one message of a mailbox, as it was judged.
@@ -66,7 +66,7 @@ type MailNumber struct {
 
 // AddMail notes how a mail was judged, before anything is done about it. When
 // the channel has met the same content, nothing is added and what was noted
-// comes back with added == false. A mail that is taken claims its body:
+// comes back with added == false. A mail that is taken or held claims its body:
 // ErrBodyTaken. Of one that is held the vendor is told.
 func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err error) {
 	err = db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMails(ctx, []Mail{m}) })
@@ -89,8 +89,11 @@ func (db *DB) AddMails(ctx context.Context, list []Mail) (added bool, err error)
 }
 
 func (t *tx) addMails(ctx context.Context, list []Mail) error {
-	var rows [][]any
+	var rows, bodies [][]any
 	for _, m := range list {
+		if m.claims() {
+			bodies = append(bodies, t.body(m))
+		}
 		rows = append(rows, []any{
 			m.ID, m.Channel, m.Content[:], m.Folder, int64(m.UIDValidity), int64(m.UID), m.MessageID, m.Domain, append([]byte{}, m.BodyHash...),
 			m.Profile, m.Verdict, m.Reason, m.Detail, m.Store, m.Fold, m.Told, micros(m.ArrivedAt), t.now,
@@ -99,22 +102,19 @@ func (t *tx) addMails(ctx context.Context, list []Mail) error {
 	if err := t.insert(ctx, queries.InsertMail, rows); err != nil {
 		return err
 	}
+	if err := t.claimBodies(ctx, bodies); err != nil {
+		return err
+	}
 	return t.addVerdicts(ctx, list)
 }
 
 // addVerdicts writes what verdicts bring beside the mails' own rows.
 func (t *tx) addVerdicts(ctx context.Context, list []Mail) error {
-	var bodies, numbers [][]any
+	var numbers [][]any
 	for _, m := range list {
-		if m.Verdict == MailTaken {
-			bodies = append(bodies, t.body(m))
-		}
 		for _, n := range m.Numbers {
 			numbers = append(numbers, []any{NewID(), m.ID, n.Store, n.Name, n.Number, micros(n.Date)})
 		}
-	}
-	if err := t.claimBodies(ctx, bodies); err != nil {
-		return err
 	}
 	if err := t.insert(ctx, queries.InsertMailNumber, numbers); err != nil {
 		return err
@@ -147,6 +147,11 @@ func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 		if err != nil || n == 0 { // another process was faster, or an earlier try of ours
 			return err
 		}
+		if m.claims() {
+			if err := t.reclaimBody(ctx, m); err != nil {
+				return err
+			}
+		}
 		return t.addVerdicts(ctx, []Mail{m})
 	})
 	if err != nil {
@@ -160,9 +165,28 @@ func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 // mail that two of our domains signed, somebody could take one signature away.
 func (t *tx) body(m Mail) []any { return []any{append([]byte{}, m.BodyHash...), m.ID, t.now} }
 
+// claims: a body that is taken, or that a person is to decide on, is no other
+// mail's; of a copy a second person might decide.
+func (m Mail) claims() bool {
+	return m.Verdict == MailTaken || m.Verdict == MailHeld && len(m.BodyHash) > 0
+}
+
 func (t *tx) claimBodies(ctx context.Context, bodies [][]any) error {
 	err := t.insert(ctx, queries.InsertMailBody, bodies)
 	if t.db.dialect.duplicate(err) {
+		return ErrBodyTaken
+	}
+	return err
+}
+
+// reclaimBody is claimBodies for a mail that may have claimed its body before.
+func (t *tx) reclaimBody(ctx context.Context, m Mail) error {
+	err := t.claimBodies(ctx, [][]any{t.body(m)})
+	if !errors.Is(err, ErrBodyTaken) {
+		return err
+	}
+	owner, err := t.MailOfBody(ctx, append([]byte{}, m.BodyHash...))
+	if err == nil && owner != m.ID {
 		return ErrBodyTaken
 	}
 	return err

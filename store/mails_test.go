@@ -128,15 +128,47 @@ func TestMailBodyIsTakenOnce(t *testing.T) {
 		if taken != 1 {
 			t.Errorf("taken %d times; want once", taken)
 		}
-		for name, change := range map[string]func(*Mail){
-			"held": func(m *Mail) { m.Verdict = MailHeld }, "refused": func(m *Mail) { m.Verdict = MailRefused },
-		} {
-			if _, added, err := db.AddMail(t.Context(), newMail(name, body, change)); err != nil || !added {
-				t.Errorf("%s: added %v, %v", name, added, err)
-			}
+		if _, added, err := db.AddMail(t.Context(), newMail("refused", body, func(m *Mail) { m.Verdict = MailRefused })); err != nil || !added {
+			t.Errorf("a refused copy: added %v, %v", added, err)
+		}
+		if _, _, err := db.AddMail(t.Context(), newMail("held", body, func(m *Mail) { m.Verdict = MailHeld })); !errors.Is(err, ErrBodyTaken) {
+			t.Errorf("a copy to be held: %v; want ErrBodyTaken", err)
 		}
 		if _, _, err := db.AddMail(t.Context(), newMail("x", body, func(m *Mail) { m.Domain = "other.example" })); !errors.Is(err, ErrBodyTaken) {
 			t.Errorf("signed by another domain: %v; want ErrBodyTaken", err)
+		}
+	})
+}
+
+// A held mail keeps its body for itself, until a person or another profile has
+// decided.
+func TestMailBodyIsHeldOnce(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		body := func(m *Mail) { m.BodyHash, m.Verdict, m.Reason = []byte("one body"), MailHeld, "incomplete" }
+		held, again := newMail("held", body), newMail("again", body)
+		if _, added, err := db.AddMail(t.Context(), held); err != nil || !added {
+			t.Fatalf("added %v, %v", added, err)
+		}
+		if _, _, err := other.AddMail(t.Context(), again); !errors.Is(err, ErrBodyTaken) {
+			t.Errorf("a copy: %v; want ErrBodyTaken", err)
+		}
+		again.Verdict, again.Reason = MailRefused, "body_taken"
+		if _, added, err := other.AddMail(t.Context(), again); err != nil || !added {
+			t.Errorf("the refused copy: added %v, %v", added, err)
+		}
+		again.Verdict = MailTaken
+		if _, err := db.RejudgeMail(t.Context(), again); !errors.Is(err, ErrBodyTaken) {
+			t.Errorf("the copy, judged again: %v; want ErrBodyTaken", err)
+		}
+		held.Verdict, held.Reason = MailTaken, ""
+		if got, err := other.RejudgeMail(t.Context(), held); err != nil || got.Verdict != MailTaken {
+			t.Errorf("judged again: %s, %v", got.Verdict, err)
+		}
+		for _, name := range []string{"big 1", "big 2"} { // nothing of them was signed
+			big := newMail(name, func(m *Mail) { m.BodyHash, m.Verdict = nil, MailHeld })
+			if _, added, err := db.AddMail(t.Context(), big); err != nil || !added {
+				t.Errorf("%s: added %v, %v", name, added, err)
+			}
 		}
 	})
 }
@@ -162,6 +194,26 @@ func TestMailIsKeptAndSettled(t *testing.T) {
 		list, err := db.Mails(t.Context(), MailFilter{Verdict: MailTaken})
 		if err != nil || len(list) != 1 || list[0].Fold != "t9" {
 			t.Errorf("Mails = %+v, %v", list, err)
+		}
+	})
+}
+
+// A refused mail that a person takes claims its body; a dismissed one does not.
+func TestSettledMailClaimsItsBody(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		for verdict, want := range map[string]error{MailTaken: ErrBodyTaken, MailUnknown: nil} {
+			body := func(m *Mail) { m.BodyHash = []byte("body of what is " + verdict) }
+			m := newMail(verdict, body, func(m *Mail) { m.Verdict = MailRefused })
+			if _, _, err := db.AddMail(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			m.Verdict, m.Reason = verdict, "by a person"
+			if err := db.SettleMail(t.Context(), m, "test"); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := other.AddMail(t.Context(), newMail("again "+verdict, body)); !errors.Is(err, want) {
+				t.Errorf("%s, and its body again: %v; want %v", verdict, err, want)
+			}
 		}
 	})
 }

@@ -38,7 +38,7 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		f.MailVerdict, f.MailReason, f.MailDetail, f.Patience = store.MailRefused, string(f.Reason), f.failing(), dnsPatience
 		return f, nil
 	case f.Verdict != authentic.Authentic:
-		f.MailVerdict, f.MailReason = store.MailRefused, string(f.Reason)
+		f.MailVerdict, f.MailReason, f.MailDetail = store.MailRefused, string(f.Reason), f.failing()
 		return f, nil
 	case f.Reading.Held != "":
 		f.MailVerdict, f.MailReason, f.MailDetail = store.MailHeld, f.Reading.Held, strings.Join(f.Reading.Problems, "; ")

@@ -176,6 +176,9 @@ func (in *Intake) rejudge(ctx context.Context, l *letter, before store.Mail) err
 	return in.noteOne(ctx, l, in.Licenses.RejudgeMail)
 }
 
+// keeps bounds the mails that are refused and kept.
+func (in *Intake) keeps() bool { return in.Keep == nil || in.Keep.AllowN(in.now(), 1) }
+
 // arrivedAt is when the mail server took a message; one that does not tell has it
 // since now.
 func arrivedAt(m Message, now time.Time) time.Time {
@@ -239,7 +242,10 @@ func (in *Intake) noteOne(ctx context.Context, l *letter, write func(context.Con
 	row := l.row
 	got, err := write(ctx, row)
 	if errors.Is(err, store.ErrBodyTaken) {
-		row.Verdict, row.Reason, row.Numbers, row.Told, row.Raw = store.MailRefused, string(authentic.BodyTaken), nil, "", l.raw
+		row.Verdict, row.Reason, row.Detail, row.Numbers, row.Told = store.MailRefused, string(authentic.BodyTaken), "", nil, ""
+		if row.Raw = nil; in.keeps() {
+			row.Raw = l.raw
+		}
 		got, err = write(ctx, row)
 	}
 	switch {
@@ -297,8 +303,8 @@ func (in *Intake) take(ctx context.Context, l letter) (Filing, error) {
 func (in *Intake) tooBig(m Message) Finding {
 	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
 	f.MailReason, f.MailDetail = ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
-	if f.Profile != nil { // its subject is the store's: a person must look
-		f.MailVerdict, f.Reading = store.MailHeld, tfyp.Reading{}
+	if f.Profile != nil { // its subject is the store's, as anybody could write it
+		f.MailVerdict, f.Reading = store.MailRefused, tfyp.Reading{}
 	}
 	return f
 }

@@ -179,14 +179,21 @@ func (b *bench) orders() []store.Order {
 	return list
 }
 
-// last is the newest mail's verdict, with its reason.
-func (b *bench) last() string {
+// newest is the mail that was noted last.
+func (b *bench) newest() store.Mail {
 	b.t.Helper()
 	list, err := b.db.Mails(b.t.Context(), store.MailFilter{Limit: 1})
 	if err != nil || len(list) == 0 {
 		b.t.Fatal(list, err)
 	}
-	return strings.TrimSpace(list[0].Verdict + " " + list[0].Reason)
+	return list[0]
+}
+
+// last is the newest mail's verdict, with its reason.
+func (b *bench) last() string {
+	b.t.Helper()
+	m := b.newest()
+	return strings.TrimSpace(m.Verdict + " " + m.Reason)
 }
 
 func TestIntake(t *testing.T) {
@@ -318,6 +325,12 @@ func TestIntakeAttached(t *testing.T) {
 		b.Policy.Trust = append(b.Policy.Trust, authentic.Trust{DKIM: "store.example", AuthservID: "mx.example.com"})
 		if got := b.handle(wrap("Authentication-Results: mx.example.com; dkim=pass header.d=store.example\r\n" + thanks)); got != Failed || len(b.orders()) > 0 {
 			t.Errorf("attached and not signed: it goes to %d, orders %v", got, b.orders())
+		}
+		// Whose key is not in the DNS is believed on the word of the server that took
+		// the mail in, and that is not whoever attached it.
+		forged := "Authentication-Results: mx.example.com; dkim=pass header.d=store.example header.s=gone\r\n" + signed(thanks, "store.example", "gone")
+		if got := b.handle(wrap(forged)); got != Failed || len(b.orders()) > 0 {
+			t.Errorf("attached and forged: it goes to %d, orders %v", got, b.orders())
 		}
 		if got := b.handle(wrap(hand(thanks))); got != Processed || len(b.orders()) != 1 {
 			t.Errorf("attached and signed: it goes to %d, orders %v", got, b.orders())
@@ -588,7 +601,7 @@ func TestIntakeTooBig(t *testing.T) {
 		head, _, _ := strings.Cut(thanks, "\r\n\r\n")
 		m := arrived(head)
 		m.TooBig, m.Size = true, 50<<20
-		if got, err := b.try(m); err != nil || got != Held || b.last() != "held too_big" {
+		if got, err := b.try(m); err != nil || got != Failed || b.last() != "refused too_big" {
 			t.Errorf("it goes to %d, %s, %v", got, b.last(), err)
 		}
 		list, err := b.db.Mails(t.Context(), store.MailFilter{})
@@ -621,6 +634,62 @@ func TestIntakeKeepsSome(t *testing.T) {
 		}
 		if kept != 2 {
 			t.Errorf("%d are kept; want 2", kept)
+		}
+	})
+}
+
+// A genuine mail can be sent here again without end, with another header each
+// time: no more of them is kept than of others.
+func TestIntakeKeepsSomeCopies(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.Keep = rate.NewLimiter(0, 2)
+		raw := hand(replaced(thanks, "1 * Product_Name", "1 * ")) // held
+		b.handle(raw)
+		for i := range 4 {
+			if got := b.handle(fmt.Sprintf("X-Copy: %d\r\n%s", i, raw)); got != Failed || b.last() != "refused body_taken" {
+				t.Errorf("copy %d goes to %d, %s", i, got, b.last())
+			}
+		}
+		kept := 0
+		list, err := b.db.Mails(t.Context(), store.MailFilter{Verdict: store.MailRefused})
+		if err != nil || len(list) != 4 {
+			t.Fatalf("%d mails, %v", len(list), err)
+		}
+		for _, m := range list {
+			got, err := b.db.Mail(t.Context(), m.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept += min(1, len(got.Raw))
+		}
+		if kept != 2 {
+			t.Errorf("%d are kept; want 2", kept)
+		}
+	})
+}
+
+// What a person has decided on stays decided, when the mail comes again.
+func TestIntakeDecided(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		raw := hand(replaced(thanks, "1 * Product_Name", "1 * "))
+		b.handle(raw)
+		held := b.newest()
+		held.Verdict, held.Reason = store.MailUnknown, ReasonDismissed
+		if err := b.db.SettleMail(t.Context(), held, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.handle(raw); got != Leave || b.last() != "unknown dismissed" {
+			t.Errorf("dismissed: it goes to %d, %s", got, b.last())
+		}
+		forged := thanks
+		b.handle(forged)
+		refused := b.newest()
+		refused.Verdict, refused.Reason = store.MailTaken, ReasonApproved
+		if err := b.db.SettleMail(t.Context(), refused, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.handle(forged); got != Processed || b.last() != "taken approved" || len(b.orders()) > 0 {
+			t.Errorf("approved: it goes to %d, %s, orders %v", got, b.last(), b.orders())
 		}
 	})
 }

@@ -78,7 +78,7 @@ func (in *Intake) row(l letter, f Finding) store.Mail {
 		}
 		row.Told = string(b)
 	}
-	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && (in.Keep == nil || in.Keep.AllowN(in.now(), 1)) {
+	if row.Verdict == store.MailHeld || row.Verdict == store.MailRefused && in.keeps() {
 		row.Raw = l.raw[:min(len(l.raw), maxKept)]
 	}
 	return row

@@ -32,6 +32,9 @@ DELETE FROM mail_number WHERE dated_at < ?;
 -- name: InsertMailBody :exec
 INSERT INTO mail_body (hash, mail_id, created_at) VALUES (?, ?, ?);
 
+-- name: MailOfBody :one
+SELECT mail_id FROM mail_body WHERE hash = ?;
+
 -- name: InsertMailNumber :exec
 INSERT INTO mail_number (id, mail_id, store, name, number, dated_at) VALUES (?, ?, ?, ?, ?, ?);
 

@@ -330,6 +330,17 @@ func (q *Queries) MailNumbers(ctx context.Context, datedAt int64) ([]MailNumbers
 	return items, nil
 }
 
+const MailOfBody = `-- name: MailOfBody :one
+SELECT mail_id FROM mail_body WHERE hash = ?
+`
+
+func (q *Queries) MailOfBody(ctx context.Context, hash []byte) (string, error) {
+	row := q.db.QueryRowContext(ctx, MailOfBody, hash)
+	var mail_id string
+	err := row.Scan(&mail_id)
+	return mail_id, err
+}
+
 const MailboxPlace = `-- name: MailboxPlace :one
 SELECT channel, folder, uid_validity, next_uid, updated_at FROM mailbox WHERE channel = ?
 `
