@@ -282,8 +282,8 @@ func (db *DB) SettleMail(ctx context.Context, m Mail, actor string) error {
 }
 
 // ForgetMails blanks what mails say of themselves, from after an id until before
-// a time, and drops those that no profile knew; it tells up to which id. What
-// makes a mail known again stays.
+// a time, and drops those that no profile knew and those that still wait; it
+// tells up to which id. What makes a mail known again stays.
 func (db *DB) ForgetMails(ctx context.Context, after string, before time.Time) (last string, err error) {
 	last = max(after, firstID(before))
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {

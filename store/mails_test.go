@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -213,6 +214,43 @@ func TestSettledMailClaimsItsBody(t *testing.T) {
 			}
 			if _, _, err := other.AddMail(t.Context(), newMail("again "+verdict, body)); !errors.Is(err, want) {
 				t.Errorf("%s, and its body again: %v; want %v", verdict, err, want)
+			}
+		}
+	})
+}
+
+// After its time a mail says nothing of itself; one that nothing was decided on
+// goes.
+func TestForgetMails(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		for _, verdict := range []string{MailTaken, MailHeld, MailRefused, MailUnknown, MailWaiting} {
+			m := newMail(verdict, func(m *Mail) { m.Verdict, m.Told, m.Detail = verdict, "who bought what", "line 3" })
+			if _, _, err := db.AddMail(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct {
+			before time.Time
+			want   string
+		}{
+			{time.Now().Add(-time.Hour), "waiting unknown refused held taken"}, {time.Now().Add(time.Hour), "refused held taken"},
+		} {
+			if _, err := db.ForgetMails(t.Context(), "", c.before); err != nil {
+				t.Fatal(err)
+			}
+			list, err := db.Mails(t.Context(), MailFilter{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, m := range list {
+				got = append(got, m.Verdict)
+				if blank := m.Told+m.Detail+m.MessageID == ""; blank != c.before.After(time.Now()) {
+					t.Errorf("%s, before %s: %+v", m.Verdict, c.before, m)
+				}
+			}
+			if diff := cmp.Diff(c.want, strings.Join(got, " ")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		}
 	})

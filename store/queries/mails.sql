@@ -24,7 +24,7 @@ UPDATE mail SET message_id = '', detail = '', told = ''
 WHERE (store, sale_fold) IN (SELECT sale.store, sale.transaction_fold FROM sale JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?);
 
 -- name: DeleteUnknownMails :exec
-DELETE FROM mail WHERE verdict = 'unknown' AND id < ?;
+DELETE FROM mail WHERE verdict IN ('unknown', 'waiting') AND id < ?;
 
 -- name: DeleteMailNumbers :exec
 DELETE FROM mail_number WHERE dated_at < ?;

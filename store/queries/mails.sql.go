@@ -67,7 +67,7 @@ func (q *Queries) DeleteMailNumbers(ctx context.Context, datedAt int64) error {
 }
 
 const DeleteUnknownMails = `-- name: DeleteUnknownMails :exec
-DELETE FROM mail WHERE verdict = 'unknown' AND id < ?
+DELETE FROM mail WHERE verdict IN ('unknown', 'waiting') AND id < ?
 `
 
 func (q *Queries) DeleteUnknownMails(ctx context.Context, id string) error {
