@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/mail"
 	"os"
@@ -126,6 +127,25 @@ func TestRealServerTroubles(t *testing.T) {
 	}
 	p.mail() // the new config ends the old one's rest
 	exim.Await(t, "ada@example.com", 1)
+}
+
+// A real server cuts off whoever says much beside mails, and leaves lying what
+// is too much for one connection: a burst arrives all the same, at once.
+func TestRealBurst(t *testing.T) {
+	exim, server := eximServer(t)
+	p := newPost(t, sqlite(t), server)
+	const many = 40
+	for i := range many {
+		p.add(fmt.Sprint("T", i), nil)
+	}
+	p.mail()
+	exim.Await(t, "ada@example.com", many)
+	if n, err := p.db.CountNotices(t.Context(), store.NoticeSent); n != many || err != nil || strings.Contains(p.log.String(), "level=ERROR") {
+		t.Errorf("%d are sent, %v\n%s", n, err, p.log)
+	}
+	if log := exim.Log(t); strings.Contains(log, "nonmail commands") || strings.Contains(log, "no immediate delivery") || strings.Count(log, " A=plain:shop ") != many {
+		t.Errorf("%s", log)
+	}
 }
 
 // A real bounce is read, and the notice is dead by it.

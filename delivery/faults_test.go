@@ -32,18 +32,22 @@ type mailhost struct {
 	mails                []string
 	to                   []string
 	sessions             int
+	logins               int
+	most                 int  // mails on one connection, which is cut off at the next; 0: any number
+	bye                  bool // … with 421 first
 }
 
 func (f *mailhost) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sessions++
-	return &mailSession{f, c}, nil
+	return &mailSession{mailhost: f, conn: c}, nil
 }
 
 type mailSession struct {
 	*mailhost
-	conn *smtp.Conn
+	conn  *smtp.Conn
+	count int // of mails on this connection
 }
 
 // AuthMechanisms are those of a host that has an account.
@@ -56,6 +60,7 @@ func (s *mailSession) AuthMechanisms() []string {
 
 func (s *mailSession) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, password string) error {
+		s.set(func() { s.logins++ })
 		if user+":"+password != s.account {
 			return smtp.ErrAuthFailed
 		}
@@ -70,6 +75,12 @@ func (s *mailSession) Mail(_ string, o *smtp.MailOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.utf8 = append(s.utf8, o.UTF8)
+	if s.count++; s.most > 0 && s.count > s.most {
+		if s.bye {
+			return answer(421, "so many are enough")
+		}
+		s.conn.Conn().Close()
+	}
 	return s.atMail
 }
 
@@ -213,9 +224,9 @@ type forgetful struct{ *store.DB }
 
 func (forgetful) NoticesWereSent(context.Context, []store.Notice) error { return store.ErrUnavailable }
 
-// While the server is away nothing is tried in vain, and many mails need one
-// connection.
-func TestOneConnection(t *testing.T) {
+// While the server is away nothing is tried in vain, and many mails need few
+// connections.
+func TestFewConnections(t *testing.T) {
 	f := &mailhost{}
 	server := faultyHost(t, f)
 	away := server
@@ -244,8 +255,53 @@ func TestOneConnection(t *testing.T) {
 			t.Errorf("%+v", n)
 		}
 	}
-	if f.sessions != 1 || len(f.got) != len(ids) {
+	if f.sessions != len(ids)/perConnection || len(f.got) != len(ids) {
 		t.Errorf("%d connections for %d mails", f.sessions, len(f.got))
+	}
+}
+
+// A server that takes so many mails on a connection, and closes it, is in no
+// trouble.
+func TestConnectionClosed(t *testing.T) {
+	for name, bye := range map[string]bool{"421": true, "no word": false} {
+		t.Run(name, func(t *testing.T) {
+			f := &mailhost{most: 3, bye: bye}
+			p := newPost(t, sqlite(t), faultyHost(t, f))
+			for i := range 10 {
+				p.add(fmt.Sprint("T", i), nil)
+			}
+			p.mail()
+			n, err := p.db.CountNotices(t.Context(), store.NoticeSent)
+			if n != 10 || err != nil || len(f.got) != 10 || f.sessions != 4 || strings.Contains(p.log.String(), "level=ERROR") {
+				t.Errorf("%d are sent, %v, %d came in %d connections\n%s", n, err, len(f.got), f.sessions, p.log)
+			}
+			f.set(func() { f.most, f.atMail = 0, answer(421, "not now") })
+			p.add("T10", nil)
+			p.mail()
+			if !strings.Contains(p.log.String(), "level=ERROR") || f.sessions != 5 {
+				t.Errorf("one that takes nothing, %d connections\n%s", f.sessions, p.log)
+			}
+		})
+	}
+}
+
+// A server without STARTTLS, or a stranger on the way who takes it out, gets
+// neither a password nor a mail.
+func TestNoSTARTTLS(t *testing.T) {
+	f := &mailhost{account: "shop:local-hush"}
+	s := faultyHost(t, f)
+	s.TLS, s.Username, s.Password = StartTLS, "shop", "local-hush"
+	p := newPost(t, sqlite(t), s)
+	_, n := p.add("T1", nil)
+	p.mail()
+	if got := p.notice(n.ID); got.Status != store.NoticeWaiting || got.Tries != 0 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := s.Check(t.Context(), "shop@example.com"); err == nil || !strings.Contains(err.Error(), "STARTTLS") {
+		t.Errorf("check: %v", err)
+	}
+	if f.logins > 0 || len(f.utf8) > 0 || len(f.got) > 0 || f.sessions != 2 || !strings.Contains(p.log.String(), "does not support STARTTLS") {
+		t.Errorf("%d log-ins, %d mails were begun, %d connections\n%s", f.logins, len(f.utf8), f.sessions, p.log)
 	}
 }
 

@@ -59,7 +59,7 @@ type MailStore interface {
 	PostponeNotices(ctx context.Context, list []store.Notice, next time.Time) error
 }
 
-// A Mailer sends the outbox's mails, one after another over one connection.
+// A Mailer sends the outbox's mails, one after another.
 type Mailer struct {
 	store  MailStore
 	now    func() time.Time
@@ -135,16 +135,10 @@ func (m *Mailer) parcels(ctx context.Context) (list []parcel, err error) {
 	return append(list, held...), err
 }
 
-// round sends parcels over one connection, or another where one breaks.
+// round sends parcels.
 func (m *Mailer) round(ctx context.Context, c *MailConfig, parcels []parcel) error {
-	var x *session
-	end := func() {
-		if x != nil {
-			x.close()
-			x = nil
-		}
-	}
-	defer func() { end() }()
+	line := line{server: c.Server}
+	defer line.close()
 	working := context.WithoutCancel(ctx)
 	for _, p := range parcels {
 		if ctx.Err() != nil {
@@ -166,16 +160,9 @@ func (m *Mailer) round(ctx context.Context, c *MailConfig, parcels []parcel) err
 			}
 			continue
 		}
-		if x == nil {
-			if x, err = c.Server.connect(ctx); err != nil && ctx.Err() != nil {
-				return nil
-			} else if err != nil {
-				return err
-			}
-		}
-		broken, err := x.send(*l)
-		if broken {
-			end()
+		broken, err := line.send(ctx, *l)
+		if _, ok := errors.AsType[trouble](err); ok && ctx.Err() != nil {
+			return nil // the daemon ends, and cut it off
 		}
 		if err := m.settle(working, p, *l, err); err != nil {
 			return err

@@ -102,6 +102,7 @@ type session struct {
 	client *gomail.Client
 	smtp   *smtp.Client
 	stop   func() bool
+	taken  int // mails that the server took on it
 }
 
 // connect dials the server and logs in. Its error is a trouble.
@@ -112,6 +113,7 @@ func (s MailServer) connect(ctx context.Context) (*session, error) {
 	}
 	options := []gomail.Option{
 		gomail.WithPort(s.Port), gomail.WithTimeout(s.timeout), gomail.WithDialContextFunc(x.dial(ctx, s)), gomail.WithTLSConfig(s.config()),
+		gomail.WithoutNoop(), // before each mail: servers cut off who says it often (Exim's smtp_accept_max_nonmail is ten)
 	}
 	switch s.TLS {
 	case TLS:
@@ -187,6 +189,7 @@ func (x *session) send(l letter) (broken bool, err error) {
 	}
 	err = x.client.SendWithSMTPClient(x.smtp, m)
 	if err == nil || m.IsDelivered() { // what comes after the yes is not about the mail
+		x.taken++
 		return err != nil, nil
 	}
 	sent, ok := errors.AsType[*gomail.SendError](err) // it comes wrapped
@@ -204,7 +207,10 @@ func judge(e *gomail.SendError, why string) (broken bool, err error) {
 	case gomail.ErrConnCheck:
 		return true, trouble{why}
 	case gomail.ErrSMTPMailFrom: // it says nothing of the recipient, nor of the text
-		return lost, trouble{"the sender is refused: " + why}
+		if lost {
+			return true, trouble{why}
+		}
+		return false, trouble{"the sender is refused: " + why}
 	}
 	switch {
 	case code == 530: // RFC 4954, 6: authentication required

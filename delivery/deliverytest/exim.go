@@ -203,8 +203,7 @@ func (s *Server) Await(t testing.TB, address string, n int) []string {
 			return list
 		}
 		if time.Now().After(end) {
-			log, _ := os.ReadFile(s.path("log/mainlog"))
-			t.Fatalf("%d mails for %s, want %d\n%s", len(list), address, n, log)
+			t.Fatalf("%d mails for %s, want %d\n%s", len(list), address, n, s.Log(t))
 		}
 		<-time.After(20 * time.Millisecond)
 	}
@@ -241,6 +240,16 @@ func (s *Server) Delivered(address string) (list []string, err error) {
 		}
 	}
 	return list, nil
+}
+
+// Log is the server's own log so far.
+func (s *Server) Log(t testing.TB) string {
+	t.Helper()
+	log, err := os.ReadFile(s.path("log/mainlog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(log)
 }
 
 func modified(file string) time.Time {
