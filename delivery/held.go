@@ -70,12 +70,12 @@ type heldOrder struct {
 	Name            string // as a person writes it: kagi CH0123456789 1
 	Approve, Reject string // the commands
 	Received        string
-	Facts           []field
-	Posted          []field // as it came, less what is secret
+	Facts           []Field
+	Posted          []Field // as it came, less what is secret
 }
 
-// A field is a name and a value, one line each.
-type field struct{ Name, Value string }
+// A Field is a name and a value, one line each.
+type Field struct{ Name, Value string }
 
 // writeHeld tells of the orders that are still held.
 func (m *Mailer) writeHeld(ctx context.Context, c *MailConfig, p parcel) (*letter, error) {
@@ -134,7 +134,7 @@ func newHeldOrder(o store.Order, posted []store.Message) heldOrder {
 	if o.Test {
 		test = "yes"
 	}
-	for _, f := range []field{
+	for _, f := range []Field{
 		{"product", o.Product},
 		{"store's product", o.StoreProduct},
 		{"quantity", decimal(o.Quantity)},

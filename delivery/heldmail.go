@@ -8,17 +8,36 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// maxMailsShown is how many held mails one mail to the vendor lists.
-const maxMailsShown = 50
+const (
+	maxMailsShown = 50  // held mails in one mail to the vendor
+	maxName       = 100 // characters of what names one
+)
+
+// A SaleMail is what a store's mail says, as far as it can be read. All of it is
+// a stranger's.
+type SaleMail struct {
+	Subject, From string
+	Date          time.Time // zero: none that can be read
+	Refund        bool      // it takes a sale back
+	Sale, Product string    // as the store names them; "": it does not
+	Fields        []Field   // all that was found in it
+	Wants         []string  // options that keypost mail approve needs: --product PRODUCT
+}
 
 // heldMails is what the mail about mails that were held tells.
 type heldMails struct {
-	Channel, Reason, Explain, Hour string
-	More                           bool // there are others than these
-	Mails                          []heldMail
+	Channel, Reason, Hour string
+	Explain               []string
+	Sales, Refunds        int  // of those that are shown
+	More                  bool // there are others than these
+	Mails                 []heldMail
 }
 
-type heldMail struct{ ID, Arrived, MessageID, Detail string }
+type heldMail struct {
+	ID, Name, Arrived, Approve string
+	Refund                     bool
+	Facts                      []Field
+}
 
 // writeHeldMails tells of mails that wait for a person: of the first one of an
 // hour at once, of all of them when the hour is over.
@@ -31,12 +50,68 @@ func (m *Mailer) writeHeldMails(ctx context.Context, c *MailConfig, n store.Noti
 		return nil, err
 	}
 	h := heldMails{
-		Channel: channel, Reason: oneLine(reason), Explain: c.ExplainMail(reason), More: len(list) > maxMailsShown,
-		Hour: hour.Format("2006-01-02 15:04") + until.Format("-15:04 UTC"),
+		Channel: channel, Reason: oneLine(reason), More: len(list) > maxMailsShown, Hour: hour.Format("2006-01-02 15:04") + until.Format("-15:04 UTC"),
 	}
 	for _, one := range list[:min(len(list), maxMailsShown)] {
-		h.Mails = append(h.Mails, heldMail{one.ID, one.ArrivedAt.Format("15:04:05 UTC"), oneLine(one.MessageID), oneLine(one.Detail)})
+		if one, err = m.store.Mail(ctx, one.ID); err != nil { // with what is kept of it
+			return nil, err
+		}
+		said := c.ReadMail(one)
+		if said.Refund {
+			h.Refunds++
+		} else {
+			h.Sales++
+		}
+		h.Mails = append(h.Mails, newHeldMail(one, said))
+	}
+	for _, refund := range []bool{false, true} {
+		if refund && h.Refunds > 0 || !refund && h.Sales > 0 {
+			h.Explain = append(h.Explain, c.ExplainMail(reason, refund))
+		}
+	}
+	if len(h.Explain) == 2 && h.Explain[0] == h.Explain[1] {
+		h.Explain = h.Explain[:1]
 	}
 	rendered, err := renderVendor("vendor_mails.txt", h)
 	return m.letter(c, n, c.Vendor, rendered), err
+}
+
+func newHeldMail(m store.Mail, said SaleMail) heldMail {
+	h := heldMail{
+		ID: m.ID, Name: nameOf(said), Refund: said.Refund, Arrived: m.ArrivedAt.Format("2006-01-02 15:04:05 UTC"),
+		Approve: strings.Join(append([]string{"keypost mail approve " + m.ID}, said.Wants...), " "),
+	}
+	date := ""
+	if !said.Date.IsZero() {
+		date = said.Date.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	facts := []Field{{"why", m.Detail}, {"Subject", said.Subject}, {"From", said.From}, {"Date", date}, {"Message-ID", m.MessageID}, {"signed by", m.Domain}}
+	for _, f := range masked(append(facts, said.Fields...)) {
+		if f.Value = shortened(f.Value); f.Value != "" {
+			h.Facts = append(h.Facts, Field{shortened(f.Name), f.Value})
+		}
+	}
+	if len(said.Fields) == 0 {
+		h.Facts = append(h.Facts, Field{"", "(more of it could not be read, or was not kept: look at it in the mailbox)"})
+	}
+	return h
+}
+
+// nameOf is what a person knows a mail by.
+func nameOf(said SaleMail) string {
+	var parts []string
+	for _, part := range []string{oneLine(said.Sale), oneLine(said.Product)} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{oneLine(said.Subject)}
+	}
+	if name := []rune(strings.Join(parts, ", ")); len(name) > maxName {
+		return string(name[:maxName]) + "…"
+	} else if len(name) > 0 {
+		return string(name)
+	}
+	return "a mail"
 }

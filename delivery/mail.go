@@ -39,8 +39,9 @@ type MailConfig struct {
 	Products     map[string]string          // their names for people, by id
 	Offline      string                     // URL of the page for machines that are not online; "": there is none
 	Explain      func(reason string) string // why an order is held, and what to do
-	ExplainMail  func(reason string) string // the same of a mail
-	Attach       Attach                     // nil: nothing is attached
+	ReadMail     func(store.Mail) SaleMail
+	ExplainMail  func(reason string, refund bool) string // why a mail of a sale or a refund is held, and what to do
+	Attach       Attach                                  // nil: nothing is attached
 	Digest       func(context.Context) (Digest, error)
 }
 
@@ -54,6 +55,7 @@ type MailStore interface {
 	Refused(ctx context.Context, channel, reason string, from, until time.Time, limit int) ([]store.Message, error)
 	CountRefused(ctx context.Context, from, until time.Time) ([]store.Count, error)
 	HeldMails(ctx context.Context, channel, reason string, from, until time.Time, limit int) ([]store.Mail, error)
+	Mail(ctx context.Context, id string) (store.Mail, error)
 	NoticesWereSent(ctx context.Context, list []store.Notice) error
 	NoticesFailed(ctx context.Context, list []store.Notice, next time.Time, why string) error
 	PostponeNotices(ctx context.Context, list []store.Notice, next time.Time) error

@@ -29,7 +29,7 @@ type refused struct {
 
 type refusedMessage struct {
 	Received string
-	Posted   []field
+	Posted   []Field
 }
 
 // writeRefused tells of posts that were refused: of the first one of an hour,
@@ -69,26 +69,31 @@ var secretName = regexp.MustCompile(`(?i)passw|secret|token|signature|authori[sz
 
 // parameters are what a post had, in its order, one line each, with secrets
 // masked; what is no form is one field without a name.
-func parameters(raw []byte) (list []field) {
+func parameters(raw []byte) (list []Field) {
 	text := string(raw)
 	form := strings.Contains(text, "=") && !strings.ContainsAny(text, " \n{")
 	if !form {
 		for line := range strings.Lines(text) {
-			list = append(list, field{"", shortened(line)})
+			list = append(list, Field{"", shortened(line)})
 		}
 	} else {
 		for pair := range strings.SplitSeq(text, "&") {
 			name, value, _ := strings.Cut(pair, "=")
-			list = append(list, field{shortened(unescaped(name)), shortened(unescaped(value))})
+			list = append(list, Field{shortened(unescaped(name)), shortened(unescaped(value))})
 		}
 	}
+	return masked(list)
+}
+
+// masked hides secrets, and what is too much.
+func masked(list []Field) []Field {
 	for i, f := range list {
 		if secretName.MatchString(f.Name) && f.Value != "" {
 			list[i].Value = "***"
 		}
 	}
 	if n := len(list); n > maxParameters {
-		list = append(list[:maxParameters], field{"", "and " + decimal(n-maxParameters) + " more"})
+		list = append(list[:maxParameters], Field{"", "and " + decimal(n-maxParameters) + " more"})
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keypost/keypost/store"
 )
@@ -42,7 +44,20 @@ func newPost(t *testing.T, d *desk, s MailServer) *post {
 		Server: s, From: &mail.Address{Name: "Shop, the", Address: "shop@example.com"}, Vendor: &mail.Address{Address: "me@example.com"},
 		Tests: map[string]*mail.Address{}, Templates: templates, Products: map[string]string{"demo": "Demo"},
 		Explain: func(reason string) string { return "Explained: " + reason + "." },
-		Digest:  func(context.Context) (Digest, error) { return Digest{Head: "0123abcd"}, nil },
+		ExplainMail: func(reason string, refund bool) string {
+			return fmt.Sprintf("Explained: %s, refund %v.", reason, refund)
+		},
+		ReadMail: func(m store.Mail) SaleMail {
+			said := SaleMail{Subject: "Thanks\x1b[2J " + string(m.Raw), From: "Kagi <x@store.example>", Date: time.Date(2026, 3, 1, 11, 59, 0, 0, time.UTC)}
+			if len(m.Raw) == 0 {
+				return SaleMail{}
+			}
+			said.Sale, said.Refund = "kagi "+string(m.Raw), bytes.HasPrefix(m.Raw, []byte("R"))
+			said.Product, said.Wants = "Product_Name", []string{"--email ADDRESS"}
+			said.Fields = []Field{{"name", "Ada\r\nkeypost order approve x"}, {"keyword password", "hush"}, {"comment", strings.Repeat("x", 2000)}}
+			return said
+		},
+		Digest: func(context.Context) (Digest, error) { return Digest{Head: "0123abcd"}, nil },
 	}, log: &bytes.Buffer{}}
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(p.log, nil)))

@@ -15,7 +15,6 @@ import (
 
 	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/store"
 )
 
@@ -141,7 +140,8 @@ func (c *config) mailer(db *store.DB) *delivery.MailConfig {
 	}
 	out := c.buyerMail()
 	out.Server, out.From, out.Vendor, out.ReplyTo = c.Mail.server, c.Mail.from, c.Mail.vendor, c.Mail.replyTo
-	out.Tests, out.Explain, out.ExplainMail = map[string]*mail.Address{}, ingest.Explain, mailbox.Explain
+	out.Tests, out.Explain, out.ExplainMail = map[string]*mail.Address{}, ingest.Explain, explainMail
+	out.ReadMail = c.readSale
 	out.Digest = func(ctx context.Context) (delivery.Digest, error) { return c.digest(ctx, db, time.Now()) }
 	desk := c.desk()
 	out.Attach = func(_ context.Context, o store.Order) ([]delivery.Attachment, error) { return attachments(desk, o) }

@@ -89,12 +89,7 @@ func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f mail
 	if m, err = db.Mail(a, n.ID); err != nil {
 		return m, f, fmt.Errorf("mail %s: %w (see: keypost mail list)", n.ID, err)
 	}
-	ch, ok := conf.channel(m.Channel)
-	if !ok || ch.Kind != "imap" { // it was taken out of the config since
-		return m, f, nil
-	}
-	in := mailbox.Intake{Channel: ch.Name, Store: ch.Store, Profiles: ch.profiles}
-	return m, in.Recognise(m.Raw), nil
+	return m, conf.recognise(m), nil
 }
 
 type mailShow struct {
