@@ -43,8 +43,9 @@ func (db *DB) EditCustomer(ctx context.Context, orderID, name, email, actor stri
 }
 
 // ForgetCustomer erases whom an order is for: name, address, what was asked of
-// the buyer, the posts and mails that it came by, the names of machines. Its
-// keys stay, so that what comes again is known, and so do its codes.
+// the buyer, the posts and mails that it came by, the mails about its sale that
+// wait for a person, the names of machines. Its keys stay, so that what comes
+// again is known, and so do its codes.
 func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 	return db.act(ctx, actor, "customer.forget", orderID, func(ctx context.Context, t *tx) error {
 		n, err := t.ForgetCustomer(ctx, queries.ForgetCustomerParams{UpdatedAt: t.now, ID: orderID})
@@ -57,8 +58,10 @@ func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 		if err := t.EmptyMessagesOfOrder(ctx, orderID); err != nil {
 			return err
 		}
-		if err := t.ForgetMailsOfOrder(ctx, orderID); err != nil {
-			return err
+		for _, forget := range []func(context.Context, string) error{t.EmptyMessagesOfSale, t.ForgetMailsOfOrder, t.DismissMailsOfOrder} {
+			if err := forget(ctx, orderID); err != nil {
+				return err
+			}
 		}
 		return t.DropNoticesTo(ctx, queries.DropNoticesToParams{OrderID: orderID, Audience: ToBuyer})
 	})
@@ -69,21 +72,70 @@ const (
 	looseAtOnce    = 20 // with what came, up to a MiB each
 )
 
+// MessagesNaming are the messages of no order, held or refused, that somebody is
+// named in, oldest first.
+func (db *DB) MessagesNaming(ctx context.Context, names func(raw []byte) bool) (list []Message, err error) {
+	err = db.eachLoose(ctx, func(m Message) error {
+		if names(m.Raw) {
+			list = append(list, m)
+		}
+		return nil
+	})
+	return list, err
+}
+
 // ForgetRefused empties those of the messages of no order that somebody is named
-// in; it tells how many.
+// in, and dismisses those of them that are mails and held: nothing is left of them
+// to judge. It tells how many.
 func (db *DB) ForgetRefused(ctx context.Context, names func(raw []byte) bool, actor string) (n int, err error) {
+	err = db.eachLoose(ctx, func(m Message) error {
+		if !names(m.Raw) {
+			return nil
+		}
+		n++
+		return db.act(ctx, actor, "message.empty", m.ID, func(ctx context.Context, t *tx) error {
+			if err := t.EmptyMessage(ctx, m.ID); err != nil {
+				return err
+			}
+			return t.ForgetMail(ctx, m.ID)
+		})
+	})
+	return n, err
+}
+
+// eachLoose goes through the messages of no order that are still kept.
+func (db *DB) eachLoose(ctx context.Context, f func(Message) error) error {
 	after := ""
 	for {
 		rows, err := db.read.LooseMessages(ctx, queries.LooseMessagesParams{ID: after, Limit: looseAtOnce})
+		if err != nil || len(rows) == 0 {
+			return db.explain(err)
+		}
+		after = rows[len(rows)-1].ID
+		for _, r := range rows {
+			if err := f(Message{ID: r.ID, Channel: r.Channel, Verdict: r.Verdict, Reason: r.Reason, Raw: r.Raw}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ForgetTold blanks what was taken of the mails in which somebody is named, whatever
+// sale they are of: a mail may give it another name than the post that came
+// first. It tells how many.
+func (db *DB) ForgetTold(ctx context.Context, names func(told []byte) bool, actor string) (n int, err error) {
+	after := ""
+	for {
+		rows, err := db.read.ToldMails(ctx, queries.ToldMailsParams{ID: after, Limit: messagesAtOnce})
 		if err != nil || len(rows) == 0 {
 			return n, db.explain(err)
 		}
 		after = rows[len(rows)-1].ID
 		for _, r := range rows {
-			if !names(r.Raw) {
+			if !names([]byte(r.Told)) {
 				continue
 			}
-			err := db.act(ctx, actor, "message.empty", r.ID, func(ctx context.Context, t *tx) error { return t.EmptyMessage(ctx, r.ID) })
+			err := db.act(ctx, actor, "mail.forget", r.ID, func(ctx context.Context, t *tx) error { return t.ForgetMail(ctx, r.ID) })
 			if err != nil {
 				return n, err
 			}

@@ -295,3 +295,93 @@ func TestMailNumbers(t *testing.T) {
 		}
 	})
 }
+
+// ofT1 makes a mail one of the sale of newOrder("T1", …).
+func ofT1(m *Mail) {
+	o := newOrder("T1", "", "").Order
+	m.Store, m.Fold = o.Store, o.Fold
+}
+
+// The mail that a forgotten buyer's order comes again by was noted before the
+// order is known: it is blanked with it, each time.
+func TestForgottenAgain(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		o := mustAdd(t, db, newOrder("T1", "k1", "A"))
+		if err := db.ForgetCustomer(ctx, o.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		for i, key := range []string{"k1 differs", "k1 differs"} {
+			ada := func(m *Mail) { m.Told, m.Detail = "Ada", "Ada" }
+			again := newMail(fmt.Sprint(i), ada, ofT1)
+			other := newMail(fmt.Sprint("other", i), ada, func(m *Mail) { m.Fold = "t2" })
+			for _, m := range []Mail{again, other} {
+				if _, _, err := db.AddMail(ctx, m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			n := newOrder("T1", key, "")
+			n.Order.Name, n.Order.Email, n.Order.Forgotten = "", "", true
+			n.Outcome.Codes, n.Outcome.Held = nil, "conflict"
+			if _, added, err := db.AddOrder(ctx, n); err != nil || added != (i == 0) {
+				t.Fatalf("added %v, %v", added, err)
+			}
+			if m, err := db.Mail(ctx, again.ID); err != nil || m.Told+m.Detail+m.MessageID != "" {
+				t.Errorf("time %d: %+v, %v", i, m, err)
+			}
+			if m, err := db.Mail(ctx, other.ID); err != nil || m.Told != "Ada" {
+				t.Errorf("another sale's: %+v, %v", m, err)
+			}
+		}
+		sound(t, db)
+	})
+}
+
+// Forgetting a buyer empties and dismisses the mails that wait; what another's
+// mails say stays.
+func TestForgetHeldMails(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		o := mustAdd(t, db, newOrder("T1", "k1", "A"))
+		held := func(m *Mail) { m.Verdict, m.Reason, m.Raw = MailHeld, "ambiguous", []byte("From: Ada") }
+		ofSale, named := newMail("a", held, ofT1), newMail("b", held, func(m *Mail) { m.Fold = "" })
+		refused := newMail("c", held, func(m *Mail) { m.Verdict, m.Reason, m.Fold = MailRefused, "unsigned", "" })
+		another := newMail("d", held, func(m *Mail) { m.Fold, m.Raw = "t2", []byte("From: Eve") })
+		told := newMail("e", func(m *Mail) { m.Fold, m.Told = "t3", "Ada" })
+		for _, m := range []Mail{ofSale, named, refused, another, told} {
+			if _, _, err := db.AddMail(ctx, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.ForgetCustomer(ctx, o.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		ada := func(raw []byte) bool { return strings.Contains(string(raw), "Ada") }
+		if list, err := db.MessagesNaming(ctx, ada); err != nil || len(list) != 2 || list[0].ID != named.ID || list[1].Verdict != MailRefused {
+			t.Errorf("MessagesNaming = %+v, %v", list, err)
+		}
+		if n, err := db.ForgetRefused(ctx, ada, "test"); err != nil || n != 2 {
+			t.Errorf("ForgetRefused = %d, %v", n, err)
+		}
+		if n, err := db.ForgetTold(ctx, ada, "test"); err != nil || n != 1 {
+			t.Errorf("ForgetTold = %d, %v", n, err)
+		}
+		for _, row := range []struct {
+			mail            Mail
+			verdict, reason string
+			raw             int
+		}{
+			{ofSale, MailUnknown, "dismissed", 0},
+			{named, MailUnknown, "dismissed", 0},
+			{refused, MailRefused, "unsigned", 0},
+			{another, MailHeld, "ambiguous", 9},
+			{told, MailTaken, "", 0},
+		} {
+			m, err := db.Mail(ctx, row.mail.ID)
+			if err != nil || m.Verdict != row.verdict || m.Reason != row.reason || len(m.Raw) != row.raw || m.Told != "" || (m.MessageID != "") != (row.raw > 0) {
+				t.Errorf("%+v, %v; want %+v", m, err, row)
+			}
+		}
+		sound(t, db)
+	})
+}

@@ -14,7 +14,8 @@ var errKeyTaken = errors.New("the order's key is taken")
 
 // AddOrder adds an order with its outcome. When one of its keys exists
 // already, nothing is added and the order that owns the key is returned with
-// added == false; see [DB.Confirm] before anybody is told. Where nothing was added for another reason: ErrCodeTaken, one
+// added == false; see [DB.Confirm] before anybody is told. When the buyer of either
+// was erased, so is what the mails of its sale told. Where nothing was added for another reason: ErrCodeTaken, one
 // of the codes belongs to another license; ErrUncarried; ErrPoolEmpty; ErrUpgradeUsed and
 // ErrRevoked, one of the licenses to upgrade was upgraded before, or is not in
 // force.
@@ -55,6 +56,11 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 				return err
 			}
 		}
+		if n.Order.Forgotten { // the mail that it came by was noted before
+			if err := t.ForgetMailsOfOrder(ctx, n.Order.ID); err != nil {
+				return err
+			}
+		}
 		return t.addMessage(ctx, n.Message)
 	})
 	if !errors.Is(err, errKeyTaken) {
@@ -65,6 +71,9 @@ func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, er
 		if err == nil && o.ID == n.Order.ID { // an earlier try was applied though it failed
 			o, err = db.Confirm(ctx, o)
 			return o, true, err
+		}
+		if err == nil && o.Forgotten {
+			err = db.write(ctx, func(ctx context.Context, t *tx) error { return t.ForgetMailsOfOrder(ctx, o.ID) })
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return o, false, err

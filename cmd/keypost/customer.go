@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -69,9 +71,10 @@ func addressesOf(list []store.Order) (addresses []string) {
 
 // customerJSON is all that is kept of a customer.
 type customerJSON struct {
-	Name   string              `json:"name"`
-	Email  string              `json:"email"`
-	Orders []customerOrderJSON `json:"orders"`
+	Name     string              `json:"name"`
+	Email    string              `json:"email"`
+	Orders   []customerOrderJSON `json:"orders"`
+	Messages []messageJSON       `json:"messages"` // posts and mails that name the address and made no order: held or refused
 }
 
 type customerOrderJSON struct {
@@ -92,9 +95,48 @@ type messageJSON struct {
 	Raw     string  `json:"raw"`
 }
 
-func showCustomer(a *app, db *store.DB, list []store.Order, asJSON bool) error {
+func newMessageJSON(m store.Message) messageJSON {
+	return messageJSON{m.ID, m.Channel, m.Verdict, orNull(m.Reason), strings.ToValidUTF8(string(m.Raw), "?")}
+}
+
+// naming are the messages of no order that name the customer, who has these
+// orders.
+func (n customerName) naming(a *app, db *store.DB, list []store.Order) ([]store.Message, error) {
+	addresses := n.addresses(list)
+	if len(addresses) == 0 {
+		return nil, nil
+	}
+	return db.MessagesNaming(a, naming(addresses))
+}
+
+// addresses are the customer's, who has these orders.
+func (n customerName) addresses(list []store.Order) []string {
+	addresses := slices.DeleteFunc(addressesOf(list), func(s string) bool { return s == "" })
+	if who := strings.ToLower(strings.TrimSpace(n.Who)); strings.Contains(who, "@") && !slices.Contains(addresses, who) {
+		addresses = append(addresses, who)
+	}
+	return addresses
+}
+
+// known is whom the orders are of; who has none is known by the address alone.
+func (n customerName) known(list []store.Order) (name, email string) {
+	if len(list) > 0 {
+		return list[0].Name, list[0].Email
+	}
+	return "", strings.TrimSpace(n.Who)
+}
+
+func (n customerName) show(a *app, db *store.DB, list []store.Order, asJSON bool) error {
+	messages, err := n.naming(a, db, list)
+	if err != nil {
+		return err
+	}
+	if len(list)+len(messages) == 0 {
+		return fmt.Errorf("customer %s: %w", n.Who, store.ErrNotFound)
+	}
+	name, email := n.known(list)
 	if asJSON {
-		out := customerJSON{list[0].Name, list[0].Email, []customerOrderJSON{}}
+		out := customerJSON{name, email, []customerOrderJSON{}, []messageJSON{}}
 		for _, o := range list {
 			all, err := allOf(a, db, o)
 			if err != nil {
@@ -102,13 +144,29 @@ func showCustomer(a *app, db *store.DB, list []store.Order, asJSON bool) error {
 			}
 			out.Orders = append(out.Orders, all)
 		}
+		for _, m := range messages {
+			out.Messages = append(out.Messages, newMessageJSON(m))
+		}
 		return printJSON(a.out, out)
 	}
-	if err := fields(a.out, "name", list[0].Name, "e-mail", list[0].Email, "orders", strconv.Itoa(len(list))); err != nil {
+	if err := fields(a.out, "name", name, "e-mail", email, "orders", strconv.Itoa(len(list)), "held or refused posts and mails", strconv.Itoa(len(messages))); err != nil {
 		return err
 	}
+	if len(list) > 0 {
+		fmt.Fprintln(a.out)
+		if err := orderTable(a.out, list); err != nil {
+			return err
+		}
+	}
+	if len(messages) == 0 {
+		return nil
+	}
+	rows := [][]string{{"MESSAGE", "CHANNEL", "VERDICT", "REASON"}}
+	for _, m := range messages {
+		rows = append(rows, []string{m.ID, m.Channel, m.Verdict, m.Reason})
+	}
 	fmt.Fprintln(a.out)
-	return orderTable(a.out, list)
+	return table(a.out, rows)
 }
 
 // allOf is an order with all that came with it and after it.
@@ -123,7 +181,7 @@ func allOf(a *app, db *store.DB, o store.Order) (customerOrderJSON, error) {
 	}
 	messages, err := db.Messages(a, o.ID)
 	for _, m := range messages {
-		out.Messages = append(out.Messages, messageJSON{m.ID, m.Channel, m.Verdict, orNull(m.Reason), strings.ToValidUTF8(string(m.Raw), "?")})
+		out.Messages = append(out.Messages, newMessageJSON(m))
 	}
 	return out, err
 }
@@ -134,7 +192,7 @@ type customerShow struct {
 }
 
 func (customerShow) Help() string {
-	return "With --json, all that is kept: the answer to a customer who asks.\n\nExample: keypost customer show ada@example.com --json"
+	return "With --json, all that is kept: the answer to a customer who asks. Posts and mails that name the address and made no order, as they were held or refused, are looked for too.\n\nExample: keypost customer show ada@example.com --json"
 }
 
 func (c customerShow) Run(a *app) error {
@@ -144,10 +202,10 @@ func (c customerShow) Run(a *app) error {
 	}
 	defer db.Close()
 	list, err := c.find(a, db)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return showCustomer(a, db, list, c.JSON)
+	return c.show(a, db, list, c.JSON)
 }
 
 // checkPerson: what is typed in goes into the heads of mails one day.
@@ -209,7 +267,7 @@ func (c customerEdit) Run(a *app) error {
 		}
 		list[i] = o
 	}
-	return showCustomer(a, db, list, c.JSON)
+	return c.show(a, db, list, c.JSON)
 }
 
 type customerForget struct {
@@ -218,24 +276,25 @@ type customerForget struct {
 }
 
 func (customerForget) Help() string {
-	return "Erases name, address, seeds, raw posts and mails and the names of machines, for good. The codes go on working (keypost license revoke ends them); an order that comes again " +
-		"is held, not issued a second time.\n\nExample: keypost customer forget ada@example.com"
+	return "Erases name, address, seeds, raw posts and mails and the names of machines, for good, and dismisses mails of that buyer that are held. The codes go on working (keypost license revoke ends them); " +
+		"an order that comes again is held, not issued a second time. Mails stay in your mailbox: delete them there.\n\nExample: keypost customer forget ada@example.com"
 }
 
 func (c customerForget) Run(a *app) error {
-	_, db, err := a.open()
+	conf, db, err := a.open()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	refused := 0
-	if strings.Contains(c.Who, "@") { // first: they are found by the address alone, also by a second run
-		if refused, err = db.ForgetRefused(a, naming(c.Who), actor); err != nil {
-			return err
-		}
-	}
 	list, err := c.find(a, db)
-	if err != nil && !(errors.Is(err, store.ErrNotFound) && refused > 0) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	loose, told, forgetErr := c.forgetMessages(a, db, list) // by the address alone, so that a second run finds them too
+	if forgetErr != nil {
+		return forgetErr
+	}
+	if err != nil && loose+told == 0 {
 		return err
 	}
 	for _, o := range list {
@@ -246,22 +305,68 @@ func (c customerForget) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, struct {
 			Orders   int `json:"orders"`
-			Messages int `json:"refused_messages"`
-		}{len(list), refused})
+			Messages int `json:"refused_messages"` // held ones are among them
+		}{len(list), loose})
 	}
-	fmt.Fprintf(a.out, "Forgotten: the buyer of %d orders, and %d refused posts or mails. Backups and the store's own records still know.\n", len(list), refused)
+	fmt.Fprintf(a.out, "Forgotten: the buyer of %s; posts and mails that were held or refused: %d. Backups and the store's own records still know%s.\n",
+		count(len(list), "order"), loose, conf.mailboxCopies())
 	return nil
 }
 
-// naming tells of posts and mails whether an e-mail address is in them: as it is,
-// escaped as in a form, or in what a mail and those attached to it say.
-func naming(email string) func(raw []byte) bool {
-	email = strings.ToLower(strings.TrimSpace(email))
-	form := strings.ToLower(url.QueryEscape(email))
+// forgetMessages empties what made no order and names the customer, and what was
+// noted of mails; it tells how many of each.
+func (c customerForget) forgetMessages(a *app, db *store.DB, list []store.Order) (loose, told int, err error) {
+	addresses := c.addresses(list)
+	if len(addresses) == 0 {
+		return 0, 0, nil
+	}
+	if loose, err = db.ForgetRefused(a, naming(addresses), actor); err != nil {
+		return loose, 0, err
+	}
+	told, err = db.ForgetTold(a, naming(addresses), actor)
+	return loose, told, err
+}
+
+// mailboxCopies names where the mails themselves lie, which Keypost deletes
+// nowhere.
+func (c *config) mailboxCopies() string {
+	var list []string
+	for _, ch := range c.Channels {
+		if ch.Kind == "imap" {
+			list = append(list, fmt.Sprintf("the mails in the mailbox of %s (%s)", ch.User, strings.Join(ch.folders(), ", ")))
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return "; so do " + strings.Join(list, ", ") + ": delete them there"
+}
+
+// folders are those that the channel's mails may lie in.
+func (ch channelConfig) folders() []string {
+	list := []string{cmp.Or(ch.Folder, "INBOX")}
+	for _, f := range []string{ch.Processed, ch.Held, ch.Failed} {
+		if f != "" && f[0] != '$' && !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// naming tells of posts and mails whether one of the e-mail addresses, in lower
+// case, is in them: as it is, escaped as in a form or in JSON, or in what a mail
+// and those attached to it say.
+func naming(addresses []string) func(raw []byte) bool {
+	var written []string
+	for _, address := range addresses {
+		quoted, _ := json.Marshal(address) // strings always marshal
+		written = append(written, address, strings.ToLower(url.QueryEscape(address)), strings.Trim(string(quoted), `"`))
+	}
 	in := func(raw []byte) bool {
 		m, _ := tfyp.Open(raw) // what is no mail says nothing
 		for _, text := range []string{string(raw), m.From, m.To, m.Subject, m.Text} {
-			if text = strings.ToLower(text); strings.Contains(text, email) || strings.Contains(text, form) {
+			text = strings.ToLower(text)
+			if slices.ContainsFunc(written, func(w string) bool { return strings.Contains(text, w) }) {
 				return true
 			}
 		}

@@ -88,6 +88,14 @@ func fields(w io.Writer, pairs ...string) error {
 	return t.Flush()
 }
 
+// count says how many there are of something that takes an s.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
 func seats(l store.License) string {

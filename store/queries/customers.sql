@@ -24,4 +24,23 @@ UPDATE message SET raw = '' WHERE id = ?;
 SELECT id FROM message WHERE id > ? AND id < ? AND LENGTH(raw) > 0 ORDER BY id LIMIT ?;
 
 -- name: LooseMessages :many
-SELECT id, raw FROM message WHERE order_id = '' AND id > ? ORDER BY id LIMIT ?;
+SELECT id, channel, verdict, reason, raw FROM message WHERE order_id = '' AND LENGTH(raw) > 0 AND id > ? ORDER BY id LIMIT ?;
+
+-- name: EmptyMessagesOfSale :exec
+-- Of an order's sale: what no order keeps, since it was held or refused.
+UPDATE message SET raw = '' WHERE order_id = '' AND id IN (
+  SELECT mail.id FROM mail JOIN sale ON sale.store = mail.store AND sale.transaction_fold = mail.sale_fold
+  JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?);
+
+-- name: DismissMailsOfOrder :exec
+UPDATE mail SET verdict = 'unknown', reason = 'dismissed'
+WHERE verdict = 'held' AND (store, sale_fold) IN (SELECT sale.store, sale.transaction_fold FROM sale JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?);
+
+-- name: ForgetMail :exec
+-- MySQL assigns from left to right, so the verdict comes last.
+UPDATE mail SET message_id = '', detail = '', told = '',
+  reason = CASE WHEN verdict = 'held' THEN 'dismissed' ELSE reason END, verdict = CASE WHEN verdict = 'held' THEN 'unknown' ELSE verdict END
+WHERE id = ?;
+
+-- name: ToldMails :many
+SELECT id, told FROM mail WHERE told <> '' AND id > ? ORDER BY id LIMIT ?;

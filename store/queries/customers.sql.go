@@ -9,6 +9,16 @@ import (
 	"context"
 )
 
+const DismissMailsOfOrder = `-- name: DismissMailsOfOrder :exec
+UPDATE mail SET verdict = 'unknown', reason = 'dismissed'
+WHERE verdict = 'held' AND (store, sale_fold) IN (SELECT sale.store, sale.transaction_fold FROM sale JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?)
+`
+
+func (q *Queries) DismissMailsOfOrder(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, DismissMailsOfOrder, id)
+	return err
+}
+
 const EditCustomer = `-- name: EditCustomer :execrows
 UPDATE orders SET name = ?, email = ?, updated_at = ? WHERE id = ?
 `
@@ -51,6 +61,18 @@ func (q *Queries) EmptyMessagesOfOrder(ctx context.Context, orderID string) erro
 	return err
 }
 
+const EmptyMessagesOfSale = `-- name: EmptyMessagesOfSale :exec
+UPDATE message SET raw = '' WHERE order_id = '' AND id IN (
+  SELECT mail.id FROM mail JOIN sale ON sale.store = mail.store AND sale.transaction_fold = mail.sale_fold
+  JOIN orders ON orders.sale_id = sale.id WHERE orders.id = ?)
+`
+
+// Of an order's sale: what no order keeps, since it was held or refused.
+func (q *Queries) EmptyMessagesOfSale(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, EmptyMessagesOfSale, id)
+	return err
+}
+
 const ForgetCustomer = `-- name: ForgetCustomer :execrows
 UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', forgotten = TRUE, updated_at = ? WHERE id = ?
 `
@@ -74,6 +96,18 @@ UPDATE activation SET machine_name = '' WHERE license_id IN (SELECT id FROM lice
 
 func (q *Queries) ForgetMachines(ctx context.Context, orderID string) error {
 	_, err := q.db.ExecContext(ctx, ForgetMachines, orderID)
+	return err
+}
+
+const ForgetMail = `-- name: ForgetMail :exec
+UPDATE mail SET message_id = '', detail = '', told = '',
+  reason = CASE WHEN verdict = 'held' THEN 'dismissed' ELSE reason END, verdict = CASE WHEN verdict = 'held' THEN 'unknown' ELSE verdict END
+WHERE id = ?
+`
+
+// MySQL assigns from left to right, so the verdict comes last.
+func (q *Queries) ForgetMail(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, ForgetMail, id)
 	return err
 }
 
@@ -111,7 +145,7 @@ func (q *Queries) FullMessages(ctx context.Context, arg FullMessagesParams) ([]s
 }
 
 const LooseMessages = `-- name: LooseMessages :many
-SELECT id, raw FROM message WHERE order_id = '' AND id > ? ORDER BY id LIMIT ?
+SELECT id, channel, verdict, reason, raw FROM message WHERE order_id = '' AND LENGTH(raw) > 0 AND id > ? ORDER BY id LIMIT ?
 `
 
 type LooseMessagesParams struct {
@@ -120,8 +154,11 @@ type LooseMessagesParams struct {
 }
 
 type LooseMessagesRow struct {
-	ID  string
-	Raw []byte
+	ID      string
+	Channel string
+	Verdict string
+	Reason  string
+	Raw     []byte
 }
 
 func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([]LooseMessagesRow, error) {
@@ -133,7 +170,13 @@ func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([
 	var items []LooseMessagesRow
 	for rows.Next() {
 		var i LooseMessagesRow
-		if err := rows.Scan(&i.ID, &i.Raw); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.Verdict,
+			&i.Reason,
+			&i.Raw,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -204,6 +247,43 @@ func (q *Queries) OrdersByName(ctx context.Context, arg OrdersByNameParams) ([]s
 			return nil, err
 		}
 		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ToldMails = `-- name: ToldMails :many
+SELECT id, told FROM mail WHERE told <> '' AND id > ? ORDER BY id LIMIT ?
+`
+
+type ToldMailsParams struct {
+	ID    string
+	Limit int32
+}
+
+type ToldMailsRow struct {
+	ID   string
+	Told string
+}
+
+func (q *Queries) ToldMails(ctx context.Context, arg ToldMailsParams) ([]ToldMailsRow, error) {
+	rows, err := q.db.QueryContext(ctx, ToldMails, arg.ID, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ToldMailsRow
+	for rows.Next() {
+		var i ToldMailsRow
+		if err := rows.Scan(&i.ID, &i.Told); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
