@@ -48,10 +48,10 @@ type channelConfig struct {
 // A kind is a protocol that orders come in by.
 type kind struct {
 	keys    []string // of channelConfig that it has, beside those of all
-	store   string   // the default store
+	store   string   // the default store; "": what came tells
 	check   func(c *config, key func(string) string, ch *channelConfig) error
 	finding func(ch channelConfig) finding                         // for keypost check
-	try     func(ctx context.Context, ch channelConfig) finding    // likewise, for what may take a while; nil: nothing
+	try     func(ctx context.Context, ch channelConfig) []finding  // likewise, for what may take a while; nil: nothing
 	handler func(ch channelConfig, desk *ingest.Desk) http.Handler // nil: nothing is posted
 }
 
@@ -68,7 +68,7 @@ var kinds = map[string]kind{
 		store: "kagi", check: checkKRPS, finding: krpsFinding,
 		handler: func(ch channelConfig, desk *ingest.Desk) http.Handler { return krps.Handler(ch.krps(), desk) },
 	},
-	"imap": {keys: imapKeys, store: "kagi", check: checkIMAP, finding: imapFinding, try: checkMailbox},
+	"imap": {keys: imapKeys, check: checkIMAP, finding: imapFinding, try: tryIMAP},
 }
 
 // strange is a key that a channel has and its kind has not; "": there is none.
@@ -109,8 +109,8 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 		if ch.Store == "" {
 			ch.Store = k.store
 		}
-		if own := []string{ingest.Manual, ingest.Import, ingest.Adopted}; !idShape.MatchString(ch.Store) || slices.Contains(own, ch.Store) {
-			return c.errorf(key("store"), "%q cannot be a store: %s, and none of Keypost's own: %s", ch.Store, idHint, strings.Join(own, ", "))
+		if why := badStore(ch.Store); ch.Store != "" && why != "" {
+			return c.errorf(key("store"), "%s", why)
 		}
 		if ch.MaxQuantity == nil {
 			ch.MaxQuantity = new(int)
@@ -128,6 +128,14 @@ func (c *config) completeChannel(i int, taken map[string]bool) error {
 		}
 		return k.check(c, key, ch)
 	}
+}
+
+// badStore says why a name cannot be a store's; "": it can.
+func badStore(name string) string {
+	if own := []string{ingest.Manual, ingest.Import, ingest.Adopted}; !idShape.MatchString(name) || slices.Contains(own, name) {
+		return fmt.Sprintf("%q cannot be a store: %s, and none of Keypost's own: %s", name, idHint, strings.Join(own, ", "))
+	}
+	return ""
 }
 
 func checkKRPS(c *config, key func(string) string, ch *channelConfig) error {

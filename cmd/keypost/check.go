@@ -83,7 +83,7 @@ func (c *config) findings(ctx context.Context) []finding {
 	for _, ch := range c.Channels {
 		list = append(list, kinds[ch.Kind].finding(ch))
 		if try := kinds[ch.Kind].try; try != nil {
-			list = append(list, try(ctx, ch))
+			list = append(list, try(ctx, ch)...)
 		}
 	}
 	list = append(list, c.checkMail(ctx))

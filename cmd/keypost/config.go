@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,7 +142,41 @@ func (c *config) parse(b []byte) error {
 		return fmt.Errorf("%s: %w", c.file, err)
 	}
 	c.lines = findLines(b)
-	return nil
+	return c.unitless(b)
+}
+
+// durations are the keys of type duration.
+var durations = []string{"keep_raw", "lease", "poll", "timeout", "unit_window"}
+
+// unitless finds durations that are whole numbers: to Go, nanoseconds.
+func (c *config) unitless(b []byte) error {
+	var doc any
+	if err := toml.Unmarshal(b, &doc); err != nil {
+		return err
+	}
+	var walk func(path string, v any) error
+	walk = func(path string, v any) (err error) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				at := strings.TrimPrefix(path+"."+key, ".")
+				if n, ok := v[key].(int64); ok && slices.Contains(durations, key) {
+					return c.errorf(at, `%d has no unit: write "%ds" for seconds, "%dm" for minutes`, n, n, n)
+				}
+				if err := walk(at, v[key]); err != nil {
+					return err
+				}
+			}
+		case []any:
+			for i := range v {
+				if err := walk(fmt.Sprintf("%s[%d]", path, i), v[i]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return walk("", doc)
 }
 
 func keyOf(e *toml.DecodeError) string {

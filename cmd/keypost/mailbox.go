@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -82,7 +83,11 @@ func checkIMAP(c *config, key func(string) string, ch *channelConfig) (err error
 		return err
 	}
 	if _, err := mailbox.New(ch.mailbox, nil, nil); err != nil {
-		return c.errorf(key("address"), "%v", err)
+		at := "address"
+		if e, ok := errors.AsType[*mailbox.ConfigError](err); ok && slices.Contains(imapKeys, e.Key) {
+			at = e.Key
+		}
+		return c.errorf(key(at), "%v", err)
 	}
 	return nil
 }
@@ -104,6 +109,12 @@ func (c *config) checkProfiles(key func(string) string, ch *channelConfig) error
 		p, err := loadProfile(name)
 		if err != nil {
 			return c.errorf(key("profile"), "%v", err)
+		}
+		if ch.Store == "" && p.Store == "" {
+			return c.errorf(key("store"), "the profile %s does not say whose orders these are: set store here, or in the profile", p.Name)
+		}
+		if why := badStore(cmp.Or(ch.Store, p.Store)); why != "" {
+			return c.errorf(key("profile"), "%s: store: %s", p.Name, why)
 		}
 		ch.profiles = append(ch.profiles, p)
 	}
@@ -180,17 +191,70 @@ func imapFinding(ch channelConfig) finding {
 		}
 		domains = append(domains, fmt.Sprintf("%s (%s)", t.DKIM, by))
 	}
-	return finding{
-		"channel " + ch.Name, "ok", fmt.Sprintf("mails of %s in %s, read by %s, signed by %s", ch.User, ch.Address, strings.Join(names, ", "), strings.Join(domains, ", ")),
-	}
+	return finding{"channel " + ch.Name, "ok", fmt.Sprintf("mails of %s in %s, read by %s, signed by %s; orders of %s",
+		ch.User, ch.Address, strings.Join(names, ", "), strings.Join(domains, ", "), strings.Join(ch.stores(), ", "))}
 }
+
+// stores are those that the channel's mails are of: its own, or its profiles'.
+func (ch channelConfig) stores() (list []string) {
+	if ch.Store != "" {
+		return []string{ch.Store}
+	}
+	for _, p := range ch.profiles {
+		if !slices.Contains(list, p.Store) {
+			list = append(list, p.Store)
+		}
+	}
+	return list
+}
+
+func tryIMAP(ctx context.Context, ch channelConfig) []finding {
+	list := []finding{checkMailbox(ctx, ch)}
+	if f := checkKeys(ctx, ch); f.Detail != "" {
+		list = append(list, f)
+	}
+	return list
+}
+
+// checkKeys asks the DNS for something below each domain whose signatures are
+// verified here: that there is nothing is an answer, too. Without one every mail
+// of that domain waits.
+func checkKeys(ctx context.Context, ch channelConfig) finding {
+	f := finding{"dns of " + ch.Name, "ok", ""}
+	lookup := ch.resolver()
+	var domains []string
+	for _, t := range ch.Trust {
+		if t.AuthservID != "" || slices.Contains(domains, t.DKIM) {
+			continue
+		}
+		_, err := lookup(ctx, "_domainkey."+t.DKIM)
+		if e, ok := errors.AsType[*net.DNSError](err); err != nil && !(ok && e.IsNotFound) {
+			of := "the system's name server (/etc/resolv.conf)"
+			if ch.DNS != "" {
+				of = "the name server that dns names (" + ch.DNS + ")"
+			}
+			return finding{f.Subject, "failed", fmt.Sprintf("it does not answer for %s, and without it mails wait: mend %s, or set dns to another, or let your mail server judge (authserv_id): %v", t.DKIM, of, err)}
+		}
+		domains = append(domains, t.DKIM)
+	}
+	if len(domains) > 0 {
+		f.Detail = "it answers for " + strings.Join(domains, ", ")
+	}
+	return f
+}
+
+// checkTime is more than a log-in takes; a server that waits for TLS where we do
+// not, or the other way round, says nothing for minutes.
+const checkTime = 10 * time.Second
 
 // checkMailbox logs in.
 func checkMailbox(ctx context.Context, ch channelConfig) finding {
 	f := finding{"mailbox " + ch.Name, "ok", ""}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
 	found, err := ch.mailbox.Check(ctx)
 	if err != nil {
-		return finding{f.Subject, "failed", err.Error()}
+		return finding{f.Subject, "failed", err.Error() + ch.tlsHint(err)}
 	}
 	f.Detail = "logged in"
 	if !found.Idle {
@@ -200,6 +264,22 @@ func checkMailbox(ctx context.Context, ch channelConfig) finding {
 		f.Result, f.Detail = "warning", f.Detail+"; the server can neither move messages nor mark them: they stay as they are"
 	}
 	return f
+}
+
+// tlsHint says what else the port may want, going by how a log-in failed.
+func (ch channelConfig) tlsHint(err error) string {
+	const hint = ": this port may want tls = %q"
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return fmt.Sprintf(hint, mailbox.StartTLS)
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" || !errors.Is(err, context.DeadlineExceeded) {
+		return ""
+	}
+	said := fmt.Sprintf(": %s did not answer within %s", ch.Address, checkTime)
+	if ch.TLS == mailbox.StartTLS || ch.TLS == mailbox.NoTLS {
+		said += fmt.Sprintf(hint, mailbox.TLS)
+	}
+	return said
 }
 
 // keptMails bounds the mails that are refused and kept: 100 at once, and 100 an hour.

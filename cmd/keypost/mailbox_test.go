@@ -265,6 +265,8 @@ func TestConfigIMAP(t *testing.T) {
 		"recipients = [\"shop@example.com\"]\ntrust = [{ dkim = \"store.example\" }]\n"
 	s := newSite(t)
 	s.place("empty.pem", "")
+	s.place("nowhere.toml", shopProfile(""))
+	s.place("manual.toml", shopProfile("manual"))
 	load := func(text string) error {
 		s.write(siteConfig + text)
 		_, err := loadConfig(s.config)
@@ -280,21 +282,29 @@ func TestConfigIMAP(t *testing.T) {
 		{`"shop@example.com"`, `"shop"`, "is not an address"},
 		{`address = "imap.example.com:993"`, "", "address: it is missing"},
 		{":993", "", "want host:port"},
-		{`user = "shop"`, "", "user: a name to log in with is missing"},
+		{`user = "shop"`, "", "channel[1].user: user: a name to log in with is missing"},
 		{`password = "s3cret"`, "", "give one of password, password_file and token_file"},
 		{`password = "s3cret"`, "password = \"s3cret\"\ntoken_file = \"x\"", "give one of"},
 		{`password = "s3cret"`, `password_file = "none"`, "no such file"},
-		{`user = "shop"`, "user = \"shop\"\ntls = \"none\"", "is not a loopback address"},
-		{`user = "shop"`, "user = \"shop\"\ntls = \"ssl\"", `tls "ssl"`},
+		{`user = "shop"`, "user = \"shop\"\ntls = \"none\"", "keypost.toml:LINE: channel[1].tls: tls \"none\" is for a server on this machine"},
+		{`user = "shop"`, "user = \"shop\"\ntls = \"ssl\"", `keypost.toml:LINE: channel[1].tls: tls "ssl"`},
 		{`user = "shop"`, "user = \"shop\"\nca_file = \"empty.pem\"", "it has no certificate in PEM"},
-		{`user = "shop"`, "user = \"shop\"\npoll = \"500ms\"", "poll"},
+		{`user = "shop"`, "user = \"shop\"\npoll = \"500ms\"", "keypost.toml:LINE: channel[1].poll: poll 500ms"},
 		{`user = "shop"`, "user = \"shop\"\nprofile = \"none.toml\"", "none.toml"},
 		{`user = "shop"`, "user = \"shop\"\nprofile = \"tfyp\"\nprofiles = [\"tfyp\"]", "keep one of them"},
 		{`user = "shop"`, "user = \"shop\"\ndns = \"127.0.0.1\"", "is not host:port"},
-		{`user = "shop"`, "user = \"shop\"\nfolder = \"$x\"", "folder"},
+		{`user = "shop"`, "user = \"shop\"\nfolder = \"$x\"", "keypost.toml:LINE: channel[1].folder: "},
+		{`user = "shop"`, "user = \"shop\"\nprocessed = \"*\"", "keypost.toml:LINE: channel[1].processed: "},
+		{`user = "shop"`, "user = \"shop\"\nheld = \"$\"", "keypost.toml:LINE: channel[1].held: "},
+		{`user = "shop"`, "user = \"shop\"\nfailed = \"INBOX\"", "keypost.toml:LINE: channel[1].failed: "},
+		{`user = "shop"`, "user = \"shop\"\npoll = 60", "keypost.toml:LINE: channel[1].poll: 60 has no unit: write \"60s\" for seconds"},
+		{`user = "shop"`, "user = \"shop\"\nprofile = \"nowhere.toml\"", "nowhere.toml does not say whose orders these are"},
+		{`user = "shop"`, "user = \"shop\"\nprofile = \"manual.toml\"", `store: "manual" cannot be a store`},
 		{`user = "shop"`, "user = \"shop\"\ndigest = \"md5\"", "a channel of kind imap has no such key"},
 	} {
 		err := load(replaceOnce(t, good, bad.old, bad.new))
+		line := 1 + strings.Count(siteConfig, "\n") + strings.Count(good[:strings.Index(good, bad.old)], "\n") + strings.Count(bad.new, "\n")
+		bad.want = strings.ReplaceAll(bad.want, "LINE", fmt.Sprint(line))
 		if err == nil || !strings.Contains(err.Error(), bad.want) || !strings.Contains(err.Error(), "keypost.toml:") || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v; want %s", bad.new, err, bad.want)
 		}

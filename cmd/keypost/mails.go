@@ -132,7 +132,8 @@ func (c mailShow) Run(a *app) error {
 		return err
 	}
 	fmt.Fprintln(a.out)
-	return newParsedMail(conf.desk(), f.Profile, f.Mail).printRead(a)
+	ch, _ := conf.channel(m.Channel)
+	return newParsedMail(conf.desk(), f.Profile, f.Mail, ch.Store).printRead(a)
 }
 
 type mailApprove struct {

@@ -121,7 +121,11 @@ func (c parseMail) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	out := newParsedMail(conf.desk(), p, m)
+	of := "" // the profile's own
+	if ch != nil {
+		of = ch.Store
+	}
+	out := newParsedMail(conf.desk(), p, m, of)
 	if ch != nil && out.Verdict != "not_recognised" {
 		if err := c.judge(a, *ch, raw, &out); err != nil {
 			return err
@@ -191,9 +195,17 @@ func (c parseMail) judge(a *app, ch channelConfig, raw []byte, out *parsedMailJS
 	return nil
 }
 
-// newParsedMail reads a mail and asks the config what it would make of it.
-func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail) parsedMailJSON {
+// newParsedMail reads a mail and asks the config what it would make of it. Its
+// orders are of the channel's store, or, where that is "", of the profile's, as
+// [mailbox.Intake] has it.
+func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) parsedMailJSON {
 	r := p.Read(m)
+	for i := range r.Orders {
+		r.Orders[i].Store = cmp.Or(of, r.Orders[i].Store)
+	}
+	for i := range r.Refunds {
+		r.Refunds[i].Store = cmp.Or(of, r.Refunds[i].Store)
+	}
 	out := parsedMailJSON{
 		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,
 		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: len(m.Attached),

@@ -3,7 +3,6 @@ package mailbox
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,11 +11,20 @@ import (
 	"time"
 )
 
+// A ConfigError is a part of a Config that is wrong.
+type ConfigError struct{ Key, Why string } // Key: address, tls, user, password, poll, size, folder, processed, held or failed
+
+func (e *ConfigError) Error() string { return e.Why }
+
+func wrong(key, format string, args ...any) error {
+	return &ConfigError{key, fmt.Sprintf(format, args...)}
+}
+
 // complete fills in what is left out and says what is wrong.
 func (c Config) complete() (Config, error) {
 	host, _, err := net.SplitHostPort(c.Address)
 	if err != nil || host == "" {
-		return c, fmt.Errorf("address %q: want host:port", c.Address)
+		return c, wrong("address", "address %q: want host:port", c.Address)
 	}
 	c.TLS = cmp.Or(c.TLS, TLS)
 	c.Folder = cmp.Or(c.Folder, "INBOX")
@@ -32,36 +40,37 @@ func (c Config) complete() (Config, error) {
 	}
 	switch {
 	case c.TLS != TLS && c.TLS != StartTLS && c.TLS != NoTLS:
-		return c, fmt.Errorf("tls %q: want %q, %q or %q", c.TLS, TLS, StartTLS, NoTLS)
+		return c, wrong("tls", "tls %q: want %q, %q or %q", c.TLS, TLS, StartTLS, NoTLS)
 	case c.TLS == NoTLS && !loopback(host):
-		return c, fmt.Errorf("tls %q is for a server on this machine: %s is not a loopback address", NoTLS, host)
+		return c, wrong("tls", "tls %q is for a server on this machine: %s is not a loopback address", NoTLS, host)
 	case c.User == "":
-		return c, errors.New("user: a name to log in with is missing")
+		return c, wrong("user", "user: a name to log in with is missing")
 	case (c.Password == nil) == (c.Token == nil):
-		return c, errors.New("want a password or a token, and not both")
+		return c, wrong("password", "want a password or a token, and not both")
 	case c.Poll < time.Second || c.Poll > MaxPoll:
-		return c, fmt.Errorf("poll %s: want one second to %s", c.Poll, MaxPoll)
+		return c, wrong("poll", "poll %s: want one second to %s", c.Poll, MaxPoll)
 	case c.MaxSize < 1<<10 || c.MaxSize > 64<<20:
-		return c, fmt.Errorf("max size %d: want 1 KiB to 64 MiB", c.MaxSize)
+		return c, wrong("size", "max size %d: want 1 KiB to 64 MiB", c.MaxSize)
 	}
 	return c, c.checkTargets()
 }
 
 func (c Config) checkTargets() error {
 	if why := badFolder(c.Folder); why != "" || c.Folder[0] == '$' {
-		return fmt.Errorf("folder %q: %s", c.Folder, cmp.Or(why, "it is a keyword"))
+		return wrong("folder", "folder %q: %s", c.Folder, cmp.Or(why, "it is a keyword"))
 	}
-	for _, t := range []string{c.Processed, c.Held, c.Failed} {
+	for _, target := range [][2]string{{"processed", c.Processed}, {"held", c.Held}, {"failed", c.Failed}} {
+		key, t := target[0], target[1]
 		switch {
 		case t == "":
 		case t[0] == '$':
 			if !keyword(t) {
-				return fmt.Errorf("keyword %q: want $ and then letters, digits, dots, - and _", t)
+				return wrong(key, "keyword %q: want $ and then letters, digits, dots, - and _", t)
 			}
 		case badFolder(t) != "":
-			return fmt.Errorf("folder %q: %s", t, badFolder(t))
+			return wrong(key, "folder %q: %s", t, badFolder(t))
 		case strings.EqualFold(t, c.Folder):
-			return fmt.Errorf("folder %q is the one that is watched", t)
+			return wrong(key, "folder %q is the one that is watched", t)
 		}
 	}
 	return nil
