@@ -75,6 +75,12 @@ func (db *DB) Orders(ctx context.Context, f OrderFilter) (list []Order, err erro
 	return list, nil
 }
 
+// TransactionOf is the name of a sale as it was first received; ErrNotFound.
+func (db *DB) TransactionOf(ctx context.Context, store, fold string) (string, error) {
+	sale, err := db.read.SaleByFold(ctx, queries.SaleByFoldParams{Store: store, TransactionFold: fold})
+	return sale.TransactionID, db.explain(err)
+}
+
 func (db *DB) ids(ctx context.Context, query string, args []any) (ids []string, err error) {
 	rows, err := db.reader.QueryContext(ctx, query, args...)
 	if err != nil {

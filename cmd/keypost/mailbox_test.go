@@ -121,6 +121,22 @@ func testMailbox(t *testing.T, s *site) {
 		t.Errorf("activate: %s", problem)
 	}
 
+	taken := mailsOf(s, "taken")
+	if len(taken) != 1 || taken[0].Sale == nil || taken[0].Sale.Transaction != list[0].Transaction || !strings.HasPrefix(list[0].Transaction, "SQNM-") {
+		t.Fatalf("taken %+v; orders %+v", taken, list)
+	}
+	var shown mailShownJSON
+	s.read(0, &shown, "mail", "show", taken[0].ID)
+	if len(shown.Orders) != 1 || shown.Orders[0].Transaction != list[0].Transaction || shown.Orders[0].Line != 1 || shown.Because != nil || *shown.Sale != *taken[0].Sale {
+		t.Errorf("shown %+v", shown)
+	}
+	if show := s.must(0, "mail", "show", taken[0].ID); !strings.Contains(show, "sale        kagi "+list[0].Transaction+"\n") || !strings.Contains(show, "  issued") || !strings.Contains(show, "\nsigned by   store.example\n") {
+		t.Errorf("show:\n%s", show)
+	}
+	if stored, err := m.account.Stored("Done"); err != nil || s.must(0, "mail", "show", taken[0].ID, "--raw") != stored[0].Raw {
+		t.Errorf("--raw of a taken mail is not what the mailbox has: %v", err)
+	}
+
 	m.deliver(sale(2).Text(), false)                                                                                     // nobody signed it
 	m.deliver(strings.Replace(sale(3).Text(), "Email: ", "Email: eve@example.org\r\nEmail: ", 1), true)                  // what holds?
 	m.deliver("From: Eve <eve@example.org>\r\nTo: shop@example.com\r\nSubject: Hello\r\n\r\nDo you like it?\r\n", false) // not ours
@@ -158,9 +174,26 @@ func testMailsByHand(t *testing.T, s *site) {
 	m.deliver(strings.Replace(sale(2).Text(), "US$ 35.00 - 1 * Product_Name\r\n", "", 1), true)
 	m.filed("Held", 2)
 	m.deliver(sale(3).Text(), false)
+	forged, err := m.shop.Sign(sale(5).Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.deliver(strings.Replace(string(forged), "Ada Lovelace", "Eve", 1), false)
 	m.deliver(sale(4).Text(), true)
 	m.filed("Done", 1) // by then those before it are judged
 	held, refused := mailsOf(s, "held"), mailsOf(s, "refused")
+	if len(refused) != 2 {
+		t.Errorf("refused %+v", refused)
+	}
+	refused = slices.DeleteFunc(refused, func(one mailRowJSON) bool {
+		if deref(one.Reason) != "body_changed" {
+			return false
+		}
+		if show := s.must(0, "mail", "show", one.ID); !strings.Contains(show, "\nclaims to be signed by  store.example\n") || strings.Contains(show, "\nsigned by") {
+			t.Errorf("show:\n%s", show)
+		}
+		return true
+	})
 	if len(held) != 2 || len(refused) != 1 || deref(refused[0].Reason) != "no_signature" {
 		t.Fatalf("held %+v, refused %+v", held, refused)
 	}
@@ -175,6 +208,12 @@ func testMailsByHand(t *testing.T, s *site) {
 		if !strings.Contains(show, want) {
 			t.Errorf("show lacks %q:\n%s", want, show)
 		}
+	}
+	var shown mailShownJSON
+	s.read(0, &shown, "mail", "show", twice)
+	if shown.Verdict != "held" || !strings.Contains(deref(shown.Because), "there once is there twice") || len(shown.Orders) != 0 ||
+		!slices.ContainsFunc(shown.Fields, func(f mailFieldJSON) bool { return f.Name == "name" && f.Value == "Ada Lovelace" }) {
+		t.Errorf("shown %+v", shown)
 	}
 	if raw := s.must(0, "mail", "show", twice, "--raw"); !strings.Contains(raw, "DKIM-Signature") {
 		t.Errorf("raw: %s", raw)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/keypost/keypost/ingest"
@@ -27,6 +30,14 @@ type mailRowJSON struct {
 	Sale      *saleJSON `json:"sale"` // that it tells of; null: none
 }
 
+// mailShownJSON is one mail with what is read of it, as scripts see it.
+type mailShownJSON struct {
+	mailRowJSON
+	Because *string         `json:"because"` // why it was held or refused, and what to do
+	Fields  []mailFieldJSON `json:"fields"`  // of what is kept of it
+	Orders  []orderJSON     `json:"orders"`  // of its sale
+}
+
 type saleJSON struct {
 	Store       string `json:"store"`
 	Transaction string `json:"transaction"`
@@ -41,6 +52,28 @@ func newMailRow(m store.Mail) mailRowJSON {
 		row.Sale = &saleJSON{m.Store, m.Fold}
 	}
 	return row
+}
+
+// ofSale are the orders of the sale that a mail tells of, by line, and the sale's
+// name: as it was first received, if it was.
+func ofSale(a *app, db *store.DB, m store.Mail) (name string, list []store.Order, err error) {
+	if name, err = saleName(a, db, m); err != nil || m.Fold == "" {
+		return name, nil, err
+	}
+	list, err = db.Orders(a, store.OrderFilter{Store: m.Store, Fold: m.Fold})
+	slices.Reverse(list)
+	return name, list, err
+}
+
+func saleName(a *app, db *store.DB, m store.Mail) (string, error) {
+	if m.Fold == "" {
+		return "", nil
+	}
+	name, err := db.TransactionOf(a, m.Store, m.Fold)
+	if errors.Is(err, store.ErrNotFound) {
+		return m.Fold, nil
+	}
+	return name, err
 }
 
 type mailList struct {
@@ -66,6 +99,9 @@ func (c mailList) Run(a *app) error {
 	out := []mailRowJSON{}
 	rows := [][]string{{"ID", "ARRIVED", "CHANNEL", "VERDICT", "REASON", "SALE", "MESSAGE-ID"}}
 	for _, m := range list {
+		if m.Fold, err = saleName(a, db, m); err != nil {
+			return err
+		}
 		out = append(out, newMailRow(m))
 		rows = append(rows, []string{m.ID, when(m.ArrivedAt), m.Channel, m.Verdict, m.Reason, m.Fold, m.MessageID})
 	}
@@ -99,7 +135,8 @@ type mailShow struct {
 }
 
 func (mailShow) Help() string {
-	return "Mails that were held or refused are kept as they came, for as long as messages are; of others there is no more than the row.\n\n" +
+	return "Mails that were held or refused are kept as they came, for as long as messages are, and one that was taken is kept by its order; of others there is no more than the row. " +
+		"The orders are those of the mail's sale.\n\n" +
 		"Example: keypost mail show 01KABCDEFGHJKMNPQRSTVWXYZ0"
 }
 
@@ -113,27 +150,73 @@ func (c mailShow) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	name, orders, err := ofSale(a, db, m)
 	switch {
-	case c.Raw && len(m.Raw) == 0:
-		return fmt.Errorf("mail %s: nothing was kept of it, or not any more", c.ID)
-	case c.Raw:
-		_, err := a.out.Write(m.Raw)
+	case err != nil:
 		return err
-	case c.JSON:
-		return printJSON(a.out, newMailRow(m))
+	case c.Raw:
+		return c.printRaw(a, db, m, orders)
 	}
+	m.Fold = name
 	explained := ""
 	if m.Verdict == store.MailHeld || m.Verdict == store.MailRefused {
 		explained = mailbox.Explain(m.Reason)
 	}
+	var read parsedMailJSON
+	if f.Profile != nil {
+		ch, _ := conf.channel(m.Channel)
+		read = newParsedMail(conf.desk(), f.Profile, f.Mail, ch.Store)
+	}
+	if c.JSON {
+		out := mailShownJSON{newMailRow(m), orNull(explained), append([]mailFieldJSON{}, read.Fields...), []orderJSON{}}
+		for _, o := range orders {
+			out.Orders = append(out.Orders, newOrderJSON(o))
+		}
+		return printJSON(a.out, out)
+	}
+	signed := "signed by"
+	if m.Verdict == store.MailRefused || m.Verdict == store.MailWaiting {
+		signed = "claims to be signed by"
+	}
 	if err := fields(a.out, "mail", m.ID, "arrived", when(m.ArrivedAt), "channel", m.Channel, "in", fmt.Sprintf("%s, UID %d", m.Folder, m.UID),
-		"Message-ID", m.MessageID, "signed by", m.Domain, "profile", m.Profile, "verdict", m.Verdict, "reason", m.Reason, "detail", m.Detail,
-		"because", explained, "sale", m.Fold); err != nil || f.Profile == nil {
+		"Message-ID", m.MessageID, signed, m.Domain, "profile", m.Profile, "verdict", m.Verdict, "reason", m.Reason, "detail", m.Detail,
+		"because", explained, "sale", strings.TrimSpace(m.Store+" "+m.Fold)); err != nil {
 		return err
 	}
+	if len(orders) > 0 {
+		fmt.Fprintln(a.out)
+		if err := orderTable(a.out, orders); err != nil {
+			return err
+		}
+	}
+	if f.Profile == nil {
+		return nil
+	}
 	fmt.Fprintln(a.out)
-	ch, _ := conf.channel(m.Channel)
-	return newParsedMail(conf.desk(), f.Profile, f.Mail, ch.Store).printRead(a)
+	return read.printRead(a)
+}
+
+// printRaw prints what is kept of a mail: beside it, or by an order of its sale.
+func (c mailShow) printRaw(a *app, db *store.DB, m store.Mail, orders []store.Order) error {
+	for _, o := range orders {
+		if len(m.Raw) > 0 {
+			break
+		}
+		messages, err := db.Messages(a, o.ID)
+		if err != nil {
+			return err
+		}
+		for _, kept := range messages {
+			if sha256.Sum256(kept.Raw) == m.Content {
+				m.Raw = kept.Raw
+			}
+		}
+	}
+	if len(m.Raw) == 0 {
+		return fmt.Errorf("mail %s: nothing of it is kept by itself, or not any more (keypost customer show ADDRESS --json has what an order came by; the mail itself is in your mailbox)", c.ID)
+	}
+	_, err := a.out.Write(m.Raw)
+	return err
 }
 
 type mailApprove struct {
@@ -299,6 +382,9 @@ func (c mailDismiss) Run(a *app) error {
 		return err
 	}
 	if c.JSON {
+		if m.Fold, err = saleName(a, db, m); err != nil {
+			return err
+		}
 		return printJSON(a.out, newMailRow(m))
 	}
 	fmt.Fprintf(a.out, "mail %s is dismissed\n", c.ID)
