@@ -161,7 +161,7 @@ func (c *config) checkPools(ctx context.Context, db *store.DB) (list []finding) 
 		return []finding{{"pools", "failed", err.Error()}}
 	}
 	for _, p := range pools {
-		f := finding{"pool " + p.Pool, "ok", fmt.Sprintf("%d codes left of %d", p.Free, p.Codes)}
+		f := finding{"pool " + p.Pool, "ok", fmt.Sprintf("%s left of %d", count(p.Free, "code"), p.Codes)}
 		if p.Low {
 			f.Result, f.Detail = "warning", f.Detail+": load more with keypost pool load"
 		}

@@ -229,14 +229,17 @@ func TestInit(t *testing.T) {
 	}
 	// What is commented out is right, too.
 	uncommented := regexp.MustCompile(`(?m)^# ([a-z_]+ = [^…\n]*)$`).ReplaceAllString(string(before), "$1")
-	uncommented = strings.NewReplacer("# [mail]", "[mail]", "# [keys]", "[keys]", "# [[webhook]]", "[[webhook]]").Replace(uncommented)
+	uncommented = strings.NewReplacer("# [[channel]]", "[[channel]]", "# [mail]", "[mail]", "# [keys]", "[keys]", "# [[webhook]]", "[[webhook]]").Replace(uncommented)
 	if uncommented == string(before) {
 		t.Fatal("nothing is commented out")
+	}
+	if err := os.WriteFile(filepath.Join(folder, "imap.secret"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(file, []byte(uncommented), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := loadConfig(file); err != nil || len(c.Webhooks) != 1 || c.Mail == nil {
+	if c, err := loadConfig(file); err != nil || len(c.Webhooks) != 1 || c.Mail == nil || len(c.Channels) != 2 || c.Channels[1].Kind != "imap" {
 		t.Errorf("uncommented:\n%s\n%v", uncommented, err)
 	}
 }

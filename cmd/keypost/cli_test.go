@@ -245,3 +245,22 @@ func (s *site) text() string {
 	}
 	return string(b)
 }
+
+// What is said of one thing is not said of several, and an empty word is not
+// listed among those that a flag takes.
+func TestWording(t *testing.T) {
+	for n, want := range map[int]string{0: "0 mails", 1: "1 mail", 2: "2 mails"} {
+		if got := count(n, "mail"); got != want {
+			t.Errorf("%q; want %q", got, want)
+		}
+	}
+	s := newSite(t)
+	for _, command := range [][]string{{"mail", "list", "--verdict", "x"}, {"order", "list", "--status", "x"}} {
+		if out := s.must(2, command...); strings.Contains(out, `""`) || !strings.Contains(out, `must be one of "`) || !strings.Contains(out, "(see: keypost "+command[0]+" list --help)") {
+			t.Errorf("%v: %s", command, out)
+		}
+	}
+	if out := s.must(0, "import", "--help"); !strings.Contains(out, "csv, mbox, maildir") {
+		t.Errorf("import --help: %s", out)
+	}
+}

@@ -69,7 +69,7 @@ func (c importMails) Run(a *app) error {
 		return err
 	}
 	if n := len(m.out.Faults); n > 0 {
-		return fmt.Errorf("%d mails were not taken in", n)
+		return fmt.Errorf("not taken in: %s", count(n, "mail"))
 	}
 	return nil
 }
@@ -209,11 +209,11 @@ func (m *mailImport) print() error {
 	for _, f := range m.out.Faults {
 		fmt.Fprintln(m.app.err, safe(f))
 	}
-	done := "were taken in"
+	done := "taken in"
 	if m.DryRun {
-		done = "would be taken in"
+		done = "to be taken in"
 	}
-	_, err := fmt.Fprintf(m.app.out, "%d mails: %d codes %s, %d are here already, %d refunds, %d mails without a code were passed over, %d are of no profile, %d cannot be taken in.\n",
-		m.out.Mails, m.out.Added, done, m.out.Known, m.out.Refunds, m.out.WithoutCode, m.out.NotRecognised, len(m.out.Faults))
+	_, err := fmt.Fprintf(m.app.out, "%s: %s %s, %d here already, %s, %d without a code passed over, %d of no profile, %d that cannot be taken in.\n",
+		count(m.out.Mails, "mail"), count(m.out.Added, "code"), done, m.out.Known, count(m.out.Refunds, "refund"), m.out.WithoutCode, m.out.NotRecognised, len(m.out.Faults))
 	return err
 }

@@ -136,16 +136,16 @@ func (c profileTest) Run(a *app) error {
 		return printJSON(a.out, list)
 	}
 	rows := [][]string{{"FILE", "VERDICT", "ORDERS", "WHY"}}
-	count := map[string]int{}
+	by := map[string]int{}
 	for _, t := range list {
-		count[t.Verdict]++
+		by[t.Verdict]++
 		rows = append(rows, []string{t.File, t.verdict(), t.sold(), strings.Join(t.Problems, "; ")})
 	}
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "\n%d mails: %d taken, %d held, %d not recognised, %d unreadable\n",
-		len(list), count["taken"], count["held"], count["not_recognised"], count["unreadable"])
+	_, err = fmt.Fprintf(a.out, "\n%s: %d taken, %d held, %d not recognised, %d unreadable\n",
+		count(len(list), "mail"), by["taken"], by["held"], by["not_recognised"], by["unreadable"])
 	return err
 }
 

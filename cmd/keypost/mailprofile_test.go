@@ -89,7 +89,7 @@ func TestProfileDraftAndShow(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out := s.must(0, "profile", "test", file, mailSamples+"02-later-wording.eml"); !strings.Contains(out, "1 mails: 1 taken") && !strings.Contains(text, "A draft") {
+		if out := s.must(0, "profile", "test", file, mailSamples+"02-later-wording.eml"); !strings.Contains(out, "1 mail: 1 taken") && !strings.Contains(text, "A draft") {
 			t.Error(out)
 		}
 		if out := s.must(0, "profile", "test", file, mailSamples+"01-1997.eml"); !strings.Contains(out, "1 taken") {

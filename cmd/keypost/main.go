@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -46,7 +47,7 @@ type commands struct {
 	License    licenseCommands   `cmd:"" help:"Licenses: list, show, file, issue, replace, revoke, suspend, restore, reset."`
 	Keygen     keygenCommands    `cmd:"" help:"Generators: try."`
 	Pool       poolCommands      `cmd:"" help:"Codes that were made elsewhere: load, show."`
-	Import     importCommands    `cmd:"" help:"What was issued elsewhere: csv."`
+	Import     importCommands    `cmd:"" help:"What was issued elsewhere: csv, mbox, maildir."`
 	Export     exportCommands    `cmd:"" help:"All licenses: csv."`
 	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
@@ -106,7 +107,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return nil
 	}
 	if err != nil {
-		return usageError{fmt.Errorf("%w (see: keypost%s --help)", err, commandOf(err))}
+		said := strings.ReplaceAll(err.Error(), `must be one of "",`, "must be one of ") // "": not given at all
+		return usageError{fmt.Errorf("%s (see: keypost%s --help)", said, commandOf(err))}
 	}
 	return k.Run(&app{Context: ctx, in: in, out: out, err: errOut, file: c.Config})
 }

@@ -180,7 +180,7 @@ func showHistory(a *app, db *store.DB, o store.Order) error {
 	for _, r := range refunds {
 		back = append(back, moneyBack(r))
 	}
-	return fields(a.out, "money back", strings.Join(back, ", "), "came again", fmt.Sprintf("%d times", repeats), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
+	return fields(a.out, "money back", strings.Join(back, ", "), "came again", count(repeats, "time"), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
 }
 
 // moneyBack is a refund in words.

@@ -316,7 +316,7 @@ func (p parsedMailJSON) printVerdict(a *app) error {
 		verdict = "not recognised"
 	}
 	if p.Attached > 0 {
-		p.Problems = append(p.Problems, fmt.Sprintf("%d mails are attached to it: each is judged by itself", p.Attached))
+		p.Problems = append(p.Problems, fmt.Sprintf("attached to it: %s, each judged by itself", count(p.Attached, "mail")))
 	}
 	pairs := []string{"profile", p.Profile, "verdict", verdict, "because", explained}
 	for _, text := range p.Problems {

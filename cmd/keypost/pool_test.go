@@ -26,7 +26,7 @@ func TestPoolOfCodes(t *testing.T) {
 		if got := s.post("--product", "boxed", "--transaction", "B1"); !slices.Equal(got, []string{"FACTORY-1"}) {
 			t.Errorf("first = %v", got)
 		}
-		if out := s.must(0, "check"); !strings.Contains(out, "warning pool boxed: 1 codes left of 2") {
+		if out := s.must(0, "check"); !strings.Contains(out, "warning pool boxed: 1 code left of 2") {
 			t.Errorf("check:\n%s", out)
 		}
 		// Test orders take none.
