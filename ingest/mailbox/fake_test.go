@@ -28,7 +28,8 @@ type fake struct {
 	date     string                                      // "": a good one; "-": none
 	hook     func(c *fakeConn, tag, command string) bool // true: it has answered
 	addr     string
-	tells    bool // the capabilities, without being asked
+	greeting string // "": OK
+	tells    bool   // the capabilities, without being asked
 
 	mu       sync.Mutex
 	commands []string
@@ -119,7 +120,7 @@ func (c *fakeConn) say(format string, args ...any) { fmt.Fprintf(c.w, format+"\r
 
 func (c *fakeConn) serve() {
 	defer c.Close()
-	c.say("* OK %sready", c.told())
+	c.say("* %s %sready", cmp.Or(c.greeting, "OK"), c.told())
 	for {
 		if c.w.Flush() != nil {
 			return

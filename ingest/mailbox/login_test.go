@@ -1,8 +1,11 @@
 package mailbox_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -129,5 +132,64 @@ func TestSecretWithALineEnd(t *testing.T) {
 	c.Password = func() (string, error) { return "", errors.New("open password: no such file") }
 	if _, err := c.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Error(err)
+	}
+}
+
+// RFC 3501, 7.1.4: who is known already, by a certificate or a pipe, does not log
+// in. In clear text before STARTTLS that could be anybody's word.
+func TestPreauth(t *testing.T) {
+	f := &fake{greeting: "PREAUTH", uids: upTo(1)}
+	c := f.start(t)
+	if _, err := c.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if f.got("AUTHENTICATE")+f.got("LOGIN") > 0 || f.got("SELECT")+f.got("EXAMINE") == 0 {
+		t.Errorf("sent %q", f.sent())
+	}
+	d := &desk{}
+	pass(t, watcher(t, c, d, &kept{}))
+	if len(d.uids()) != 1 {
+		t.Errorf("handed over %v", d.uids())
+	}
+	f = &fake{greeting: "PREAUTH"}
+	c = f.start(t)
+	c.TLS = mailbox.StartTLS
+	if _, err := c.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the server greets with * PREAUTH") || len(f.sent()) > 0 {
+		t.Errorf("before STARTTLS: %v; sent %q", err, f.sent())
+	}
+}
+
+// elsewhere is a connection that a name of this machine has led to.
+type elsewhere struct {
+	net.Conn
+	at string
+}
+
+func (e elsewhere) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(e.at))
+}
+
+// tls = "none" counts by where the connection really leads, before anything is
+// sent.
+func TestNoTLSStaysHere(t *testing.T) {
+	for at, here := range map[string]bool{
+		"127.0.0.1:143": true, "127.9.9.9:143": true, "[::1]:143": true, "[::ffff:127.0.0.1]:143": true,
+		"192.0.2.1:143": false, "10.0.0.1:143": false, "[2001:db8::1]:143": false, "[::ffff:192.0.2.1]:143": false, "0.0.0.0:143": false,
+	} {
+		f := &fake{}
+		c := f.piped()
+		dial := c.Dial
+		c.Address = "localhost:143"
+		c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			return elsewhere{conn, at}, err
+		}
+		_, err := c.Check(t.Context())
+		if (err == nil) != here || here == (len(f.sent()) == 0) {
+			t.Errorf("%s: %v; sent %q", at, err, f.sent())
+		}
+		if !here && !strings.Contains(err.Error(), "is for a server on this machine, and that is ") {
+			t.Errorf("%s: %v", at, err)
+		}
 	}
 }
