@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/delivery/deliverytest"
 	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 )
 
@@ -296,6 +297,62 @@ func TestReadmeMail(t *testing.T) {
 		if ch, ok := c.channel("mail"); !ok || ch.Kind != "imap" || len(ch.profiles) != 1 {
 			t.Errorf("channel %+v", ch)
 		}
+	}
+}
+
+// And it does what the README says: a signed mail becomes an order, and its code
+// goes to the buyer. Only where the servers are is replaced.
+func TestReadmeMailRuns(t *testing.T) {
+	section := regexp.MustCompile("(?s)## A store that only sends mail.*?```toml\n(.*?)```").FindStringSubmatch(pages(t)["../../README.md"])
+	if section == nil {
+		t.Fatal("the README has no such section")
+	}
+	exim, dovecot := deliverytest.SMTP(t), mailboxtest.Dovecot(t)
+	account, err := dovecot.NewAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop, err := mailboxtest.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(shop.Close)
+	text := section[1]
+	for _, change := range [][2]string{
+		{`smtp = "smtp.example.com:587"`, fmt.Sprintf("smtp = %q\nca_file = %q", exim.STARTTLS, exim.CAFile)},
+		{`username = "shop@example.com"`, fmt.Sprintf("username = %q", exim.User)},
+		{`address = "imap.example.com:993"`, fmt.Sprintf("address = %q\nca_file = %q\ndns = %q", dovecot.TLSAddr, dovecot.CertFile(), shop.DNS)},
+		{`user = "shop@example.com"`, fmt.Sprintf("user = %q", account.User)},
+	} {
+		text = replaceOnce(t, text, "\n"+change[0], "\n"+change[1])
+	}
+	m := &mailed{newSite(t), shop, account}
+	m.place("smtp.secret", exim.Password+"\n")
+	m.place("imap.secret", account.Password+"\n")
+	m.add(text)
+	out := m.must(0, "check")
+	for _, want := range []string{"ok      mailbox mail: logged in", "ok      dns of mail: it answers for store.example", "ok      mail: " + exim.STARTTLS} {
+		if !strings.Contains(out, want) {
+			t.Errorf("check lacks %q:\n%s", want, out)
+		}
+	}
+	m.serve()
+	buyer := sale(1)
+	buyer.Email = "readme-buyer@example.org"
+	m.deliver(buyer.Text(), true)
+	mail := awaited(t, exim, buyer.Email, "")
+	var orders []orderJSON
+	m.read(0, &orders, "order", "list")
+	if len(orders) != 1 || orders[0].Status != "issued" || orders[0].Store != "kagi" || len(orders[0].Licenses) != 1 || !strings.Contains(mail, orders[0].Licenses[0]) {
+		t.Errorf("orders %+v; mailed:\n%s", orders, mail)
+	}
+	unsigned := sale(2)
+	unsigned.Email = "nobody@example.org"
+	m.deliver(unsigned.Text(), false)
+	m.deliver(sale(3).Text(), true)
+	awaited(t, exim, sale(3).Email, "")
+	if list := mailsOf(m.site, "refused"); len(list) != 1 || deref(list[0].Reason) != "no_signature" {
+		t.Errorf("refused %+v", list)
 	}
 }
 
