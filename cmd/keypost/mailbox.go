@@ -180,8 +180,12 @@ func (c *config) imap(key func(string) string, ch *channelConfig) (m mailbox.Con
 
 func imapFinding(ch channelConfig) finding {
 	var names []string
+	result, warnings := "ok", ""
 	for _, p := range ch.profiles {
 		names = append(names, p.Name)
+		for _, w := range p.Warnings() {
+			result, warnings = "warning", warnings+"; the profile "+p.Name+": "+w
+		}
 	}
 	var domains []string
 	for _, t := range ch.Trust {
@@ -191,8 +195,8 @@ func imapFinding(ch channelConfig) finding {
 		}
 		domains = append(domains, fmt.Sprintf("%s (%s)", t.DKIM, by))
 	}
-	return finding{"channel " + ch.Name, "ok", fmt.Sprintf("mails of %s in %s, read by %s, signed by %s; orders of %s",
-		ch.User, ch.Address, strings.Join(names, ", "), strings.Join(domains, ", "), strings.Join(ch.stores(), ", "))}
+	return finding{"channel " + ch.Name, result, fmt.Sprintf("mails of %s in %s, read by %s, signed by %s; orders of %s",
+		ch.User, ch.Address, strings.Join(names, ", "), strings.Join(domains, ", "), strings.Join(ch.stores(), ", ")) + warnings}
 }
 
 // stores are those that the channel's mails are of: its own, or its profiles'.

@@ -35,8 +35,18 @@ func (c profileShow) Run(a *app) error {
 	if !ok {
 		return fmt.Errorf("built-in profile %s: %w; there are: %s", c.Name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
 	}
+	if p, ok := tfyp.Builtin(c.Name); ok {
+		warn(a, p)
+	}
 	_, err := a.out.Write(text)
 	return err
+}
+
+// warn tells what a profile leaves open.
+func warn(a *app, p *tfyp.Profile) {
+	for _, w := range p.Warnings() {
+		fmt.Fprintf(a.err, "warning: the profile %s: %s\n", safe(p.Name), safe(w))
+	}
 }
 
 type profileDraft struct {
@@ -124,6 +134,7 @@ func (c profileTest) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	warn(a, p)
 	list := []testedMailJSON{}
 	err = eachMail(c.Folder, func(m oldMail) error {
 		list = append(list, tested(p, m.name, m.raw))

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/keypost/keypost/ingest/tfyp"
 )
 
 const mailSamples = "../../ingest/tfyp/testdata/mails/"
@@ -79,6 +81,30 @@ func TestProfileTest(t *testing.T) {
 	}
 	s.must(1, "profile", "test", "tfyp", "/nothing")
 	s.must(3, "profile", "test", "nothing", mailSamples)
+}
+
+// A profile with which a comment could pass for a product is told of.
+func TestProfileWarnings(t *testing.T) {
+	s := newSite(t)
+	s.place("open.toml", "subject = [\"Thanks\"]\nitems = [\"{quantity} x {product}\"]\n[fields]\nname = [\"Name:\"]\ntransaction = [\"Order:\"]\n")
+	file := filepath.Join(filepath.Dir(s.config), "open.toml")
+	if _, _, errOut := s.run("profile", "test", file, mailSamples+"01-1997.eml"); !strings.Contains(errOut, "neither comment nor comment_flag") {
+		t.Errorf("profile test: %q", errOut)
+	}
+	if _, _, errOut := s.run("profile", "test", "tfyp", mailSamples+"01-1997.eml"); errOut != "" {
+		t.Errorf("profile test tfyp: %q", errOut)
+	}
+	p, err := loadProfile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := imapFinding(channelConfig{imapConfig: imapConfig{profiles: []*tfyp.Profile{p}}}); f.Result != "warning" || !strings.Contains(f.Detail, "neither comment nor comment_flag") {
+		t.Errorf("check: %+v", f)
+	}
+	builtin, _ := tfyp.Builtin("tfyp")
+	if f := imapFinding(channelConfig{imapConfig: imapConfig{profiles: []*tfyp.Profile{builtin}}}); f.Result != "ok" {
+		t.Errorf("check: %+v", f)
+	}
 }
 
 // The way of the page: draft, look, try.

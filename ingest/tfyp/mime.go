@@ -39,6 +39,7 @@ type Mail struct {
 	HTML              bool      // Text was made of HTML
 	Attached          [][]byte  // messages that are attached, as they are (message/rfc822)
 
+	wraps    bool     // an answer may go on in the next line: not where HTML makes the lines
 	guessed  bool     // the charset that was declared is wrong: letters beyond ASCII are as in Windows
 	broken   bool     // it could not be read to its end
 	doubled  string   // a header that must be there once
@@ -177,6 +178,7 @@ func (m *Mail) body(e *message.Entity, err error, depth int, noHTML bool) (text 
 		return "", false
 	}
 	text = m.text(e, err)
+	m.wraps = m.wraps || kind != "text/html" || index(text, "<pre") >= 0
 	if kind == "text/html" {
 		return plain(text), true
 	}

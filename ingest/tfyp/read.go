@@ -378,16 +378,19 @@ func (r *reader) items() (list []item) {
 	if detailed > 0 && plain > 0 && (detailed != len(list) || plain != len(list)) {
 		r.hold(HeldAmbiguous, "the lines that tell products do not tell the same ones")
 	}
+	r.typed()
 	return list
 }
 
 // merge adds what another line tells of the same product; false: they differ.
+// A license type that one of them lacks is a difference: the dearer line may be
+// one that the buyer typed.
 func (i *item) merge(o item) bool {
-	same := true
+	same := i.licenseType == o.licenseType
 	for _, f := range []struct {
 		have *string
 		more string
-	}{{&i.quantity, o.quantity}, {&i.price, o.price}, {&i.currency, o.currency}, {&i.licenseType, o.licenseType}} {
+	}{{&i.quantity, o.quantity}, {&i.price, o.price}, {&i.currency, o.currency}} {
 		if *f.have == "" {
 			*f.have = f.more
 		} else if f.more != "" && f.more != *f.have {

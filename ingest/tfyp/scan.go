@@ -23,6 +23,7 @@ type finding struct {
 type item struct {
 	product, currency, price, quantity, licenseType string
 	pattern, line                                   int
+	below                                           int // the line of a buyer's answer that may wrap onto it; 0: none
 }
 
 // A number is a blurb's last line.
@@ -41,6 +42,8 @@ type scan struct {
 	tooMuch   string
 	// The buyer's comment, from the line after begin up to end.
 	begin, end int
+	// The line of the buyer's answer whose paragraph is being read; 0: of none.
+	answer int
 
 	first struct { // room for an ordinary mail
 		findings [12]finding
@@ -72,6 +75,8 @@ func (p *Profile) scan(text string) *scan {
 		}
 		if line = trim(line); line != "" {
 			p.line(s, line, n)
+		} else {
+			s.answer = 0
 		}
 	}
 	if s.begin > 0 && s.end <= s.begin {
@@ -123,7 +128,7 @@ func (s *scan) matched(p *pattern, values [maxPlaces]string, n int) {
 }
 
 func (s *scan) item(p *pattern, values [maxPlaces]string, n int) {
-	it := item{pattern: p.of, licenseType: p.licenseType, line: n}
+	it := item{pattern: p.of, licenseType: p.licenseType, line: n, below: s.answer}
 	for i, place := range p.places {
 		switch place {
 		case "currency":
@@ -199,6 +204,9 @@ func (s *scan) add(mark, value string, n int) {
 		mark, value = markKeyword+trim(name), trim(v)
 	}
 	s.findings = append(s.findings, finding{mark, value, n})
+	if s.answer = 0; wraps(mark) {
+		s.answer = n
+	}
 }
 
 // quoted: what is marked as another mail's text is no field, but shows that
