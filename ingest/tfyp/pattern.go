@@ -122,9 +122,11 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// amount is decimal text as stores write it in English: 35.00, 1,234.50. "35,00"
-// could be either, and is none.
+// amount is decimal text, 35.00, of an amount as stores write it: in English
+// (35.00, 1,234.50) or with a comma before the cents (35,00, 1.234,50). "1,234" is
+// as in English, "1.234" has a decimal point: so they were read always.
 func amount(v string) (string, bool) {
+	v = english(v)
 	whole, cents, point := strings.Cut(v, ".")
 	if point && (!digits(cents) || len(cents) > 3) || whole == "" || len(v) > 16 {
 		return "", false
@@ -147,6 +149,17 @@ func amount(v string) (string, bool) {
 		return whole + "." + cents, true
 	}
 	return whole, true
+}
+
+// english is an amount with a point before its cents, if a comma stands there for
+// certain: one comma, two digits behind it, and before it at most groups that
+// points part.
+func english(v string) string {
+	whole, cents, comma := strings.Cut(v, ",")
+	if !comma || len(cents) != 2 || !digits(cents) {
+		return v
+	}
+	return strings.ReplaceAll(whole, ".", ",") + "." + cents
 }
 
 // currency is the code of a currency as Kagi and others write it; "" where it

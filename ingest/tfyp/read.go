@@ -192,20 +192,6 @@ func (r *reader) find(name string) (finding, bool) {
 	return finding{}, false
 }
 
-// email is the buyer's address.
-func (r *reader) email() string {
-	v := r.value("email")
-	if _, inner, ok := strings.Cut(v, "<"); ok { // Ada <ada@example.com>
-		v = strings.TrimSuffix(inner, ">")
-	}
-	user, host, _ := strings.Cut(v, "@")
-	if v != "" && (user == "" || host == "" || strings.ContainsAny(host, "@") || strings.ContainsAny(v, " \t,;<>()\"")) {
-		r.hold(HeldMalformed, "the e-mail is no address")
-		return ""
-	}
-	return v
-}
-
 // transaction is the store's id of the sale, "" where the mail has none.
 func (r *reader) transaction() string {
 	v := r.value("transaction")
@@ -299,14 +285,15 @@ func (r *reader) orders() {
 	}
 }
 
-// count fills in how many copies and for what price.
+// count fills in how many copies and for what price. A quantity that cannot be
+// is 0: no order can be made of it.
 func (r *reader) count(o *ingest.Order, it item) {
 	o.Quantity, o.QuantityUnknown = 1, it.quantity == ""
 	if it.quantity != "" {
 		n, err := strconv.Atoi(it.quantity)
 		if err != nil || n < 1 || n > 999 {
-			r.hold(HeldMalformed, "the quantity is not from 1 to 999")
-			n = 1
+			r.hold(HeldMalformed, "the quantity %s is not from 1 to 999", strconv.Quote(cut(it.quantity)))
+			n = 0
 		}
 		o.Quantity = n
 	}
@@ -315,6 +302,8 @@ func (r *reader) count(o *ingest.Order, it item) {
 		return
 	}
 	switch {
+	case o.Quantity == 0:
+		return // the price of nothing is none
 	case r.p.file.Price == "copy", o.Quantity == 1 && !o.QuantityUnknown:
 	case r.p.file.Price == "line":
 		whole, _ := new(big.Rat).SetString(price) // its shape was checked
