@@ -21,12 +21,16 @@ type profileCommands struct {
 }
 
 type profileShow struct {
+	jsonFlag
 	Name string `arg:"" optional:"" help:"Its name (default: all names)."`
 }
 
 func (profileShow) Help() string { return "Example: keypost profile show tfyp" }
 
 func (c profileShow) Run(a *app) error {
+	if c.Name == "" && c.JSON {
+		return printJSON(a.out, tfyp.Builtins())
+	}
 	if c.Name == "" {
 		_, err := fmt.Fprintln(a.out, strings.Join(tfyp.Builtins(), "\n"))
 		return err
@@ -38,7 +42,20 @@ func (c profileShow) Run(a *app) error {
 	if p, ok := tfyp.Builtin(c.Name); ok {
 		warn(a, p)
 	}
-	_, err := a.out.Write(text)
+	return c.print(a, profileJSON{c.Name, string(text)})
+}
+
+// profileJSON is a profile's text, as scripts see it.
+type profileJSON struct {
+	Name string `json:"name,omitempty"` // of a built-in one
+	Text string `json:"profile"`
+}
+
+func (j jsonFlag) print(a *app, p profileJSON) error {
+	if j.JSON {
+		return printJSON(a.out, p)
+	}
+	_, err := io.WriteString(a.out, p.Text)
 	return err
 }
 
@@ -50,6 +67,7 @@ func warn(a *app, p *tfyp.Profile) {
 }
 
 type profileDraft struct {
+	jsonFlag
 	File string `arg:"" help:"One mail, as the mailbox keeps it (.eml); - is standard input."`
 }
 
@@ -61,7 +79,7 @@ func (profileDraft) Help() string {
 func (c profileDraft) Run(a *app) error {
 	m, err := openMail(a, c.File)
 	if err == nil {
-		_, err = a.out.Write(tfyp.Draft(m))
+		err = c.print(a, profileJSON{Text: string(tfyp.Draft(m))})
 	}
 	return err
 }
@@ -122,7 +140,7 @@ func (profileTest) Help() string {
 // testedMailJSON is what profile test says of a mail, as scripts see it.
 type testedMailJSON struct {
 	File     string          `json:"file"`
-	Verdict  string          `json:"verdict"` // taken, held, not_recognised, unreadable
+	Verdict  string          `json:"verdict"` // taken, brings_code, held, not_recognised, unreadable
 	Reason   *string         `json:"reason"`
 	Problems []string        `json:"problems"`
 	Orders   []mailOrderJSON `json:"orders"`
@@ -138,6 +156,9 @@ func (c profileTest) Run(a *app) error {
 	list := []testedMailJSON{}
 	err = eachMail(c.Folder, func(m oldMail) error {
 		list = append(list, tested(p, m.name, m.raw))
+		for i, attached := range tfyp.Attached(m.raw) {
+			list = append(list, tested(p, fmt.Sprintf("%s, attached %d", m.name, i+1), attached))
+		}
 		return nil
 	})
 	if err != nil {
@@ -155,8 +176,12 @@ func (c profileTest) Run(a *app) error {
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "\n%s: %d taken, %d held, %d not recognised, %d unreadable\n",
-		count(len(list), "mail"), by["taken"], by["held"], by["not_recognised"], by["unreadable"])
+	_, err = fmt.Fprintf(a.out, "\n%s: %d taken, %d held, %d not recognised, %d unreadable",
+		count(len(list), "mail"), by["taken"], by["held"], by[notRecognised], by["unreadable"])
+	if n := by[verdictCode]; err == nil && n > 0 {
+		_, err = fmt.Fprintf(a.out, ", %d bring their own code (no order is made of those)", n)
+	}
+	fmt.Fprintln(a.out)
 	return err
 }
 
@@ -175,12 +200,14 @@ func tested(p *tfyp.Profile, name string, raw []byte) testedMailJSON {
 	}
 	switch {
 	case !r.Recognised:
-		t.Verdict = "not_recognised"
+		t.Verdict = notRecognised
 		if len(m.Attached) > 0 {
 			t.Problems = append(t.Problems, "a mail is attached to it, which is judged by itself")
 		}
 	case r.Held != "":
 		t.Verdict, t.Reason = "held", orNull(r.Held)
+	case bringsCode(r):
+		t.Verdict = verdictCode
 	}
 	return t
 }

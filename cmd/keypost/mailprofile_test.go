@@ -44,6 +44,54 @@ func TestParseMail(t *testing.T) {
 	s.must(3, "parse", "mail", mailSamples+"01-1997.eml", "--profile", "nothing")
 }
 
+// Of a mail that brings its code the daemon makes no order, and no other is promised.
+func TestParseMailWithCode(t *testing.T) {
+	s := newSite(t)
+	s.place("old.eml", oldSale(1, "OLD-1"))
+	file := filepath.Join(filepath.Dir(s.config), "old.eml")
+	var got parsedMailJSON
+	s.read(0, &got, "parse", "mail", file)
+	if got.Verdict != "brings_code" || deref(got.Reason) != "code" {
+		t.Errorf("%+v", got)
+	}
+	if text := s.must(0, "parse", "mail", file); strings.Contains(text, "would be issued") || !strings.Contains(text, "no order: it brings its own code") {
+		t.Error(text)
+	}
+	if text := s.must(0, "profile", "test", "tfyp", file); !strings.Contains(text, "brings code") || !strings.Contains(text, "1 mails: 0 taken") {
+		t.Error(text)
+	}
+}
+
+// Attached mails are judged as the daemon judges them.
+func TestParseAttached(t *testing.T) {
+	s := newSite(t)
+	var got parsedMailJSON
+	s.read(0, &got, "parse", "mail", mailSamples+"22-attached.eml")
+	if got.Verdict != "not_recognised" || len(got.Mails) != 1 || got.Mails[0].Verdict != "issued" || len(got.Mails[0].Orders) != 1 {
+		t.Errorf("%+v", got)
+	}
+	text := s.must(0, "parse", "mail", mailSamples+"22-attached.eml")
+	for _, want := range []string{"verdict  not recognised", "attached mail 1 of 1: Thanks for your purchase", "codes would be issued"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if strings.Index(text, "FIELD") < strings.Index(text, "attached mail") {
+		t.Errorf("a table of no fields:\n%s", text)
+	}
+	if text := s.must(0, "profile", "test", "tfyp", mailSamples+"22-attached.eml"); !strings.Contains(text, "22-attached.eml, attached 1") || !strings.Contains(text, "2 mails: 1 taken") {
+		t.Error(text)
+	}
+}
+
+// What is no quantity is not shown as one copy.
+func TestParseMailQuantity(t *testing.T) {
+	s := newSite(t)
+	if text := s.must(0, "parse", "mail", mailSamples+"shop-06-malformed.eml", "--profile", mailSamples+"shop.toml"); !strings.Contains(text, "none that can be") {
+		t.Error(text)
+	}
+}
+
 func TestProfileTest(t *testing.T) {
 	s := newSite(t)
 	var list []testedMailJSON
@@ -126,6 +174,14 @@ func TestProfileDraftAndShow(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	s.must(3, "profile", "show", "nothing")
+	var draft, shown profileJSON
+	s.read(0, &draft, "profile", "draft", mailSamples+"01-1997.eml")
+	s.read(0, &shown, "profile", "show", "tfyp")
+	for _, p := range []profileJSON{draft, shown} {
+		if !strings.Contains(p.Text, "subject = ") {
+			t.Errorf("%+v", p)
+		}
+	}
 	if err := os.WriteFile(file, []byte("colour = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

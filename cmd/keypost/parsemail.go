@@ -25,13 +25,14 @@ type parseMail struct {
 
 func (parseMail) Help() string {
 	return "Finds the profile's fields, tells where each stands, judges whether the mail is authentic, and says what would become of it. " +
-		"It opens no database: whether the order came before, it cannot know. Exit code 1: the mail is not one that the profile is for.\n\n" +
+		"It does so with each mail that is attached, too. It opens no database: whether the order came before, it cannot know. " +
+		"Exit code 1: the profile is neither for the mail nor for an attached one.\n\n" +
 		"Example: keypost parse mail order.eml --profile tfyp"
 }
 
 // parsedMailJSON is what parse mail shows, as scripts see it.
 type parsedMailJSON struct {
-	Verdict  string           `json:"verdict"` // issued, held, refund, refused, later, not_recognised
+	Verdict  string           `json:"verdict"` // issued, brings_code, held, refund, refused, later, not_recognised
 	Reason   *string          `json:"reason"`
 	Problems []string         `json:"problems"`
 	Profile  string           `json:"profile"`
@@ -43,6 +44,8 @@ type parsedMailJSON struct {
 
 	Domain *string     `json:"domain"` // that signed it, in Channel's eyes; null: none
 	Checks []checkJSON `json:"checks"` // of authenticity; null: no channel judges it
+
+	Mails []parsedMailJSON `json:"attached_mails"` // each judged by itself
 }
 
 // checkJSON is one step of judging whether a mail is authentic.
@@ -113,33 +116,56 @@ func (c parseMail) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	m, err := tfyp.Open(raw)
-	if err != nil {
+	if _, err := tfyp.Open(raw); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
+	out, err := c.read(a, conf, ch, raw, false)
+	known := out.Verdict != notRecognised
+	for _, attached := range tfyp.Attached(raw) {
+		if err != nil {
+			return err
+		}
+		var one parsedMailJSON
+		one, err = c.read(a, conf, ch, attached, true)
+		out.Mails, known = append(out.Mails, one), known || one.Verdict != notRecognised
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		err = printJSON(a.out, out)
+	default:
+		err = out.printAll(a)
+	}
+	if err == nil && !known {
+		err = fmt.Errorf("%s: the profile %s is not for this mail: neither its subject nor its lines are known", c.File, out.Profile)
+	}
+	return err
+}
+
+// notRecognised is the verdict on a mail that no profile knows.
+const notRecognised = "not_recognised"
+
+// read reads a mail and judges it, as the daemon does; attached: it is in another
+// mail.
+func (c parseMail) read(a *app, conf *config, ch *channelConfig, raw []byte, attached bool) (parsedMailJSON, error) {
+	m, broken := tfyp.Open(raw)
 	p, err := c.profile(ch, m)
 	if err != nil {
-		return err
+		return parsedMailJSON{}, err
 	}
-	of := "" // the profile's own
+	of := "" // the profile's own store
 	if ch != nil {
 		of = ch.Store
 	}
 	out := newParsedMail(conf.desk(), p, m, of)
-	if ch != nil && out.Verdict != "not_recognised" {
-		if err := c.judge(a, *ch, raw, &out); err != nil {
-			return err
-		}
+	if broken != nil {
+		out.Verdict, out.Problems = notRecognised, append(out.Problems, broken.Error())
 	}
-	if c.JSON {
-		err = printJSON(a.out, out)
-	} else {
-		err = out.print(a)
+	if ch != nil && out.Verdict != notRecognised {
+		err = c.judge(a, *ch, raw, attached, &out)
 	}
-	if err == nil && out.Verdict == "not_recognised" {
-		err = fmt.Errorf("%s: the profile %s is not for this mail: neither its subject nor its lines are known", c.File, p.Name)
-	}
-	return err
+	return out, err
 }
 
 // channel is the one whose mailbox the mail is of; nil: there is none.
@@ -176,7 +202,7 @@ func (c parseMail) profile(ch *channelConfig, m tfyp.Mail) (*tfyp.Profile, error
 }
 
 // judge adds whether the mail is authentic.
-func (c parseMail) judge(a *app, ch channelConfig, raw []byte, out *parsedMailJSON) error {
+func (c parseMail) judge(a *app, ch channelConfig, raw []byte, attached bool, out *parsedMailJSON) error {
 	arrived := time.Now()
 	if c.Arrived != "" {
 		var err error
@@ -184,7 +210,11 @@ func (c parseMail) judge(a *app, ch channelConfig, raw []byte, out *parsedMailJS
 			return usageError{fmt.Errorf("--arrived %s: it must be like 2026-03-02T10:00:00Z", c.Arrived)}
 		}
 	}
-	j := ch.policy().Judge(a, raw, arrived, ch.resolver())
+	policy := ch.policy()
+	if attached {
+		policy = policy.Attached()
+	}
+	j := policy.Judge(a, raw, arrived, ch.resolver())
 	out.Domain, out.Checks = orNull(j.Domain), []checkJSON{}
 	for _, check := range j.Checks {
 		out.Checks = append(out.Checks, checkJSON{check.Name, string(check.Result), check.Detail})
@@ -208,10 +238,13 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) 
 	}
 	out := parsedMailJSON{
 		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,
-		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: len(m.Attached),
+		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: len(m.Attached), Mails: []parsedMailJSON{},
 	}
 	for _, f := range r.Fields {
 		out.Fields = append(out.Fields, mailFieldJSON{f.Name, f.Value, f.Where()})
+	}
+	if r.Held == "" && bringsCode(r) {
+		out.Verdict, out.Reason = verdictCode, orNull(mailbox.ReasonCode)
 	}
 	for _, o := range r.Orders {
 		product, reason := desk.Judge(o)
@@ -227,13 +260,34 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) 
 	}
 	switch {
 	case !r.Recognised:
-		out.Verdict = "not_recognised"
+		out.Verdict = notRecognised
+	case out.Verdict == verdictCode:
 	case out.Reason != nil:
 		out.Verdict = "held"
 	case len(r.Refunds) > 0:
 		out.Verdict = "refund"
 	}
 	return out
+}
+
+// verdictCode is that on a mail of a sale that has its code already: the daemon
+// makes no order of it, and holds it where nobody here knows the code.
+const verdictCode = "brings_code"
+
+func bringsCode(r tfyp.Reading) bool { return r.Value("code") != "" && len(r.Orders) > 0 }
+
+// printAll shows a mail, and those that are attached to it.
+func (p parsedMailJSON) printAll(a *app) error {
+	if err := p.print(a); err != nil {
+		return err
+	}
+	for i, one := range p.Mails {
+		fmt.Fprintf(a.out, "\nattached mail %d of %d: %s\n\n", i+1, len(p.Mails), safe(one.Subject))
+		if err := one.print(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // print shows where each field was found, what the mail is about, and the
@@ -261,8 +315,10 @@ func (p parsedMailJSON) printRead(a *app) error {
 	for _, f := range p.Fields {
 		rows = append(rows, []string{f.Name, f.Value, f.Where})
 	}
-	if err := table(a.out, rows); err != nil {
-		return err
+	if len(p.Fields) > 0 {
+		if err := table(a.out, rows); err != nil {
+			return err
+		}
 	}
 	for _, o := range p.Orders {
 		if err := o.print(a); err != nil {
@@ -284,7 +340,7 @@ func (o mailOrderJSON) print(a *app) error {
 	fmt.Fprintln(a.out)
 	pairs := []string{
 		"order", strings.TrimSpace(o.Store + " " + o.Transaction), "number", strings.Join(o.Sequences, ", "), "test", yes(o.Test), "product", deref(o.Product),
-		"store's product", o.StoreProduct, "quantity", strconv.Itoa(o.Quantity), "license type", o.LicenseType, "price", strings.TrimSpace(o.Price + " " + o.Currency),
+		"store's product", o.StoreProduct, "quantity", copies(o.Quantity), "license type", o.LicenseType, "price", strings.TrimSpace(o.Price + " " + o.Currency),
 		"name", o.Name, "e-mail", o.Email,
 	}
 	for _, item := range o.Seeds {
@@ -292,6 +348,14 @@ func (o mailOrderJSON) print(a *app) error {
 		pairs = append(pairs, "seed "+key, value)
 	}
 	return fields(a.out, pairs...)
+}
+
+// copies says how many there are; 0: what was read is no quantity.
+func copies(n int) string {
+	if n == 0 {
+		return "none that can be"
+	}
+	return strconv.Itoa(n)
 }
 
 func (p parsedMailJSON) printVerdict(a *app) error {
@@ -312,7 +376,10 @@ func (p parsedMailJSON) printVerdict(a *app) error {
 		}
 	case "refund":
 		verdict = "the refund would be noted" + unless
-	case "not_recognised":
+	case verdictCode:
+		verdict = "no order: it brings its own code; it is held, " + mailbox.ReasonCode + ", where nobody here knows that code" + unless
+		explained = mailbox.Explain(mailbox.ReasonCode)
+	case notRecognised:
 		verdict = "not recognised"
 	}
 	if p.Attached > 0 {
@@ -322,6 +389,8 @@ func (p parsedMailJSON) printVerdict(a *app) error {
 	for _, text := range p.Problems {
 		pairs = append(pairs, "note", text)
 	}
-	fmt.Fprintln(a.out)
+	if len(p.Fields)+len(p.Checks) > 0 {
+		fmt.Fprintln(a.out)
+	}
 	return fields(a.out, pairs...)
 }
