@@ -274,7 +274,7 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) 
 // makes no order of it, and holds it where nobody here knows the code.
 const verdictCode = "brings_code"
 
-func bringsCode(r tfyp.Reading) bool { return r.Value("code") != "" && len(r.Orders) > 0 }
+func bringsCode(r tfyp.Reading) bool { return len(r.Codes) > 0 && len(r.Orders) > 0 }
 
 // printAll shows a mail, and those that are attached to it.
 func (p parsedMailJSON) printAll(a *app) error {

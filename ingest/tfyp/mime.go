@@ -247,10 +247,17 @@ func (m *Mail) text(e *message.Entity, err error) string {
 	if _, err := raw.ReadFrom(io.LimitReader(e.Body, maxText+1)); err != nil {
 		m.brokenBy("a part is wrongly encoded, or breaks off")
 	}
-	unknown := message.IsUnknownCharset(err)
-	if utf8.Valid(raw.Bytes()) && !(unknown && beyondASCII(raw.String())) {
+	if utf8.Valid(raw.Bytes()) && !beyondASCII(raw.String()) {
 		return raw.String()
 	}
 	_, params, _ := e.Header.ContentType()
-	return m.guess(raw.Bytes(), params["charset"])
+	charset := params["charset"]
+	switch unknown := message.IsUnknownCharset(err); {
+	case unknown, !utf8.Valid(raw.Bytes()):
+		return m.guess(raw.Bytes(), charset)
+	case strings.EqualFold(charset, "us-ascii") || strings.EqualFold(charset, "ascii"):
+		m.guessed = true // short texts of other charsets can look like UTF-8
+		m.problem("it declares the charset %q, and has letters beyond it: they are shown as UTF-8", charset)
+	}
+	return raw.String()
 }

@@ -71,6 +71,7 @@ const (
 
 // What a label stands for beside a field: its name in [Field], or one of these.
 const (
+	markCode       = "code"        // may be there once for each copy
 	markText       = "text"        // recognises the mail
 	markTest       = "test"        // tells a test order
 	markComment    = "comment"     // begins the buyer's comments

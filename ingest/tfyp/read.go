@@ -124,7 +124,7 @@ func (r *reader) fields() {
 			if first < 0 {
 				r.show(f.mark, cut(f.value), f.line)
 			}
-		case first >= 0 && f.mark != markTest:
+		case first >= 0 && f.mark != markTest && f.mark != markCode:
 			r.hold(HeldAmbiguous, "%q is in line %d and in line %d", f.mark, all[first].line, f.line)
 		case r.scan.inComment(f.line):
 			r.tell("%q in line %d is in the buyer's comment, or behind it: it does not count", f.mark, f.line)
@@ -265,7 +265,7 @@ func (r *reader) orders() {
 		o.Test = true
 		r.tell("it was not sent to the buyer: a test order")
 	}
-	if r.value("code") != "" {
+	if r.codes(); len(r.out.Codes) > 0 {
 		r.tell("it brings a code already: the store had it made, perhaps by a post")
 	}
 	r.out.Sale = o
@@ -283,6 +283,7 @@ func (r *reader) orders() {
 		}
 		r.out.Orders = append(r.out.Orders, o)
 	}
+	r.eachCopy()
 }
 
 // count fills in how many copies and for what price. A quantity that cannot be

@@ -85,6 +85,7 @@ type Reading struct {
 	Orders     []ingest.Order // one a product; Channel and Message are left to the caller
 	Sale       ingest.Order   // what they have in common, for a person where no product was found
 	Refunds    []ingest.Refund
+	Codes      []string // that the mail brings: none, or one for each copy of its orders, in order
 	Held       string   // "": nothing speaks against it; else a reason from above
 	Problems   []string // in words, for people; some hold and some only tell
 }
