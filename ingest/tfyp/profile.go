@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -19,6 +20,8 @@ type Profile struct {
 	file     file
 	labels   [256][]label // those that begin a line, by their first letter, in lower case
 	anywhere []label
+	foreign  []label  // those that begin a line and have letters beyond ASCII, the longest first
+	within   []label  // those of them that may stand anywhere
 	subjects []string // in lower case
 	items    []pattern
 	sequence []pattern
@@ -184,7 +187,7 @@ func (p *Profile) compile() error {
 		return errors.New("reference: a part of the money that goes back needs a name of its own, or the same mail twice would count twice")
 	}
 	for _, s := range f.Subject {
-		p.subjects = append(p.subjects, fold(s))
+		p.subjects = append(p.subjects, foldLabel(s))
 	}
 	if err := p.compileLabels(); err != nil {
 		return err
@@ -232,10 +235,10 @@ func (p *Profile) compileLabels() error {
 			if err := p.addLabel(text, group.mark); err != nil {
 				return fmt.Errorf("%s: %w", group.key, err)
 			}
-			if other, ok := taken[fold(text)]; ok && group.mark != markText {
+			if other, ok := taken[foldLabel(text)]; ok && group.mark != markText {
 				return fmt.Errorf("%s: %q is a label of %s too", group.key, text, other)
 			}
-			taken[fold(text)] = group.key
+			taken[foldLabel(text)] = group.key
 		}
 	}
 	for _, k := range f.Keywords {
@@ -253,9 +256,13 @@ func (p *Profile) compileLabels() error {
 // anywhere in a line.
 func (p *Profile) addLabel(text, mark string) error {
 	within, anywhere := strings.CutPrefix(text, "...")
-	l := label{fold(within), mark}
-	if strings.TrimSpace(l.text) == "" || beyondASCII(l.text) || len(l.text) > 200 {
-		return fmt.Errorf("%q cannot be a label: it must have 1-200 ASCII characters", text)
+	l := label{foldLabel(within), mark}
+	if strings.TrimSpace(l.text) == "" || !utf8.ValidString(text) || len(l.text) > 200 {
+		return fmt.Errorf("%q cannot be a label: it must have 1-200 bytes of UTF-8", text)
+	}
+	if beyondASCII(l.text) {
+		p.addForeign(l, anywhere)
+		return nil
 	}
 	if anywhere {
 		p.anywhere = append(p.anywhere, l)

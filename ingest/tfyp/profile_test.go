@@ -63,7 +63,7 @@ func TestParseProfile(t *testing.T) {
 	bad(with("{quantity} x {product}", "{product} x {product}"), "is there twice")
 	bad(with("{blurb}", "blurb"), "it needs {blurb} and {number}")
 	bad(with(`["Name:"]`, `[" "]`), "p:5: name: ")
-	bad(with(`["Name:"]`, `["Näme:"]`), "cannot be a label")
+	bad(leastProfile+"email = [\"Käufer:\"]\nproduct = [\"KÄUFER:\"]\n", "is a label of email too")
 	bad(leastProfile+"email = [\"name:\"]\n", "is a label of name too")
 	bad("price = \"each\"\n"+leastProfile, "p:1: price: ")
 	bad("kind = \"gift\"\n"+leastProfile, "p:1: kind: ")

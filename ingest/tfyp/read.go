@@ -17,7 +17,7 @@ func (p *Profile) Read(m Mail) Reading {
 		return r.out
 	}
 	subject, forwarded := answered(m.Subject)
-	known := slices.ContainsFunc(p.subjects, func(s string) bool { return begins(subject, s) })
+	known := slices.ContainsFunc(p.subjects, func(s string) bool { return begins(subject, s) || foreignPrefix(subject, s) > 0 })
 	r.scan = p.scan(m.Text)
 	if !known && !r.scan.text {
 		return r.out

@@ -159,6 +159,11 @@ func (s *scan) number(p *pattern, values [maxPlaces]string, n int) {
 // label finds the label that a line begins with, and those that may stand
 // anywhere; true: the line is done with.
 func (p *Profile) label(s *scan, line string, n int) (done bool) {
+	if len(p.foreign)+len(p.within) > 0 && beyondASCII(line) {
+		if found, done := p.foreignLabel(s, line, n); found {
+			return done
+		}
+	}
 	for i := range p.labels[lower(line[0])] {
 		l := &p.labels[lower(line[0])][i]
 		if begins(line, l.text) && ends(l.text, line) {
