@@ -13,9 +13,11 @@ type Digest struct {
 	Held    []store.Count // orders that wait, by channel and reason
 	Mails   []store.Count // mails that wait, by channel and reason
 	Dead    []store.Count // notices that were given up, by kind and reason
-	Refused []store.Count // posts and mails of the last day, by channel and reason
+	Refused []store.Count // posts and mails between Since and Until, by channel and reason
 	Pools   []PoolLevel
-	Gaps    []string // what seems to be missing among a store's mails, in a sentence each
+	Gaps    []string  // what seems to be missing among a store's mails, in a sentence each
+	Since   time.Time // when the last one told; zero: there was none
+	Until   time.Time
 }
 
 // A PoolLevel is how many codes are left in a pool.
@@ -42,10 +44,14 @@ func (d Digest) Mail(at time.Time) Rendered {
 			list[i].Reason = oneLine(list[i].Reason)
 		}
 	}
+	last := ""
+	if !d.Since.IsZero() {
+		last = d.Since.UTC().Format("2006-01-02 15:04 UTC")
+	}
 	r, err := renderVendor("vendor_digest.txt", struct {
 		Digest
-		Day string
-	}{d, at.UTC().Format("2006-01-02")})
+		Day, Last string
+	}{d, at.UTC().Format("2006-01-02"), last})
 	if err != nil { // a test renders it
 		r.Text = err.Error()
 	}

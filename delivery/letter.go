@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"time"
 
 	"github.com/keypost/keypost/store"
 )
@@ -23,22 +24,28 @@ func (m *Mailer) write(ctx context.Context, c *MailConfig, p parcel) (*letter, e
 	case store.NoticeHeldMail, store.NoticeHeldMailMore:
 		return m.writeHeldMails(ctx, c, n)
 	case store.NoticeDigest:
-		return m.writeDigest(ctx, c, n)
+		return m.writeDigest(ctx, c, &p.notices[0])
 	}
 	return nil, failure{why: fmt.Sprintf("this keypost sends no mails of the kind %q: is another version running?", n.Kind)}
 }
 
-// writeDigest tells how things are by now. An older day's is left out.
-func (m *Mailer) writeDigest(ctx context.Context, c *MailConfig, n store.Notice) (*letter, error) {
+// writeDigest tells how things are by now, and notes until when. An older day's
+// is left out.
+func (m *Mailer) writeDigest(ctx context.Context, c *MailConfig, n *store.Notice) (*letter, error) {
 	last, err := m.store.LastDigest(ctx)
-	if err != nil || last.ID != n.ID {
+	if err != nil {
 		return nil, err
+	}
+	if last.ID != n.ID {
+		*n = n.Told(time.Time{})
+		return nil, nil
 	}
 	d, err := c.Digest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return m.letter(c, n, c.Vendor, d.Mail(m.now())), nil
+	*n = n.Told(d.Until)
+	return m.letter(c, *n, c.Vendor, d.Mail(m.now())), nil
 }
 
 // letter addresses a mail.

@@ -204,6 +204,66 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// A digest goes on where the last one ended that was sent, however late it is.
+func TestDigestLate(t *testing.T) {
+	f := &mailhost{}
+	eachPost(t, faultyHost(t, f), func(t *testing.T, p *post) {
+		p.config.Digest = func(ctx context.Context) (d Digest, err error) {
+			d.Until = p.now()
+			if d.Since, err = p.db.DigestTold(ctx); err != nil {
+				return d, err
+			}
+			d.Refused, err = p.db.CountRefusedSince(ctx, d.Since, d.Until)
+			return d, err
+		}
+		digest := func() {
+			t.Helper()
+			if _, err := p.db.AddDigest(t.Context(), p.now(), "head"); err != nil {
+				t.Fatal(err)
+			}
+			p.mail()
+		}
+		p.refuse("First.", "x")
+		p.wait(time.Hour)
+		digest()
+		f.sent(t)
+		away := *p.config
+		away.Server.Port = 1
+		p.mailer.Configure(&away)
+		for day := range 3 {
+			p.refuse(fmt.Sprintf("Day %d.", day), "x")
+			p.wait(24 * time.Hour)
+			digest()
+		}
+		p.refuse("Today.", "x")
+		p.wait(2 * time.Hour)
+		p.mailer.Configure(p.config)
+		p.mail()
+		var told []opened
+		for _, m := range f.sent(t) {
+			if strings.HasPrefix(m.subject, "Keypost on ") {
+				told = append(told, m)
+			}
+		}
+		if len(told) != 1 || told[0].subject != "Keypost on 2026-03-04" || !strings.Contains(told[0].text, "Refused since 2026-03-01 13:00 UTC, as far") {
+			t.Fatalf("%+v\n%s", told, p.log)
+		}
+		for _, want := range []string{"1 on kagi: Day 0.\n", "1 on kagi: Day 1.\n", "1 on kagi: Day 2.\n", "1 on kagi: Today.\n"} {
+			if !strings.Contains(told[0].text, want) {
+				t.Errorf("it lacks %q:\n%s", want, told[0].text)
+			}
+		}
+		if strings.Contains(told[0].text, "First.") {
+			t.Errorf("it tells again:\n%s", told[0].text)
+		}
+		p.wait(24 * time.Hour)
+		digest()
+		if list := f.sent(t); len(list) != 1 || strings.Contains(list[0].text, "Refused") {
+			t.Errorf("it tells again: %+v", list)
+		}
+	})
+}
+
 // Codes go to whom they are meant for, as things are when they are sent.
 func TestCodesRecipients(t *testing.T) {
 	f := &mailhost{}

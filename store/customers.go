@@ -174,10 +174,16 @@ func (db *DB) EmptyMessages(ctx context.Context, after string, before time.Time)
 	}
 }
 
+// DigestsKept is for how long sent digests are, at least: the next one goes on
+// where they ended.
+const DigestsKept = 90 * 24 * time.Hour
+
 // DeleteSentNotices takes notices out of the outbox that arrived before a time.
 func (db *DB) DeleteSentNotices(ctx context.Context, before time.Time) error {
 	return db.write(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.DeleteSentNotices(ctx, micros(before))
+		_, err := t.DeleteSentNotices(ctx, queries.DeleteSentNoticesParams{
+			UpdatedAt: micros(before), UpdatedAt_2: min(micros(before), t.now-DigestsKept.Microseconds()),
+		})
 		return err
 	})
 }

@@ -116,6 +116,25 @@ func (db *DB) LastDigest(ctx context.Context) (Notice, error) {
 	return notices([]queries.Outbox{r})[0], nil
 }
 
+// Told is a digest's notice that was sent, as [DB.NoticesWereSent] wants it: it
+// told of what came until a time; zero: it was left out, and told of nothing.
+func (n Notice) Told(until time.Time) Notice {
+	if n.NextAt = until; until.IsZero() {
+		n.NextAt = time.Unix(0, 0)
+	}
+	return n
+}
+
+// DigestTold is until when the digests that were sent told of what came; zero:
+// none was sent in the last [DigestsKept].
+func (db *DB) DigestTold(ctx context.Context) (time.Time, error) {
+	at, err := db.read.LastDigestSent(ctx)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && at == 0 {
+		return time.Time{}, nil
+	}
+	return fromMicros(at), db.explain(err)
+}
+
 // DueMails are the mails that should be sent by now, the longest due first, but
 // for those of held orders ([DB.DueHeld]); none while the outbox is paused.
 func (db *DB) DueMails(ctx context.Context, limit int) ([]Notice, error) {
@@ -214,6 +233,22 @@ func (db *DB) CountHeld(ctx context.Context) (list []Count, err error) {
 // before another, by channel and reason.
 func (db *DB) CountRefused(ctx context.Context, from, until time.Time) (list []Count, err error) {
 	rows, err := db.read.CountRefused(ctx, queries.CountRefusedParams{ID: firstID(from), ID_2: firstID(until)})
+	for _, r := range rows {
+		list = append(list, Count{r.Channel, r.Reason, int(r.N)})
+	}
+	return list, db.explain(err)
+}
+
+// maxWaited is for how long a mail may have waited before it was refused.
+const maxWaited = 7 * 24 * time.Hour
+
+// CountRefusedSince counts the messages that were refused, and kept, from a time
+// until before another, by channel and reason; mails only while they are refused
+// still.
+func (db *DB) CountRefusedSince(ctx context.Context, from, until time.Time) (list []Count, err error) {
+	rows, err := db.read.CountRefusedSince(ctx, queries.CountRefusedSinceParams{
+		ID: firstID(from.Add(-maxWaited)), CreatedAt: micros(from), CreatedAt_2: micros(until),
+	})
 	for _, r := range rows {
 		list = append(list, Count{r.Channel, r.Reason, int(r.N)})
 	}

@@ -82,6 +82,123 @@ func TestAddRefused(t *testing.T) {
 	})
 }
 
+// What a digest counts is what was refused since the last one that was sent, and
+// that nobody has decided on.
+func TestDigestTold(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		start := time.Now().UTC().Truncate(24 * time.Hour)
+		clock := start
+		db.now = func() time.Time { return clock }
+		told := func(want time.Time) {
+			t.Helper()
+			if got, err := db.DigestTold(ctx); err != nil || !got.Equal(want) {
+				t.Errorf("told until %v, %v; want %v", got, err, want)
+			}
+		}
+		told(time.Time{})
+		var digests []Notice
+		for i := range 3 {
+			if added, err := db.AddDigest(ctx, clock.AddDate(0, 0, i), "head"); err != nil || !added {
+				t.Fatal(added, err)
+			}
+			last, err := db.LastDigest(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digests = append(digests, last)
+		}
+		told(time.Time{})
+		clock = start.Add(31 * time.Hour)
+		if err := db.NoticesWereSent(ctx, []Notice{digests[1].Told(clock.Add(-time.Second))}); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.NoticesWereSent(ctx, []Notice{digests[0].Told(time.Time{})}); err != nil {
+			t.Fatal(err)
+		}
+		told(clock.Add(-time.Second))
+		if err := db.NoticesFailed(ctx, []Notice{digests[2].Told(clock)}, time.Time{}, "550"); err != nil {
+			t.Fatal(err)
+		}
+		told(clock.Add(-time.Second))
+		if err := db.DeleteSentNotices(ctx, clock.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		told(clock.Add(-time.Second))
+		clock = clock.Add(DigestsKept + time.Hour)
+		if err := db.DeleteSentNotices(ctx, clock); err != nil {
+			t.Fatal(err)
+		}
+		told(time.Time{})
+	})
+}
+
+func TestCountRefusedSince(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		ctx := t.Context()
+		clock := time.Now().UTC()
+		db.now = func() time.Time { return clock }
+		count := func(from, until time.Duration) (n int) {
+			t.Helper()
+			list, err := db.CountRefusedSince(ctx, clock.Add(from), clock.Add(until))
+			for _, c := range list {
+				n += c.N
+			}
+			if err != nil || len(list) > 2 {
+				t.Errorf("%v, %v", list, err)
+			}
+			return n
+		}
+		if err := db.AddRefused(ctx, Message{ID: NewID(), Channel: "kagi", Verdict: VerdictRefused, Reason: "No."}, false); err != nil {
+			t.Fatal(err)
+		}
+		var list []Mail
+		for i, verdict := range []string{MailRefused, MailRefused, MailRefused, MailWaiting, MailHeld} {
+			m := newMail(string(rune('a'+i)), func(m *Mail) { m.Verdict, m.Reason = verdict, "no_signature" })
+			if verdict != MailWaiting {
+				m.Raw = []byte("From: x")
+			}
+			if _, _, err := db.AddMail(ctx, m); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, m)
+		}
+		if n := count(0, time.Second); n != 4 {
+			t.Errorf("%d; want the post and three mails", n)
+		}
+		if n := count(time.Second, time.Minute) + count(-time.Minute, 0); n != 0 {
+			t.Errorf("%d are of another time", n)
+		}
+		for i, verdict := range []string{MailTaken, MailUnknown} { // approved and dismissed
+			m := list[i]
+			m.Verdict = verdict
+			if err := db.SettleMail(ctx, m, "test"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := count(0, time.Second); n != 2 {
+			t.Errorf("%d; want the post and a mail", n)
+		}
+		late := list[3]
+		late.Verdict, late.Raw = MailRefused, []byte("From: x")
+		clock = clock.Add(72 * time.Hour)
+		if _, err := db.RejudgeMail(ctx, late); err != nil {
+			t.Fatal(err)
+		}
+		taken := list[2]
+		taken.Verdict, taken.Reason = MailTaken, ""
+		if _, err := db.RejudgeMail(ctx, taken); err != nil {
+			t.Fatal(err)
+		}
+		if n := count(0, time.Second); n != 1 {
+			t.Errorf("%d; want the mail that waited", n)
+		}
+		if n := count(-80*time.Hour, -time.Hour); n != 1 {
+			t.Errorf("%d; want the post", n)
+		}
+	})
+}
+
 func TestMails(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
 		ctx := t.Context()

@@ -205,11 +205,16 @@ func (c *config) writeDigest(ctx context.Context, db *store.DB, now time.Time) e
 
 // digest gathers what the vendor is told once a day.
 func (c *config) digest(ctx context.Context, db *store.DB, now time.Time) (out delivery.Digest, err error) {
-	var errs [7]error
+	var errs [8]error
+	out.Since, errs[7] = db.DigestTold(ctx)
+	from := out.Since
+	if out.Until = now; from.IsZero() {
+		from = now.Add(-store.DigestsKept)
+	}
 	out.Head, errs[0] = db.AuditHead(ctx)
 	out.Held, errs[1] = db.CountHeld(ctx)
 	out.Dead, errs[2] = db.CountDead(ctx)
-	out.Refused, errs[3] = db.CountRefused(ctx, now.Add(-24*time.Hour), now)
+	out.Refused, errs[3] = db.CountRefusedSince(ctx, from, now)
 	pools, err := c.pools(ctx, db)
 	errs[4] = err
 	for _, p := range pools {

@@ -94,5 +94,14 @@ SELECT channel, reason, COUNT(*) AS n FROM orders WHERE status = 'held' GROUP BY
 SELECT channel, reason, COUNT(*) AS n FROM message
 WHERE id >= ? AND id < ? AND verdict = 'refused' GROUP BY channel, reason ORDER BY channel, reason;
 
+-- name: CountRefusedSince :many
+-- A mail's id is of when it was first seen, and its message of when it was
+-- refused: it may have waited. One that was approved, dismissed, or taken since
+-- is not refused any more.
+SELECT message.channel, message.reason, COUNT(*) AS n FROM message LEFT JOIN mail ON mail.id = message.id
+WHERE message.id >= ? AND message.created_at >= ? AND message.created_at < ? AND message.verdict = 'refused'
+  AND (mail.id IS NULL OR mail.verdict = 'refused')
+GROUP BY message.channel, message.reason ORDER BY message.channel, message.reason;
+
 -- name: RefusedMessages :many
 SELECT * FROM message WHERE id >= ? AND id < ? AND channel = ? AND reason = ? AND verdict = 'refused' ORDER BY id LIMIT ?;

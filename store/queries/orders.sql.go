@@ -119,6 +119,51 @@ func (q *Queries) CountRefused(ctx context.Context, arg CountRefusedParams) ([]C
 	return items, nil
 }
 
+const CountRefusedSince = `-- name: CountRefusedSince :many
+SELECT message.channel, message.reason, COUNT(*) AS n FROM message LEFT JOIN mail ON mail.id = message.id
+WHERE message.id >= ? AND message.created_at >= ? AND message.created_at < ? AND message.verdict = 'refused'
+  AND (mail.id IS NULL OR mail.verdict = 'refused')
+GROUP BY message.channel, message.reason ORDER BY message.channel, message.reason
+`
+
+type CountRefusedSinceParams struct {
+	ID          string
+	CreatedAt   int64
+	CreatedAt_2 int64
+}
+
+type CountRefusedSinceRow struct {
+	Channel string
+	Reason  string
+	N       int64
+}
+
+// A mail's id is of when it was first seen, and its message of when it was
+// refused: it may have waited. One that was approved, dismissed, or taken since
+// is not refused any more.
+func (q *Queries) CountRefusedSince(ctx context.Context, arg CountRefusedSinceParams) ([]CountRefusedSinceRow, error) {
+	rows, err := q.db.QueryContext(ctx, CountRefusedSince, arg.ID, arg.CreatedAt, arg.CreatedAt_2)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountRefusedSinceRow
+	for rows.Next() {
+		var i CountRefusedSinceRow
+		if err := rows.Scan(&i.Channel, &i.Reason, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const InsertEmptySale = `-- name: InsertEmptySale :exec
 INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at)
 VALUES (?, ?, ?, ?, 0, ?, ?)

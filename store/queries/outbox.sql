@@ -24,7 +24,7 @@ UPDATE outbox SET status = ?, tries = tries + 1, next_at = ?, error = ?, updated
 UPDATE outbox SET status = 'waiting', tries = 0, next_at = ?, updated_at = ? WHERE id = ? AND status = 'dead';
 
 -- name: DeleteSentNotices :execrows
-DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?;
+DELETE FROM outbox WHERE status = 'sent' AND updated_at < ? AND (kind <> 'digest' OR updated_at < ?);
 
 -- name: DropNoticesTo :exec
 DELETE FROM outbox WHERE order_id = ? AND audience = ? AND status <> 'sent';
@@ -46,3 +46,6 @@ SELECT kind, error, COUNT(*) AS n FROM outbox WHERE status = ? GROUP BY kind, er
 
 -- name: LastNoticeOfKind :one
 SELECT * FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1;
+
+-- name: LastDigestSent :one
+SELECT next_at FROM outbox WHERE kind = 'digest' AND status = 'sent' ORDER BY next_at DESC LIMIT 1;

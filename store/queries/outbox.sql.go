@@ -72,11 +72,16 @@ func (q *Queries) CountNoticesByKind(ctx context.Context, status string) ([]Coun
 }
 
 const DeleteSentNotices = `-- name: DeleteSentNotices :execrows
-DELETE FROM outbox WHERE status = 'sent' AND updated_at < ?
+DELETE FROM outbox WHERE status = 'sent' AND updated_at < ? AND (kind <> 'digest' OR updated_at < ?)
 `
 
-func (q *Queries) DeleteSentNotices(ctx context.Context, updatedAt int64) (int64, error) {
-	result, err := q.db.ExecContext(ctx, DeleteSentNotices, updatedAt)
+type DeleteSentNoticesParams struct {
+	UpdatedAt   int64
+	UpdatedAt_2 int64
+}
+
+func (q *Queries) DeleteSentNotices(ctx context.Context, arg DeleteSentNoticesParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, DeleteSentNotices, arg.UpdatedAt, arg.UpdatedAt_2)
 	if err != nil {
 		return 0, err
 	}
@@ -297,6 +302,17 @@ func (q *Queries) InsertNotice(ctx context.Context, arg InsertNoticeParams) erro
 		arg.UpdatedAt,
 	)
 	return err
+}
+
+const LastDigestSent = `-- name: LastDigestSent :one
+SELECT next_at FROM outbox WHERE kind = 'digest' AND status = 'sent' ORDER BY next_at DESC LIMIT 1
+`
+
+func (q *Queries) LastDigestSent(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, LastDigestSent)
+	var next_at int64
+	err := row.Scan(&next_at)
+	return next_at, err
 }
 
 const LastNoticeOfKind = `-- name: LastNoticeOfKind :one
