@@ -242,7 +242,7 @@ func (c *config) checkMail(ctx context.Context) finding {
 	if c.Mail == nil {
 		f := finding{"mail", "ok", "no [mail]: notices wait in the outbox"}
 		for _, ch := range c.Channels {
-			if !*ch.ReplyCodes || ch.MailCodes {
+			if ch.Kind == "imap" || !*ch.ReplyCodes || ch.MailCodes {
 				f.Result = "warning"
 				f.Detail = "no [mail]: the codes of channel " + ch.Name + " wait in the outbox, and reach no buyer"
 			}

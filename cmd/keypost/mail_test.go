@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -85,8 +86,13 @@ func testMailHeldOrder(t *testing.T, s *site) {
 	if list := exim.Await(t, buyer, 2); len(list) != 2 {
 		t.Errorf("%d mails", len(list))
 	}
-	if out := s.must(0, "mail", "preview", "demo", "kagi", "CH0123456789"); !strings.Contains(out, o.Licenses[5]) {
+	preview := []string{"mail", "preview", "demo", "kagi", "CH0123456789"}
+	if out := s.must(0, preview...); !strings.Contains(out, o.Licenses[5]) || strings.Contains(out, "refunded") {
 		t.Errorf("preview: %s", out)
+	}
+	s.must(0, "order", "refund", "kagi", "CH0123456789")
+	if _, _, errOut := s.run(preview...); errOut != "This order was refunded: its codes are revoked, and this mail is not sent any more.\n" {
+		t.Errorf("preview of a refunded order: %q", errOut)
 	}
 }
 
@@ -225,6 +231,65 @@ func TestWriteDigest(t *testing.T) {
 	digests("2026-03-05T08:00:00Z", 3) // it still waits
 }
 
+// The digest gathers all that a person should look at.
+func TestDigestGathers(t *testing.T) {
+	s := newSite(t)
+	s.place("codes.txt", "A1\nA2\n")
+	s.add("[[product]]\nid = \"boxed\"\ngenerator = { kind = \"pool\", file = \"codes.txt\", low = 3 }\nlimit = 1\n")
+	c, err := loadConfig(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.Open(t.Context(), c.Database.URL, store.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := c.loadPools(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	ctx, now := t.Context(), time.Now()
+	for i, number := range []int{1, 3} {
+		m := store.Mail{ID: store.NewID(), Channel: "mail", Content: [32]byte{byte(i)}, Verdict: store.MailHeld, Reason: "ambiguous"}
+		m.Numbers = []store.MailNumber{{Store: "kagi", Name: "me_demo", Number: number, Date: now.AddDate(0, 0, i-40)}}
+		if _, _, err := db.AddMail(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.AddRefused(ctx, store.Message{ID: store.NewID(), Channel: "kagi", Verdict: store.VerdictRefused, Reason: "No."}, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := db.AddOrder(ctx, store.NewOrder{
+		Order:   store.Order{ID: store.NewID(), Channel: "kagi", Store: "kagi", Transaction: "T", Fold: "t", Quantity: 1},
+		Message: store.Message{ID: store.NewID()}, Outcome: store.Outcome{Held: "price"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	due, err := db.DueMails(ctx, 10)
+	if err == nil {
+		err = db.NoticesFailed(ctx, due[:1], time.Time{}, "550 no")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err == nil {
+		_, err = db.SealAudit(ctx, key)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := s.must(0, "mail", "digest")
+	for _, want := range []string{
+		": orders wait for you\n", "    1 of kagi: price\n", "    2 of mail: ambiguous\n", " of the kind ", ": 550 no\n", "0002 is missing", "    1 on kagi: No.\n",
+		"Refused so far, as far as they were kept", "    boxed: 2 of 2: low\n", "Head of the audit log: ", "refused: keypost mail list --verdict refused):\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it lacks %q:\n%s", want, out)
+		}
+	}
+}
+
 // Digests tell of a gap for a week.
 func TestDigestGaps(t *testing.T) {
 	s := newSite(t)
@@ -283,6 +348,13 @@ func TestMailCommandsWithoutMail(t *testing.T) {
 	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: no [mail]: notices wait in the outbox") {
 		t.Errorf("%s", out)
 	}
+	good := s.text()
+	s.add("[[channel]]\nname = \"mail\"\nkind = \"imap\"\naddress = \"127.0.0.1:1\"\nuser = \"shop\"\npassword = \"s3cret\"\n" +
+		"recipients = [\"shop@example.com\"]\ntrust = [{ dkim = \"store.example\" }]\n")
+	if _, out, _ := s.run("check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel mail wait in the outbox, and reach no buyer") {
+		t.Errorf("%s", out)
+	}
+	s.write(good)
 	s.channelWith("reply_codes = false\n")
 	if out := s.must(0, "check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel kagi wait") {
 		t.Errorf("%s", out)

@@ -59,6 +59,9 @@ func (c mailPreview) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if o.Refunded { // whatever else is read, a person sees this
+			fmt.Fprintln(a.err, "This order was refunded: its codes are revoked, and this mail is not sent any more.")
+		}
 		data, to = conf.buyerMail().Codes(o, store.ToBuyer), o.Email
 		if language == "" {
 			language = o.Language
