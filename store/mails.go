@@ -125,7 +125,7 @@ func (t *tx) addVerdicts(ctx context.Context, list []Mail) error {
 				return err
 			}
 		}
-		if len(m.Raw) == 0 {
+		if len(m.Raw) == 0 && m.Verdict != MailRefused { // those are counted by their messages
 			continue
 		}
 		err := t.addMessage(ctx, Message{ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: m.Reason, Raw: m.Raw})

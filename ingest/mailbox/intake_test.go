@@ -608,6 +608,11 @@ func TestIntakeTooBig(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].MessageID != "<4711@store.example>" || list[0].Detail != "52428800 bytes" {
 			t.Errorf("noted: %+v, %v", list, err)
 		}
+		now := time.Now()
+		told, err := b.db.CountRefusedSince(t.Context(), now.Add(-time.Hour), now.Add(time.Hour))
+		if diff := cmp.Diff([]store.Count{{Of: "mail", Reason: ReasonTooBig, N: 1}}, told); diff != "" || err != nil {
+			t.Errorf("for the digest, %v (-want +got):\n%s", err, diff)
+		}
 	})
 }
 

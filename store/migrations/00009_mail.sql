@@ -5,7 +5,7 @@
 
 -- Each message seen, known by its content: a server may give it another number.
 -- What was refused or held has a row of the same id among the messages, with
--- what came.
+-- what came, if it was kept.
 CREATE TABLE IF NOT EXISTS mail (
   id           CHAR(26)      NOT NULL PRIMARY KEY,
   channel      VARCHAR(64)   NOT NULL,
