@@ -15,6 +15,7 @@ type Digest struct {
 	Dead    []store.Count // notices that were given up, by kind and reason
 	Refused []store.Count // posts and mails between Since and Until, by channel and reason
 	Pools   []PoolLevel
+	Outages []string  // mailboxes that are not watched, in a sentence each
 	Gaps    []string  // what seems to be missing among a store's mails, in a sentence each
 	Since   time.Time // when the last one told; zero: there was none
 	Until   time.Time
@@ -34,7 +35,7 @@ func (d Digest) News() bool {
 			return true
 		}
 	}
-	return len(d.Held) > 0 || len(d.Mails) > 0 || len(d.Dead) > 0 || len(d.Refused) > 0 || len(d.Gaps) > 0
+	return len(d.Held) > 0 || len(d.Mails) > 0 || len(d.Dead) > 0 || len(d.Refused) > 0 || len(d.Gaps) > 0 || len(d.Outages) > 0
 }
 
 // Mail renders a digest.
@@ -43,6 +44,9 @@ func (d Digest) Mail(at time.Time) Rendered {
 		for i := range list {
 			list[i].Reason = oneLine(list[i].Reason)
 		}
+	}
+	for i, outage := range d.Outages {
+		d.Outages[i] = oneLine(outage)
 	}
 	last := ""
 	if !d.Since.IsZero() {

@@ -23,6 +23,8 @@ func (m *Mailer) write(ctx context.Context, c *MailConfig, p parcel) (*letter, e
 		return m.writeRefused(ctx, c, n)
 	case store.NoticeHeldMail, store.NoticeHeldMailMore:
 		return m.writeHeldMails(ctx, c, n)
+	case store.NoticeMailbox:
+		return m.writeOutage(c, n)
 	case store.NoticeDigest:
 		return m.writeDigest(ctx, c, &p.notices[0])
 	}

@@ -170,7 +170,7 @@ func TestDigest(t *testing.T) {
 		p.config.Digest = func(context.Context) (Digest, error) {
 			return Digest{
 				Head: "0123abcd", Held: []store.Count{{Of: "kagi", Reason: "price", N: 3}}, Dead: []store.Count{{Of: "codes", Reason: "550 a\x1bb", N: 1}},
-				Refused: []store.Count{{Of: "kagi", Reason: "No.", N: 7}}, Pools: []PoolLevel{{"demo", 4, 100, true}}, Gaps: []string{"sqnm: 12 to 15"},
+				Refused: []store.Count{{Of: "kagi", Reason: "No.", N: 7}}, Pools: []PoolLevel{{"demo", 4, 100, true}}, Gaps: []string{"sqnm: 12 to 15"}, Outages: []string{"mail, since\n\x1bthen: why"},
 			}, nil
 		}
 		for i, want := range []bool{true, false} {
@@ -190,7 +190,7 @@ func TestDigest(t *testing.T) {
 		if len(list) != 1 || list[0].subject != "Keypost on 2026-03-02: orders wait for you" {
 			t.Fatalf("%+v", list)
 		}
-		for _, want := range []string{"    3 of kagi: price\n", "    1 of the kind codes: 550 ab\n", "    7 on kagi: No.\n", "    demo: 4 of 100: low\n", "    sqnm: 12 to 15\n", "--head 0123abcd"} {
+		for _, want := range []string{"    3 of kagi: price\n", "    1 of the kind codes: 550 ab\n", "    7 on kagi: No.\n", "    demo: 4 of 100: low\n", "    sqnm: 12 to 15\n", "    mail, since then: why\n", "--head 0123abcd"} {
 			if !strings.Contains(list[0].text, want) {
 				t.Errorf("it lacks %q:\n%s", want, list[0].text)
 			}
@@ -199,7 +199,7 @@ func TestDigest(t *testing.T) {
 	if r := (Digest{Head: "x"}).Mail(time.Now()); !strings.HasPrefix(r.Text, "Nothing waits for you.\n\nHead of the audit log: x\n") || strings.Contains(r.Subject, "wait") {
 		t.Errorf("%+v", r)
 	}
-	if (Digest{Head: "x", Pools: []PoolLevel{{Free: 30}}}).News() || !(Digest{Pools: []PoolLevel{{Low: true}}}).News() || !(Digest{Gaps: []string{"x"}}).News() {
+	if (Digest{Head: "x", Pools: []PoolLevel{{Free: 30}}}).News() || !(Digest{Pools: []PoolLevel{{Low: true}}}).News() || !(Digest{Gaps: []string{"x"}}).News() || !(Digest{Outages: []string{"x"}}).News() {
 		t.Error("what is news")
 	}
 }

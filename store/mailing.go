@@ -94,6 +94,21 @@ func (db *DB) CountHeldMails(ctx context.Context) (list []Count, err error) {
 	return list, db.explain(err)
 }
 
+// maxSubject bounds a notice's subject, in characters.
+const maxSubject = 320
+
+// AddOutage has the vendor told that a channel's mailbox is not watched since a
+// time, and why: once.
+func (db *DB) AddOutage(ctx context.Context, channel string, since time.Time, why string) (added bool, err error) {
+	subject := []rune(channel + " " + why)
+	n := Notice{ID: idAt(since, NoticeMailbox, channel), Kind: NoticeMailbox, Audience: ToVendor, Subject: string(subject[:min(len(subject), maxSubject)])}
+	err = db.write(ctx, func(ctx context.Context, t *tx) error { return t.addNotice(ctx, n) })
+	if errors.Is(err, errDuplicate) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // AddDigest has the digest of a day sent; added is false where it is in the
 // outbox already. head is the audit log's by now.
 func (db *DB) AddDigest(ctx context.Context, day time.Time, head string) (added bool, err error) {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -130,6 +131,26 @@ func TestDigestTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		told(time.Time{})
+	})
+}
+
+// Of an outage the vendor is told once, whichever daemon says it how often.
+func TestAddOutage(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		since := time.Now().UTC().Truncate(time.Millisecond)
+		failOnce(db)
+		for i, want := range []bool{true, false, false} {
+			added, err := []*DB{db, db, other}[i].AddOutage(t.Context(), "mail", since, strings.Repeat("é", 1000))
+			if i > 0 && added != want || err != nil {
+				t.Errorf("%d: %v, %v", i, added, err)
+			}
+		}
+		if added, err := db.AddOutage(t.Context(), "mail", since.Add(time.Hour), "x"); err != nil || !added {
+			t.Errorf("the next outage: %v, %v", added, err)
+		}
+		if got := mails(t, db)[NoticeMailbox]; len(got) != 2 || len([]rune(got[0].Subject)) != maxSubject && len([]rune(got[1].Subject)) != maxSubject {
+			t.Errorf("%+v", got)
+		}
 	})
 }
 

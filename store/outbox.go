@@ -18,6 +18,7 @@ const (
 	NoticeRefusedMore  = "refused_more"   // the others of that hour
 	NoticeHeldMail     = "held_mail"      // the first mail of a channel that was held for a reason in an hour
 	NoticeHeldMailMore = "held_mail_more" // all that are held still, when the hour is over
+	NoticeMailbox      = "mailbox"        // a mailbox is not watched
 	NoticeDigest       = "digest"
 	ToBuyer            = "buyer"
 	ToVendor           = "vendor"
@@ -36,7 +37,7 @@ const (
 type Notice struct {
 	ID, Kind, Audience, Status string
 	OrderID                    string // "": it is about no order
-	Subject                    string // what it is about then: see NoticeRefused, NoticeDigest
+	Subject                    string // what it is about then: see NoticeRefused, NoticeMailbox, NoticeDigest
 	LicenseID                  string // which of the order's; "": all
 	Endpoint                   string // the webhook's name; "": it is a mail
 	Tries                      int    // so far

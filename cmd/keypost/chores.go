@@ -34,6 +34,7 @@ func (d *daemon) choreList() []chore {
 		{name: "watch the pools", every: time.Minute, alone: true, do: d.watchPools},
 		{name: "send webhooks", every: time.Second, alone: true, do: d.hooks.Send},
 		{name: "send mail", every: time.Second, alone: true, do: d.mailer.Send, soon: d.mailed},
+		{name: "tell of mailboxes that are not watched", every: time.Minute, do: d.tellOutages},
 		{name: "write the daily digest", every: time.Minute, alone: true, do: d.writeDigest},
 	}
 }

@@ -40,6 +40,8 @@ type config struct {
 	file   string // "": the built-in demo
 	folder string // what relative paths start at
 	lines  lines
+
+	outages *outages // the daemon's; nil: a command's, which knows of none
 }
 
 type serverConfig struct {

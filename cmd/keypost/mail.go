@@ -221,6 +221,7 @@ func (c *config) digest(ctx context.Context, db *store.DB, now time.Time) (out d
 		out.Pools = append(out.Pools, delivery.PoolLevel{Pool: p.Pool, Free: p.Free, Codes: p.Codes, Low: p.Low})
 	}
 	out.Gaps, errs[5] = c.gaps(ctx, db, now.Add(-gapTold))
+	out.Outages = c.outages.sentences(c, now)
 	out.Mails, errs[6] = db.CountHeldMails(ctx)
 	return out, errors.Join(errs[:]...)
 }

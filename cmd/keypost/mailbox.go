@@ -450,6 +450,8 @@ func (d *daemon) beginWatch(ctx context.Context, ch channelConfig) (stop func())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer d.outages.note(ch.Name, nil, time.Now())
+		ch.mailbox.State = func(err error) { d.outages.note(ch.Name, err, time.Now()) }
 		w, err := mailbox.New(ch.mailbox, prompt{d.intake(ch), d.mailed}, newPlaces(d.db, ch))
 		if err == nil {
 			err = w.Run(ctx)

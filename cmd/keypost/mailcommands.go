@@ -152,7 +152,7 @@ type mailDigest struct {
 }
 
 func (mailDigest) Help() string {
-	return "The daemon sends it once a day, after 7:00 UTC, if there is something to say.\n\nExample: keypost mail digest"
+	return "The daemon sends it once a day, after 7:00 UTC, if there is something to say. That a mailbox is not watched the daemon alone knows.\n\nExample: keypost mail digest"
 }
 
 func (c mailDigest) Run(a *app) error {

@@ -96,6 +96,7 @@ type daemon struct {
 	changed  chan struct{} // a new config came
 	mailed   chan struct{} // a mail was taken in: its buyer waits for one
 	auditKey ed25519.PrivateKey
+	outages  outages // of mailboxes
 	handler  atomic.Pointer[http.Handler]
 }
 
@@ -119,6 +120,7 @@ func (d *daemon) configure(c *config) {
 			slog.Warn(f.Subject + ": " + f.Detail)
 		}
 	}
+	c.outages = &d.outages
 	go c.warm()
 	d.config.Store(c)
 	d.desk.Configure(c.desk())

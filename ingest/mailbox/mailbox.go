@@ -108,6 +108,9 @@ type Config struct {
 	Poll                    time.Duration // 0: DefaultPoll
 	MaxSize                 int64         // of a message, in bytes; 0: DefaultMaxSize
 	AtOnce                  int           // calls of the Handler at the same time; 0: one
+	// State is told at each change, and at each try, whether the folder is
+	// watched: nil, or why it is not. nil: nobody is told.
+	State func(error)
 	// Dial is the way out; nil: the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	Log  *slog.Logger // nil: the default one

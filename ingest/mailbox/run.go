@@ -37,12 +37,19 @@ func (w *Watcher) Run(ctx context.Context) error {
 		} else {
 			rest = min(rest*2, lastRest)
 		}
+		w.state(err)
 		w.note(err.Error(), func() {
 			w.config.Log.Warn("the mailbox is not watched", "err", err, "next_try_in", pause.Round(time.Second))
 		})
 		if !sleep(ctx, pause) {
 			return ctx.Err()
 		}
+	}
+}
+
+func (w *Watcher) state(err error) {
+	if w.config.State != nil {
+		w.config.State(err)
 	}
 }
 
@@ -85,6 +92,7 @@ func (w *Watcher) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		w.state(nil)
 		w.note("watched", func() {
 			w.config.Log.Info("the mailbox is watched", "folder", w.config.Folder, "by", how, "poll", w.config.Poll)
 		})
