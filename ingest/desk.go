@@ -25,6 +25,7 @@ const (
 	maxSeeds     = 8 << 10 // bytes of all seeds of an order
 	maxHeldLines = 50      // held lines of one sale
 	maxRefused   = 4 << 10 // longest message kept that was refused, in bytes
+	maxAmount    = 32      // longest amount of a refund, in bytes
 )
 
 // A Desk accepts orders. Its methods may be called from several goroutines and

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 
 	"github.com/keypost/keypost/store"
 )
@@ -16,6 +18,7 @@ type Refund struct {
 	Product     string     // as the store writes it; "": the whole sale
 	Amount      string     // decimal text; "": all of it
 	Currency    string
+	Unread      bool   `json:",omitempty"` // how much goes back, or of what, could not be read for certain: Amount says nothing
 	Reference   string // the store's id of the refund; "": it has none, and Amount is ""
 }
 
@@ -23,44 +26,152 @@ type Refund struct {
 // of it, cannot be found for certain.
 var ErrNoSale = errors.New("nobody told of this sale, or of this product in it")
 
-// Refund notes a refund, once; what was paid for by it is taken back. That of a
-// whole sale may come before the sale.
-func (d *Desk) Refund(ctx context.Context, r Refund) error {
-	row, err := d.refundOf(ctx, r)
-	if err == nil {
-		_, err = d.db.AddRefund(ctx, row)
+// ErrUnread is what [Desk.Refund] answers for a refund of which nobody could
+// read how much it is: it is not all of it.
+var ErrUnread = errors.New("how much goes back could not be read")
+
+// Why a refund is to be held: stable words, which scripts may rely on.
+const (
+	RefundUnknownSale = "unknown_sale"  // of a sale, or of a product in it, that nobody told of
+	RefundAmount      = "refund_amount" // its amount cannot be held against what was paid
+)
+
+// ExplainRefund says in a sentence why a refund is held and what to do.
+func ExplainRefund(reason string) string {
+	switch reason {
+	case RefundUnknownSale:
+		return "It refunds a sale, or a product of one, that nobody told of: refund the order by hand (keypost order refund), or approve it once the sale is here."
+	case RefundAmount:
+		return "How much goes back is not said in the currency of the order, or what the order cost is not known, so that it never adds up to the price: " +
+			"compare it with the store, then approve it with --amount in the order's currency, or with --all when all of it goes back; where only a part does and the order's price is not known, dismiss it."
 	}
+	return ""
+}
+
+// sales are where a refund's sale is looked for: the store, or what a
+// [Rehearsal] would have made of it.
+type sales interface {
+	OrderByKey(context.Context, store.Key) (store.Order, error)
+	Orders(context.Context, store.OrderFilter) ([]store.Order, error)
+}
+
+// Refund notes a refund, once; what was paid for by it is taken back. That of a
+// whole sale may come before the sale: see [Desk.JudgeRefund]. ErrNoSale,
+// ErrUnread.
+func (d *Desk) Refund(ctx context.Context, r Refund) error {
+	_, err := d.NoteRefund(ctx, r)
 	return err
 }
 
-// KnowsSale tells whether [Desk.Refund] would note a refund.
-func (d *Desk) KnowsSale(ctx context.Context, r Refund) (bool, error) {
-	_, err := d.refundOf(ctx, r)
-	if errors.Is(err, ErrNoSale) {
-		return false, nil
+// NoteRefund is Refund, and tells whether the refund is new: added is false where
+// it was noted before.
+func (d *Desk) NoteRefund(ctx context.Context, r Refund) (added bool, err error) {
+	if r.Unread {
+		return false, ErrUnread
 	}
-	return err == nil, err
+	row, err := refundOf(ctx, d.db, r)
+	if err != nil {
+		return false, err
+	}
+	return d.db.AddRefund(ctx, row)
 }
 
-func (d *Desk) refundOf(ctx context.Context, r Refund) (row store.Refund, err error) {
+// KnowsSale tells whether the sale of a refund is here, and the product in it.
+func (d *Desk) KnowsSale(ctx context.Context, r Refund) (bool, error) {
+	reason, err := d.JudgeRefund(ctx, r)
+	return err == nil && reason != RefundUnknownSale, err
+}
+
+// JudgeRefund says why a person must look at a refund before it is noted, if at
+// all: RefundUnknownSale, or RefundAmount where the amount could never add up to
+// what was paid. [Desk.Refund] would note the latter, and nothing would come of
+// it.
+func (d *Desk) JudgeRefund(ctx context.Context, r Refund) (reason string, err error) {
+	return judgeRefund(ctx, d.db, r)
+}
+
+func judgeRefund(ctx context.Context, from sales, r Refund) (reason string, err error) {
+	orders, err := ordersOf(ctx, from, r)
+	switch {
+	case errors.Is(err, ErrNoSale):
+		return RefundUnknownSale, nil
+	case err != nil:
+		return "", err
+	case !r.counts(orders):
+		return RefundAmount, nil
+	}
+	return "", nil
+}
+
+// counts tells whether an amount can be held against what orders cost. One
+// without a currency cannot, whatever the orders' is: a "$" is many things.
+func (r Refund) counts(orders []store.Order) bool {
+	if r.Unread || r.Amount == "" {
+		return !r.Unread
+	}
+	amount, ok := new(big.Rat).SetString(r.Amount)
+	if !ok || amount.Sign() <= 0 || len(r.Amount) > maxAmount || r.Currency == "" {
+		return false
+	}
+	return !slices.ContainsFunc(orders, func(o store.Order) bool {
+		_, priced := new(big.Rat).SetString(o.Price)
+		return !priced || o.Currency != r.Currency
+	})
+}
+
+// OrdersOf are the orders that a refund is of: its line, or those of its sale
+// that gave something, and where none did all of them; in the order of their
+// lines. ErrNoSale: there are none.
+func (d *Desk) OrdersOf(ctx context.Context, r Refund) ([]store.Order, error) {
+	return ordersOf(ctx, d.db, r)
+}
+
+func ordersOf(ctx context.Context, from sales, r Refund) ([]store.Order, error) {
+	row, err := refundOf(ctx, from, r)
+	if err != nil {
+		return nil, err
+	}
+	if row.Fold == "" { // it is no filter, but all there is
+		return nil, ErrNoSale
+	}
+	all, err := from.Orders(ctx, store.OrderFilter{Store: row.Store, Fold: row.Fold, Line: row.Line})
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, ErrNoSale
+	}
+	slices.SortFunc(all, func(a, b store.Order) int { return a.Line - b.Line })
+	gave := slices.DeleteFunc(slices.Clone(all), gaveNothing)
+	if len(gave) == 0 {
+		return all, nil
+	}
+	return gave, nil
+}
+
+// gaveNothing: such an order may be no line of the store's, but a delivery that
+// differs from its order.
+func gaveNothing(o store.Order) bool { return o.Status == store.Held || o.Status == store.Rejected }
+
+func refundOf(ctx context.Context, from sales, r Refund) (row store.Refund, err error) {
 	row = store.Refund{Store: r.Store, Reference: text(r.Reference, maxText-1), Amount: r.Amount, Currency: r.Currency}
 	row.Transaction = text(r.Transaction, maxText-1)
 	if r.Transaction == "" {
-		if row.Transaction, err = d.numbered(ctx, r); err != nil {
+		if row.Transaction, err = saleNumbered(ctx, from, r); err != nil {
 			return row, err
 		}
 	}
 	row.Fold = text(Fold(row.Transaction), maxText-1)
 	if r.Product != "" {
-		row.Line, err = d.lineOf(ctx, row, r.Product)
+		row.Line, err = lineOf(ctx, from, row, r.Product)
 	}
 	return row, err
 }
 
-// numbered finds the sale that has one of a refund's numbers.
-func (d *Desk) numbered(ctx context.Context, r Refund) (transaction string, err error) {
+// saleNumbered finds the sale that has one of a refund's numbers.
+func saleNumbered(ctx context.Context, from sales, r Refund) (transaction string, err error) {
 	for _, s := range r.Sequences {
-		o, err := d.db.OrderByKey(ctx, sharedKey(r.Store, s, 0))
+		o, err := from.OrderByKey(ctx, sharedKey(r.Store, s, 0))
 		if err == nil {
 			return o.Transaction, nil
 		}
@@ -72,8 +183,8 @@ func (d *Desk) numbered(ctx context.Context, r Refund) (transaction string, err 
 }
 
 // lineOf finds the one line of a sale that sold a product.
-func (d *Desk) lineOf(ctx context.Context, row store.Refund, product string) (line int, err error) {
-	orders, err := d.db.Orders(ctx, store.OrderFilter{Store: row.Store, Fold: row.Fold})
+func lineOf(ctx context.Context, from sales, row store.Refund, product string) (line int, err error) {
+	orders, err := from.Orders(ctx, store.OrderFilter{Store: row.Store, Fold: row.Fold})
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +192,7 @@ func (d *Desk) lineOf(ctx context.Context, row store.Refund, product string) (li
 	for _, o := range orders {
 		switch {
 		case FoldProduct(o.StoreProduct) != FoldProduct(product):
-		case o.Status == store.Held || o.Status == store.Rejected:
+		case gaveNothing(o):
 			others = append(others, o.Line)
 		default:
 			sold = append(sold, o.Line)

@@ -192,6 +192,17 @@ func (r *reader) find(name string) (finding, bool) {
 	return finding{}, false
 }
 
+// twice tells whether a field's label was there more than once.
+func (r *reader) twice(name string) bool {
+	n := 0
+	for _, f := range r.scan.findings {
+		if f.mark == name {
+			n++
+		}
+	}
+	return n > 1
+}
+
 // transaction is the store's id of the sale, "" where the mail has none.
 func (r *reader) transaction() string {
 	v := r.value("transaction")
@@ -417,6 +428,7 @@ func (r *reader) refund() {
 		if items := r.items(); len(items) == 1 {
 			f.Product = items[0].product
 		} else {
+			f.Unread = true // without its product it would be of all of them
 			r.hold(HeldAmbiguous, "it names several products")
 		}
 	}
@@ -424,11 +436,17 @@ func (r *reader) refund() {
 		written, price := r.money("amount")
 		f.Amount, _ = amount(price)
 		f.Currency = currency(written)
-		if f.Amount == "" {
-			r.hold(HeldIncomplete, "it does not say how much goes back")
-		}
 		if f.Currency == "" {
 			f.Currency = currency(r.value("currency"))
+		}
+		switch {
+		case f.Amount == "": // which is not all of it
+			f.Unread = true
+			r.hold(HeldIncomplete, "it does not say how much goes back")
+		case r.twice("amount"):
+			f.Unread = true
+		case f.Currency == "": // it could not be held against a price; a "$" alone is of many countries
+			r.hold(HeldIncomplete, "it does not say in which currency the amount is that goes back")
 		}
 	}
 	if len(r.p.file.Fields.Reference) > 0 && f.Reference == "" {

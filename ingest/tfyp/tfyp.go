@@ -35,7 +35,7 @@ const (
 func Explain(reason string) string {
 	switch reason {
 	case HeldIncomplete:
-		return "An order needs its product, the buyer's name or e-mail, and a transaction id or a blurb's number: compare the mail with the profile, or issue by hand."
+		return "An order needs its product, the buyer's name or e-mail, and a transaction id or a blurb's number: compare the mail with the profile, or issue by hand. A refund needs the amount with its currency, and its reference, where the profile has labels for them."
 	case HeldAmbiguous:
 		return "Something that must be there once is there twice; a buyer can type what looks like a label: compare the mail with the store."
 	case HeldForwarded:

@@ -127,6 +127,7 @@ func TestVerdicts(t *testing.T) {
 		"shop-01-order": "taken", "shop-02-typed-end": "held: ambiguous", "shop-03-only-in-the-comment": "taken", "shop-04-test": "taken",
 		"shop-05-not-from-the-shop": "not recognised", "shop-06-malformed": "held: malformed", "shop-07-behind-the-comment": "taken",
 		"refund-01": "taken", "refund-02-by-number": "taken", "refund-03-no-reference": "held: incomplete",
+		"refund-04-no-amount": "held: incomplete", "refund-05-no-currency": "held: incomplete", "refund-06-two-amounts": "held: ambiguous", "refund-07-malformed-amount": "held: malformed",
 	} {
 		if got := read(t, "testdata/mails/"+name+".eml"); got.Verdict != want {
 			t.Errorf("%s: %s, want %s\n%s", name, got.Verdict, want, strings.Join(got.Problems, "\n"))
@@ -199,6 +200,32 @@ func TestRefunds(t *testing.T) {
 	want := []ingest.Refund{{Store: "shop", Transaction: "S-2004-17", Amount: "25.00", Currency: "EUR", Reference: "R-9"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	// What cannot be read for certain is not all of it.
+	for name, want := range map[string]bool{
+		"01": false, "03-no-reference": false, "04-no-amount": true, "05-no-currency": false, "06-two-amounts": true, "07-malformed-amount": true,
+	} {
+		if got := read(t, "testdata/mails/refund-"+name+".eml").Refunds; len(got) != 1 || got[0].Unread != want {
+			t.Errorf("%s: %+v; want Unread %v", name, got, want)
+		}
+	}
+}
+
+// A refund of several products, of which none is certain, is not one of all.
+func TestRefundOfSeveral(t *testing.T) {
+	p, err := ParseProfile("p", []byte("kind = \"refund\"\nstore = \"shop\"\nsubject = [\"Refund\"]\nitems = [\"- {product}\"]\n[fields]\ntransaction = [\"Order:\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines, want := range map[string]bool{"- one\r\n": false, "- one\r\n- two\r\n": true} {
+		m, err := Open([]byte("Subject: Refund\r\nDate: Wed, 5 May 2004 09:12:44 -0700\r\n\r\nOrder: S-1\r\n" + lines))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := p.Read(m)
+		if len(r.Refunds) != 1 || r.Refunds[0].Unread != want || (r.Held != "") != want {
+			t.Errorf("%q: held %q, %+v", lines, r.Held, r.Refunds)
+		}
 	}
 }
 
