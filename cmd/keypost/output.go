@@ -163,8 +163,12 @@ func orderTable(w io.Writer, orders []store.Order) error {
 		if n := len(o.Licenses); n > 1 {
 			list = fmt.Sprintf("%s and %d more", o.Licenses[0].Code, n-1)
 		}
+		status := o.Status
+		if o.Refunded {
+			status += ", refunded"
+		}
 		rows = append(rows, []string{
-			o.Store, o.Transaction, strconv.Itoa(o.Line), o.Product, strconv.Itoa(o.Quantity), o.Status, o.Reason, yes(o.Test),
+			o.Store, o.Transaction, strconv.Itoa(o.Line), o.Product, strconv.Itoa(o.Quantity), status, o.Reason, yes(o.Test),
 			when(o.CreatedAt), list,
 		})
 	}
