@@ -225,10 +225,13 @@ type mailApprove struct {
 	Product string `help:"What was bought, as the store writes it, where the mail does not say it for certain."`
 	Name    string `help:"The buyer's name, likewise."`
 	Email   string `help:"The buyer's e-mail address, likewise."`
+	Amount  string `help:"Of a refund: how much goes back, in the order's currency, like \"5.00 EUR\"." xor:"amount"`
+	All     bool   `help:"Of a refund: all of it goes back, and the codes are revoked." xor:"amount"`
 }
 
 func (mailApprove) Help() string {
 	return "Makes an order of what keypost mail show shows, as if the mail had been taken; an order that is here already is found, not made again. Compare the mail with the store first. " +
+		"A refund is noted; one that does not say for certain how much goes back needs --amount or --all. " +
 		"Exit code 4: the order is held now.\n\nExample: keypost mail approve 01KABCDEFGHJKMNPQRSTVWXYZ0 --name \"Ada Lovelace\""
 }
 
@@ -251,18 +254,32 @@ func (c mailApprove) Run(a *app) error {
 		return fmt.Errorf("mail %s: nothing of it is kept that its channel's profiles know: issue by hand (keypost license issue), unless the sale is in keypost order list", c.ID)
 	}
 	desk := ingest.New(db, conf.desk())
+	if len(f.Reading.Refunds) > 0 {
+		return c.refunds(a, db, desk, m, f.Reading.Refunds)
+	}
+	if c.Amount != "" || c.All {
+		return usageError{fmt.Errorf("mail %s is no refund: --amount and --all are for those", c.ID)}
+	}
 	done, err := c.take(a, desk, m, f.Reading)
 	if err != nil {
 		return err
 	}
+	if err := settleApproved(a, db, m, done); err != nil {
+		return err
+	}
+	return c.print(a, done)
+}
+
+// settleApproved notes that a person has taken what a mail tells.
+func settleApproved(a *app, db *store.DB, m store.Mail, done []store.Order) error {
 	m.Verdict, m.Reason = store.MailTaken, mailbox.ReasonApproved
 	if len(done) > 0 {
 		m.Store, m.Fold = done[0].Store, done[0].Fold
 	}
-	if err := db.SettleMail(a, m, actor); err != nil && !errors.Is(err, store.ErrState) {
+	if err := db.SettleMail(a, m, actor); !errors.Is(err, store.ErrState) {
 		return err
 	}
-	return c.print(a, done)
+	return nil
 }
 
 func (c mailApprove) print(a *app, done []store.Order) error {
@@ -273,13 +290,10 @@ func (c mailApprove) print(a *app, done []store.Order) error {
 			held++
 		}
 	}
-	switch {
-	case c.JSON:
+	if c.JSON {
 		if err := printJSON(a.out, out); err != nil {
 			return err
 		}
-	case len(out) == 0:
-		fmt.Fprintln(a.out, "The refund was noted.")
 	}
 	for i, o := range done {
 		if c.JSON {
@@ -300,14 +314,6 @@ func (c mailApprove) print(a *app, done []store.Order) error {
 
 // take gives the desk what the mail tells, with a person's corrections.
 func (c mailApprove) take(a *app, desk *ingest.Desk, m store.Mail, r tfyp.Reading) (done []store.Order, err error) {
-	for _, refund := range r.Refunds {
-		if err := desk.Refund(a, refund); err != nil {
-			return nil, fmt.Errorf("mail %s: %w", c.ID, err)
-		}
-	}
-	if len(r.Refunds) > 0 {
-		return nil, nil
-	}
 	orders, err := c.orders(m, r)
 	if err != nil {
 		return nil, err
