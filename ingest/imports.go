@@ -52,32 +52,6 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 	return false, sameCodes(got, codes)
 }
 
-// TryImport tells what Import would do, and does nothing.
-func (d *Desk) TryImport(ctx context.Context, o Order, productID string, codes []Past) (added bool, err error) {
-	if _, ok := d.config.Load().byID(productID); !ok {
-		return false, fmt.Errorf("%q: %w", productID, ErrNoProduct)
-	}
-	for _, k := range names(o, true).all() {
-		got, err := d.db.OrderByKey(ctx, k)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err == nil {
-			err = sameCodes(got, codes)
-		}
-		return false, err
-	}
-	for _, past := range codes {
-		if _, err := d.db.FindLicense(ctx, productID, past.Code); !errors.Is(err, store.ErrNotFound) {
-			if err == nil {
-				err = ErrOther
-			}
-			return false, err
-		}
-	}
-	return true, nil
-}
-
 // sameCodes: what was taken in before is what is to be taken in.
 func sameCodes(got store.Order, codes []Past) error {
 	same := func(l store.License, past Past) bool { return store.NormalCode(l.Code) == store.NormalCode(past.Code) }

@@ -100,6 +100,21 @@ func (db *DB) Refunds(ctx context.Context, orderID string) (list []Refund, err e
 	return list, db.explain(err)
 }
 
+// HasRefund tells whether [DB.AddRefund] noted a refund before.
+func (db *DB) HasRefund(ctx context.Context, r Refund) (bool, error) {
+	sale, err := db.read.SaleByFold(ctx, queries.SaleByFoldParams{Store: r.Store, TransactionFold: r.Fold})
+	if err != nil {
+		if err = db.explain(err); errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		return false, err
+	}
+	events, err := db.read.MoneyEventsOfSale(ctx, sale.ID)
+	return slices.ContainsFunc(events, func(e queries.MoneyEvent) bool {
+		return e.Kind == refundKind && e.Line == r.Line && e.Reference == r.Reference
+	}), db.explain(err)
+}
+
 // refund notes a refund and takes back what it paid for. errNothing: it was noted
 // before.
 func (t *tx) refund(ctx context.Context, saleID string, r Refund) error {
@@ -173,7 +188,7 @@ func (t *tx) reckon(ctx context.Context, saleID, newest string) error {
 // repaid tells of each order of a sale whether its money all went back: by a
 // refund of all of it, or by amounts that add up to what it cost, or to what all
 // orders of the sale cost. Where a price is not known, or in another currency,
-// amounts tell nothing.
+// amounts tell nothing: whoever reads them out of a mail asks a person first.
 func repaid(orders []queries.OrdersOfSaleRow, events []queries.MoneyEvent) map[string]bool {
 	out := map[string]bool{}
 	sale, known, currency := new(big.Rat), true, ""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -111,12 +112,16 @@ func (c importCSV) print(a *app, out importedJSON) error {
 func (c importCSV) take(a *app, desk *ingest.Desk, rows []csvRow, out *importedJSON) error {
 	bar := newBar(a.err)
 	defer bar.end()
+	to := desk.Import
+	if c.DryRun {
+		to = desk.Rehearse().Import
+	}
 	for done := 0; done < len(rows); {
 		n := 1 // rows of one order follow each other
 		for done+n < len(rows) && sameSale(rows[done], rows[done+n]) {
 			n++
 		}
-		if err := c.takeOrder(a, desk, rows[done:done+n], out); err != nil {
+		if err := takeOrder(a, to, rows[done:done+n], out); err != nil {
 			return fmt.Errorf("line %d: %w (run it again: what was taken in stays)", rows[done].line, err)
 		}
 		done += n
@@ -125,16 +130,15 @@ func (c importCSV) take(a *app, desk *ingest.Desk, rows []csvRow, out *importedJ
 	return nil
 }
 
-func (c importCSV) takeOrder(a *app, desk *ingest.Desk, rows []csvRow, out *importedJSON) error {
+// An importer takes an order in, or tells whether it would: [ingest.Desk.Import].
+type importer func(context.Context, ingest.Order, string, []ingest.Past) (added bool, err error)
+
+func takeOrder(a *app, to importer, rows []csvRow, out *importedJSON) error {
 	var codes []ingest.Past
 	for _, r := range rows {
 		codes = append(codes, r.past)
 	}
-	take := desk.Import
-	if c.DryRun {
-		take = desk.TryImport
-	}
-	added, err := take(a, rows[0].order, rows[0].id, codes)
+	added, err := to(a, rows[0].order, rows[0].id, codes)
 	switch {
 	case errors.Is(err, ingest.ErrOther):
 		out.Invalid += len(rows)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -39,8 +40,8 @@ const importMailsHelp = "The code that a mail carries becomes a license as it is
 type importedMailsJSON struct {
 	Mails         int      `json:"mails"`
 	Added         int      `json:"added"`          // codes taken in
-	Known         int      `json:"known"`          // codes taken in before
-	Refunds       int      `json:"refunds"`        // noted, or noted before
+	Known         int      `json:"known"`          // codes taken in, and refunds noted, before
+	Refunds       int      `json:"refunds"`        // noted
 	WithoutCode   int      `json:"without_code"`   // passed over
 	NotRecognised int      `json:"not_recognised"` // of no profile
 	Faults        []string `json:"faults"`         // recognised and not taken in, and why
@@ -53,7 +54,11 @@ func (c importMails) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
-	m := mailImport{importMails: c, app: a, conf: conf, desk: ingest.New(db, conf.desk())}
+	desk := ingest.New(db, conf.desk())
+	m := mailImport{importMails: c, app: a, conf: conf, desk: desk}
+	if c.DryRun {
+		m.desk = desk.Rehearse()
+	}
 	m.out = importedMailsJSON{DryRun: c.DryRun, Faults: []string{}}
 	for _, name := range c.Profiles {
 		p, err := loadProfile(name)
@@ -78,27 +83,54 @@ type mailImport struct {
 	importMails
 	*app
 	conf     *config
-	desk     *ingest.Desk
+	desk     importDesk
 	profiles []*tfyp.Profile
+	refunds  []oldRefunds
 	out      importedMailsJSON
 }
 
+// An importDesk takes old mails in, or tells what it would do: an [ingest.Desk],
+// or its [ingest.Rehearsal].
+type importDesk interface {
+	Import(context.Context, ingest.Order, string, []ingest.Past) (added bool, err error)
+	JudgeRefund(context.Context, ingest.Refund) (reason string, err error)
+	NoteRefund(context.Context, ingest.Refund) (added bool, err error)
+}
+
+// oldRefunds are those of one mail.
+type oldRefunds struct {
+	name string
+	list []ingest.Refund
+}
+
+// each takes in the mails, and then the refunds: a folder has them in any order,
+// and a sale is there before its refund.
 func (m *mailImport) each() error {
 	bar := newBar(m.err)
 	defer bar.end()
-	return eachMail(m.Path, func(one oldMail) error {
+	err := eachMail(m.Path, func(one oldMail) error {
 		bar.at("", one.read, one.all)
 		m.out.Mails++
-		err := m.take(one.raw)
-		if why, ok := errors.AsType[notTaken](err); ok {
-			m.out.Faults = append(m.out.Faults, one.name+": "+string(why))
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", one.name, err)
-		}
-		return nil
+		return m.fault(one.name, m.take(one))
 	})
+	for _, of := range m.refunds {
+		if err == nil {
+			err = m.fault(of.name, m.refund(of.list))
+		}
+	}
+	return err
+}
+
+// fault keeps why a mail was not taken in; other errors end the run.
+func (m *mailImport) fault(name string, err error) error {
+	if why, ok := errors.AsType[notTaken](err); ok {
+		m.out.Faults = append(m.out.Faults, name+": "+string(why))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // notTaken is why a mail was not taken in, in words.
@@ -107,8 +139,8 @@ type notTaken string
 func (n notTaken) Error() string { return string(n) }
 
 // take takes in one mail.
-func (m *mailImport) take(raw []byte) error {
-	mail, err := tfyp.Open(raw)
+func (m *mailImport) take(one oldMail) error {
+	mail, err := tfyp.Open(one.raw)
 	if err != nil {
 		m.out.NotRecognised++
 		return nil
@@ -125,8 +157,8 @@ func (m *mailImport) take(raw []byte) error {
 			}
 			return notTaken(why)
 		}
-		if err := m.refunds(r.Refunds); err != nil {
-			return err
+		if len(r.Refunds) > 0 {
+			m.refunds = append(m.refunds, oldRefunds{one.name, r.Refunds})
 		}
 		return m.orders(r, mail)
 	}
@@ -134,24 +166,36 @@ func (m *mailImport) take(raw []byte) error {
 	return nil
 }
 
-func (m *mailImport) refunds(list []ingest.Refund) error {
+func (m *mailImport) refund(list []ingest.Refund) error {
 	for _, r := range list {
 		if m.Store != "" {
 			r.Store = m.Store
 		}
-		known, err := m.desk.KnowsSale(m, r)
-		if err == nil && !known {
-			err = notTaken(ingest.ErrNoSale.Error())
-		}
-		if err == nil && !m.DryRun {
-			err = m.desk.Refund(m, r)
-		}
+		reason, err := m.desk.JudgeRefund(m, r)
 		if err != nil {
 			return err
 		}
-		m.out.Refunds++
+		if why, ok := refundFaults[reason]; ok {
+			return notTaken(why)
+		}
+		added, err := m.desk.NoteRefund(m, r)
+		switch {
+		case err != nil:
+			return err
+		case added:
+			m.out.Refunds++
+		default:
+			m.out.Known++
+		}
 	}
 	return nil
+}
+
+// refundFaults are why refunds are not taken in, for people.
+var refundFaults = map[string]string{
+	ingest.RefundUnknownSale: "it refunds a sale that nobody told of, or a product that is not in it: take the sale's mail in, too, or revoke its code by hand (keypost license revoke)",
+	ingest.RefundAmount: "how much goes back is not in the order's currency, or what the order cost is not known: compare it with the store, " +
+		"and where all of it went back refund the order by hand (keypost order refund)",
 }
 
 // orders takes in what a mail sold. One code cannot be for several products, or
@@ -167,7 +211,8 @@ func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
 		m.out.WithoutCode++
 		return nil
 	case len(r.Orders) > 1 || o.Quantity > 1:
-		return notTaken("it carries one code and is for several products, or several copies")
+		return notTaken("it carries one code and is for several products, or several copies: " +
+			"take its codes in from a file that has a row for each (keypost import csv), or issue the others by hand (keypost license issue)")
 	case !isCode(code):
 		return notTaken("its code is not 1-255 characters")
 	}
@@ -184,11 +229,7 @@ func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
 	o.Channel, o.Message, o.Actor = ingest.Import, store.Message{Channel: ingest.Import}, actor
 	past := ingest.Past{Code: code, Limit: p.LimitOf(o.LicenseType)}
 	past.Status, past.CreatedAt = store.Active, mail.Date
-	take := m.desk.Import
-	if m.DryRun {
-		take = m.desk.TryImport
-	}
-	added, err := take(m, o, p.ID, []ingest.Past{past})
+	added, err := m.desk.Import(m, o, p.ID, []ingest.Past{past})
 	switch {
 	case errors.Is(err, ingest.ErrOther):
 		return notTaken(err.Error())
@@ -213,7 +254,7 @@ func (m *mailImport) print() error {
 	if m.DryRun {
 		done = "to be taken in"
 	}
-	_, err := fmt.Fprintf(m.app.out, "%s: %s %s, %d here already, %s, %d without a code passed over, %d of no profile, %d that cannot be taken in.\n",
-		count(m.out.Mails, "mail"), count(m.out.Added, "code"), done, m.out.Known, count(m.out.Refunds, "refund"), m.out.WithoutCode, m.out.NotRecognised, len(m.out.Faults))
+	_, err := fmt.Fprintf(m.app.out, "%s: %s %s, %s, %d here already, %d without a code passed over, %d of no profile, %d that cannot be taken in.\n",
+		count(m.out.Mails, "mail"), count(m.out.Added, "code"), done, count(m.out.Refunds, "refund"), m.out.Known, m.out.WithoutCode, m.out.NotRecognised, len(m.out.Faults))
 	return err
 }
