@@ -2,28 +2,66 @@ package tfyp
 
 import (
 	"fmt"
+	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// words are by which a label is taken for a field's, in the order of trying.
+// words are by which a label is taken for a field's, in the order of trying:
+// English, German, French and Spanish.
 var words = []struct {
 	field string
 	any   []string
 }{
-	{"email", []string{"e-mail", "email", "mail address"}},
-	{"transaction", []string{"transaction", "order no", "order number", "order id", "invoice", "receipt", "payment id", "order #"}},
-	{"quantity", []string{"quantity", "copies", "qty", "number of"}},
-	{"price", []string{"price", "total", "amount", "payment"}},
-	{"code", []string{"registration-code", "registration code", "serial", "activation", "license key", "license code"}},
-	{"product", []string{"product", "item", "article"}},
-	{"name", []string{"registered-to", "registered to", "licensee", "customer", "buyer", "name"}},
-	{"language", []string{"language"}},
+	{"email", []string{"e-mail", "email", "mail address", "courriel", "correo"}},
+	{"transaction", []string{
+		"transaction", "order no", "order number", "order id", "invoice", "receipt", "payment id", "order #",
+		"bestellnummer", "bestellnr", "bestell-nr", "bestell-nummer", "auftragsnummer", "auftragsnr", "auftrags-nr", "rechnungsnummer", "rechnungsnr", "rechnungs-nr", "transaktion",
+		"numéro de commande", "n° de commande", "no de commande", "commande n", "référence de commande", "facture",
+		"número de pedido", "n.º de pedido", "nº de pedido", "pedido n", "factura", "transacción",
+	}},
+	{"code", []string{
+		"registration-code", "registration code", "serial", "activation", "license key", "license code",
+		"registrierungscode", "freischaltcode", "aktivierung", "lizenzschlüssel", "lizenzcode", "seriennummer",
+		"clé de licence", "numéro de série", "clave de licencia", "código de activación", "número de serie",
+	}},
+	{"quantity", []string{
+		"quantity", "copies", "qty", "number of", "anzahl", "menge", "stückzahl", "quantité", "nombre de licences", "nombre de copies", "nombre d'exemplaires", "cantidad",
+	}},
+	{"price", []string{"price", "total", "amount", "payment", "betrag", "preis", "summe", "montant", "prix", "importe", "precio"}},
+	{"product", []string{"product", "item", "article", "produkt", "artikel", "produit", "artículo"}},
+	{"name", []string{
+		"registered-to", "registered to", "licensee", "customer", "buyer", "name", "kunde", "käufer", "lizenznehmer", "client", "acheteur", "nom", "comprador",
+	}},
+	{"language", []string{"language", "sprache", "langue", "idioma"}},
+}
+
+// numbers are words of labels that tell a number of the buyer or of a product,
+// not its name: "Kundennummer".
+var numbers = []string{"number", "nummer", "nr", "no.", "numéro", "número", "n°", "nº", " id"}
+
+// commenting are words of labels at which the buyer's own text begins.
+var commenting = []string{"comment", "message", "kommentar", "bemerkung", "anmerkung", "nachricht", "mitteilung", "remarque", "comentario", "observacion", "mensaje"}
+
+func hasAny(s string, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(s, w) })
+}
+
+// fieldOf is the field that a label, folded, is taken for; "": none.
+func fieldOf(folded string) string {
+	for _, w := range words {
+		if hasAny(folded, w.any) && !((w.field == "name" || w.field == "product") && hasAny(folded, numbers)) {
+			return w.field
+		}
+	}
+	return ""
 }
 
 // Draft proposes a profile by a sample. It goes by words, so it is for a person
-// to mend, and to try on other mails; no value of the sample is in it.
+// to mend, and to try on other mails; no value of the sample is in it, and no
+// label that the sample lacks: a comment, MISSING, tells what was not found, and
+// there the draft cannot be used yet.
 func Draft(m Mail) []byte {
 	d := draft{m: m, fields: map[string][]string{}}
 	for line := range strings.Lines(m.Text) {
@@ -54,26 +92,25 @@ func (d *draft) line(line string) {
 		return
 	}
 	name, _, ok := strings.Cut(line, ":")
-	if !ok || len(name) > 40 || len(strings.Fields(name)) > 4 || beyondASCII(name) || strings.ContainsAny(name, "<>@/\"'\\{}") || name == "Keyword" || strings.TrimSpace(name) == "" {
+	if !ok || len(name) > 40 || len(strings.Fields(name)) > 4 || strings.ContainsAny(name, "<>@/\"\\{}") || name == "Keyword" || strings.TrimSpace(name) == "" ||
+		beyondASCII(name) && (d.m.guessed || strings.ContainsRune(name, '\uFFFD')) || strings.ContainsFunc(name, unprintable) {
 		return
 	}
-	folded := fold(name)
-	if strings.Contains(folded, "comment") || strings.Contains(folded, "message") {
+	folded := foldLabel(name)
+	if hasAny(folded, commenting) {
 		d.comment = append(d.comment, name+":")
 		return
 	}
-	for _, w := range words {
-		if slices.ContainsFunc(w.any, func(s string) bool { return strings.Contains(folded, s) }) {
-			if d.fields[w.field] == nil {
-				d.fields[w.field] = []string{name + ":"}
-			}
-			return
-		}
-	}
-	if !slices.Contains(d.keywords, name) && len(d.keywords) < maxItems {
+	field := fieldOf(folded)
+	switch {
+	case field != "" && d.fields[field] == nil:
+		d.fields[field] = []string{name + ":"}
+	case field == "" && !strings.Contains(name, "'") && len(d.keywords) < maxItems && !slices.ContainsFunc(d.keywords, func(k string) bool { return foldLabel(k) == folded }):
 		d.keywords = append(d.keywords, name)
 	}
 }
+
+func unprintable(r rune) bool { return !strconv.IsPrint(r) }
 
 // sqnm is Kagi's line at the end of a blurb.
 var sqnm = known(sqnmForm, "blurb", "number")
@@ -102,20 +139,16 @@ func itemForm(line string) (string, bool) {
 
 func (d *draft) write() []byte {
 	var b strings.Builder
-	subject, _ := answered(d.m.Subject)
-	subject = strings.TrimRight(subject, " *!@#0123456789")
 	b.WriteString("# A draft by one sample: go through every line, then try it on your old mails:\n#\n#   keypost profile test THIS-FILE FOLDER\n#\n")
 	b.WriteString("# docs/mail-profiles.md tells what each key is.\n\nkind = \"order\"\n")
 	fmt.Fprintf(&b, "store = \"shop\"                  # the store's name in keypost.toml\n")
-	fmt.Fprintf(&b, "\n# By what the mail is known: the beginning of its subject.\nsubject = %s\n", list([]string{subject}))
+	d.writeKnown(&b)
 	if len(d.items) > 0 {
 		fmt.Fprintf(&b, "\n# How a product's line looks.\nitems = %s\n", list(d.items))
 		b.WriteString("price = \"\"                      # \"copy\" or \"line\": what the price of several copies is for\n")
 	}
 	if d.sequence {
 		fmt.Fprintf(&b, "\n# The number that the store gives the mail.\nsequence = [%s]\n", quote(sqnmForm))
-	} else if d.fields["transaction"] == nil {
-		b.WriteString("\n# Nothing names the sale: without a transaction id or a number each mail is held.\nsequence = ['SQNM-\"{blurb}\" {number}']\n")
 	}
 	if len(d.comment) > 0 {
 		fmt.Fprintf(&b, "\n# Where the buyer's own text begins. Say where it ends, or nothing behind it is read.\ncomment = %s\ncomment_end = []\n", list(d.comment))
@@ -123,19 +156,57 @@ func (d *draft) write() []byte {
 	if len(d.keywords) > 0 {
 		fmt.Fprintf(&b, "\n# Other labels: keep those whose answers your codes are made of, and delete the rest.\nkeywords = %s\n", list(d.keywords))
 	}
+	d.writeFields(&b)
+	return []byte(b.String())
+}
+
+// writeKnown writes by what the mail is known.
+func (d *draft) writeKnown(b *strings.Builder) {
+	if from, err := mail.ParseAddress(d.m.From); err == nil {
+		if _, host, ok := strings.Cut(from.Address, "@"); ok && !strings.ContainsFunc(host, unprintable) {
+			fmt.Fprintf(b, "\n# Whose mails these are. It proves nothing: anybody can write it.\nfrom = %s\n", list([]string{"@" + host}))
+		}
+	}
+	if subject := d.subject(); subject != "" {
+		fmt.Fprintf(b, "\n# By what the mail is known: the beginning of its subject.\nsubject = %s\n", list([]string{subject}))
+	} else {
+		b.WriteString("\n# MISSING: the mail has no subject to know it by. Set subject, or text to how one of its lines begins.\n")
+	}
+}
+
+// subject is what the next mail's will begin with, too: nothing from the first
+// word with a number on, which is this sale's.
+func (d *draft) subject() string {
+	s, _ := answered(d.m.Subject)
+	s = strings.TrimRight(s, " *!@#0123456789")
+	begin := s
+	if i := strings.IndexAny(s, "0123456789"); i >= 0 {
+		begin = strings.TrimRight(s[:max(strings.LastIndexByte(s[:i], ' '), 0)], " #")
+	}
+	if begin == "" {
+		begin = s
+	}
+	return clean(begin)
+}
+
+// writeFields writes the labels, and which of those that an order needs there
+// are none of.
+func (d *draft) writeFields(b *strings.Builder) {
 	b.WriteString("\n[fields]\n")
 	for _, w := range words {
 		if labels := d.fields[w.field]; labels != nil {
-			fmt.Fprintf(&b, "%s = %s\n", w.field, list(labels))
+			fmt.Fprintf(b, "%s = %s\n", w.field, list(labels))
 		}
 	}
 	if d.fields["name"] == nil && d.fields["email"] == nil {
-		b.WriteString("email = [\"Email:\"]             # none was found: an order needs the buyer's name or e-mail\n")
+		b.WriteString("# MISSING: the buyer. An order needs name or email: the labels before them in the mail.\n")
 	}
 	if len(d.items) == 0 && d.fields["product"] == nil {
-		b.WriteString("product = [\"Product:\"]         # none was found: an order needs its product\n")
+		b.WriteString("# MISSING: the product. An order needs product, the label before it in the mail, or items, how its line looks.\n")
 	}
-	return []byte(b.String())
+	if !d.sequence && d.fields["transaction"] == nil {
+		b.WriteString("# MISSING: what names the sale. An order needs transaction, the label before the store's id of it, or sequence, a line with a number.\n")
+	}
 }
 
 func list(texts []string) string {
@@ -148,11 +219,15 @@ func list(texts []string) string {
 
 // quote is a TOML text: what Go escapes of ASCII, TOML reads; other letters stay.
 func quote(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\uFFFD' || !strconv.IsPrint(r) {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(clean(s)) + `"`
+}
+
+// clean is a text without what nobody sees.
+func clean(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == '\uFFFD' || unprintable(r) {
 			return -1
 		}
 		return r
-	}, s)
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	}, s))
 }

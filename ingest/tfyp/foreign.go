@@ -59,8 +59,14 @@ func foreignPrefix(line, folded string) int {
 	}
 	for i := 0; i < len(line) && i <= 3*len(folded); {
 		_, size := utf8.DecodeRuneInString(line[i:])
-		if i += size; foldLabel(line[:i]) == folded && !markAt(line, i) {
+		i += size
+		begun := foldLabel(line[:i])
+		if begun == folded && !markAt(line, i) {
 			return i
+		}
+		// The last letter may get an accent yet.
+		if _, last := utf8.DecodeLastRuneInString(begun); !strings.HasPrefix(folded, begun[:len(begun)-last]) {
+			return 0
 		}
 	}
 	return 0

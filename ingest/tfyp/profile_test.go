@@ -73,14 +73,16 @@ func TestParseProfile(t *testing.T) {
 	bad("kind = \"refund\"\nsubject = [\"Refund\"]\n[fields]\ntransaction = [\"Order:\"]\namount = [\"Back:\"]\n", "reference: ")
 }
 
-// A draft can be read as it is, and reads its own sample, of which it holds
-// nothing personal.
+// A draft can be read as it is, or tells what is missing, and reads its own
+// sample, of which it holds nothing personal.
 func TestDraft(t *testing.T) {
 	for _, file := range samples(t) {
 		text := Draft(open(t, file))
 		p, err := ParseProfile("draft", text)
-		if err != nil {
+		if (err != nil) != strings.Contains(string(text), "# MISSING") {
 			t.Errorf("%s: %v\n%s", file, err, text)
+		}
+		if err != nil {
 			continue
 		}
 		for _, word := range []string{"Ada", "ada@", "Zoë", "4711", "Grace", "eve@"} {
@@ -91,6 +93,58 @@ func TestDraft(t *testing.T) {
 		if name := filepath.Base(file); slices.Contains([]string{"01-1997.eml", "12-quoted-printable.eml", "14-html-only.eml"}, name) {
 			if r := p.Read(open(t, file)); !r.Recognised || r.Held != "" || len(r.Orders) != 1 || r.Orders[0].Email != "ada@example.com" || r.Orders[0].Name == "" {
 				t.Errorf("%s by its draft: %+v\n%s", file, r, text)
+			}
+		}
+	}
+}
+
+// The usual labels are known in some languages, and none is made up.
+func TestDraftLanguages(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"German": {
+			"Bestellnummer: B-17\nKundennummer: 4\nKäufer: Ada Lovelace\nArtikel: Demo\nAnzahl: 2\nGesamtbetrag: 49,00 EUR\nE-Mail: ada@example.com\n\nBemerkung: hallo\n",
+			[]string{`transaction = ["Bestellnummer:"]`, `name = ["Käufer:"]`, `product = ["Artikel:"]`, `quantity = ["Anzahl:"]`, `price = ["Gesamtbetrag:"]`, `email = ["E-Mail:"]`, `comment = ["Bemerkung:"]`, `keywords = ["Kundennummer"]`},
+		},
+		"German, a customer": {
+			"Bestell-Nr.: 17\nKunde: Ada Lovelace\nProdukt: Demo\nMenge: 2\nSumme: 49,00 EUR\nE-Mail-Adresse: ada@example.com\n",
+			[]string{`transaction = ["Bestell-Nr.:"]`, `name = ["Kunde:"]`, `product = ["Produkt:"]`, `quantity = ["Menge:"]`, `price = ["Summe:"]`},
+		},
+		"French": {
+			"Numéro de commande: 17\nClient: Ada Lovelace\nProduit: Demo\nQuantité: 2\nMontant: 49,00 EUR\nCourriel: ada@example.com\n",
+			[]string{`transaction = ["Numéro de commande:"]`, `name = ["Client:"]`, `product = ["Produit:"]`, `quantity = ["Quantité:"]`, `price = ["Montant:"]`, `email = ["Courriel:"]`},
+		},
+		"Spanish": {
+			"Número de pedido: 17\nCliente: Ada Lovelace\nProducto: Demo\nCantidad: 2\nImporte: 49,00 EUR\nCorreo electrónico: ada@example.com\n",
+			[]string{`transaction = ["Número de pedido:"]`, `name = ["Cliente:"]`, `product = ["Producto:"]`, `quantity = ["Cantidad:"]`, `price = ["Importe:"]`, `email = ["Correo electrónico:"]`},
+		},
+	} {
+		m, err := Open([]byte("From: Laden <shop@store.example>\nSubject: Neue Bestellung Nr. B-17-2\nDate: Wed, 5 May 2004 09:12:44 -0700\nContent-Type: text/plain; charset=utf-8\n\n" + test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(Draft(m))
+		for _, want := range append(test.want, `from = ["@store.example"]`, `subject = ["Neue Bestellung Nr."]`) {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %s in:\n%s", name, want, text)
+			}
+		}
+		p, err := ParseProfile("draft", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, text)
+			continue
+		}
+		if r := p.Read(m); r.Held != "" || len(r.Orders) != 1 || r.Orders[0].Quantity != 2 || r.Orders[0].Email != "ada@example.com" || r.Orders[0].Name != "Ada Lovelace" {
+			t.Errorf("%s: %+v\n%s", name, r, text)
+		}
+	}
+	for text, labels := range map[string][]string{"Nothing is told here.\n": {"product", "email", "name", "sequence", "transaction"}, "Artikel: Demo\n": {"email", "sequence"}} {
+		draft := string(Draft(Mail{Subject: "New", Text: text}))
+		for _, label := range labels {
+			if strings.Contains(draft, "\n"+label+" = ") {
+				t.Errorf("%s is made up:\n%s", label, draft)
 			}
 		}
 	}
