@@ -14,6 +14,7 @@ func TestEmail(t *testing.T) {
 		"ada@example.com; eve@example.com":                 "ada@example.com",
 		`"Lovelace, Ada" <ada@example.com>, e@example.com`: "ada@example.com",
 		`"Ada \"the, Countess\"" <ada@example.com>`:        "ada@example.com",
+		`"x, eve@example.com, y" <ada@example.com>`:        "ada@example.com",
 		"nobody, <ada@example.com>":                        "ada@example.com",
 		"ada at example.com":                               "",
 		"ada@example.com eve@example.com":                  "",

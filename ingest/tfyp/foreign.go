@@ -61,7 +61,7 @@ func foreignPrefix(line, folded string) int {
 		_, size := utf8.DecodeRuneInString(line[i:])
 		i += size
 		begun := foldLabel(line[:i])
-		if begun == folded && !markAt(line, i) {
+		if begun == folded {
 			return i
 		}
 		// The last letter may get an accent yet.
@@ -70,12 +70,6 @@ func foreignPrefix(line, folded string) int {
 		}
 	}
 	return 0
-}
-
-// markAt tells whether an accent stands there, which is the last letter's.
-func markAt(line string, i int) bool {
-	r, _ := utf8.DecodeRuneInString(line[i:])
-	return unicode.Is(unicode.M, r)
 }
 
 // endsHere is ends for letters beyond ASCII.
