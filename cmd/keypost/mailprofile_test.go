@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 	"github.com/keypost/keypost/ingest/tfyp"
 )
 
@@ -81,6 +82,35 @@ func TestParseAttached(t *testing.T) {
 	}
 	if text := s.must(0, "profile", "test", "tfyp", mailSamples+"22-attached.eml"); !strings.Contains(text, "22-attached.eml, attached 1") || !strings.Contains(text, "2 mails: 1 taken") {
 		t.Error(text)
+	}
+}
+
+// The mail server's word, which this channel goes by, is about the mail that it
+// took in: an attached one is judged by its own signature.
+func TestParseAttachedTrust(t *testing.T) {
+	s := newSite(t)
+	shop, err := mailboxtest.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(shop.Close)
+	s.place("imap.secret", "secret\n")
+	s.add("\n[[channel]]\nname = \"mail\"\nkind = \"imap\"\naddress = \"mail.example.com:993\"\nuser = \"shop\"\npassword_file = \"imap.secret\"\n" +
+		"recipients = [\"" + mailboxtest.Recipient + "\"]\ntrust = [{ dkim = \"" + mailboxtest.Domain + "\", authserv_id = \"mx.example.com\" }]\ndns = \"" + shop.DNS + "\"\n")
+	signed, err := shop.Sign(sale(1).Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.place("direct.eml", string(signed))
+	s.place("outer.eml", "Subject: Hello\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"+string(signed)+"\r\n--b--\r\n")
+	var direct, outer parsedMailJSON
+	s.read(0, &direct, "parse", "mail", filepath.Join(filepath.Dir(s.config), "direct.eml"))
+	s.read(0, &outer, "parse", "mail", filepath.Join(filepath.Dir(s.config), "outer.eml"))
+	if len(outer.Mails) != 1 {
+		t.Fatalf("%+v", outer)
+	}
+	if got := []string{direct.Verdict, outer.Mails[0].Verdict}; !cmp.Equal(got, []string{"refused", "issued"}) {
+		t.Errorf("%q\n%+v\n%+v", got, direct.Checks, outer.Mails[0].Checks)
 	}
 }
 
