@@ -13,6 +13,7 @@ import (
 	"github.com/keypost/keypost/activation/client"
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/store/storetest"
 )
 
 // Two real daemons on one database.
@@ -149,4 +150,47 @@ func TestSweeperFinishesTheOrdersOfTheDead(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	})
+}
+
+// Of two daemons one watches the mailbox; when it is killed the other takes over
+// within the claim's term and takes in what came meanwhile, once.
+func TestTwoDaemonsOneMailbox(t *testing.T) {
+	binary := program(t)
+	s := newSite(t)
+	s.write(siteConfig + fmt.Sprintf("[database]\nurl = %q\n[keys]\nmaster_file = \"master.key\"\n", storetest.MariaDB(t)))
+	m := newMailed(t, s, "")
+	const watches = "the mailbox is watched"
+	first := start(t, t.TempDir(), binary, "--config", s.config)
+	until := func(p *process) {
+		t.Helper()
+		said := p.stderr.expect(watches)
+		if strings.Contains(p.stderr.String(), watches) {
+			return
+		}
+		select {
+		case <-said:
+		case <-time.After(time.Minute):
+			t.Fatalf("it does not watch within a minute:\n%s", p.stderr)
+		}
+	}
+	until(first)
+	second := start(t, t.TempDir(), binary, "--config", s.config)
+	for n := range 3 {
+		m.deliver(sale(n+1).Text(), true)
+		m.filed("Done", n+1)
+	}
+	if strings.Contains(second.stderr.String(), watches) {
+		t.Errorf("both watch:\n%s", second.stderr)
+	}
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	m.deliver(sale(4).Text(), true)
+	until(second)
+	m.filed("Done", 4)
+	var orders []orderJSON
+	if s.read(0, &orders, "order", "list"); len(orders) != 4 {
+		t.Errorf("%d orders of 4", len(orders))
+	}
+	s.must(0, "db", "verify")
 }
