@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -366,7 +367,7 @@ func naming(addresses []string) func(raw []byte) bool {
 		m, _ := tfyp.Open(raw) // what is no mail says nothing
 		for _, text := range []string{string(raw), m.From, m.To, m.Subject, m.Text} {
 			text = strings.ToLower(text)
-			if slices.ContainsFunc(written, func(w string) bool { return strings.Contains(text, w) }) {
+			if slices.ContainsFunc(written, func(w string) bool { return hasAddress(text, w) }) {
 				return true
 			}
 		}
@@ -374,3 +375,25 @@ func naming(addresses []string) func(raw []byte) bool {
 	}
 	return func(raw []byte) bool { return in(raw) || slices.ContainsFunc(tfyp.Attached(raw), in) }
 }
+
+// hasAddress tells whether an address is in a text, and not as a part of another
+// one: a@example.com is not in data@example.com.
+func hasAddress(text, address string) bool {
+	for {
+		at := strings.Index(text, address)
+		if at < 0 {
+			return false
+		}
+		rest := text[at+len(address):]
+		if !longerBefore.MatchString(text[max(0, at-3):at]) && !longerAfter.MatchString(rest[:min(len(rest), 5)]) {
+			return true
+		}
+		text = text[at+1:]
+	}
+}
+
+// What makes an address longer: an escape of a form or of JSON before it does not.
+var (
+	longerBefore = regexp.MustCompile(`^(?:[^%].?[^\\]|[^\\]?)[\pL\d._+-]$`)
+	longerAfter  = regexp.MustCompile(`^(?:[\pL\d-]|\.[\pL\d])`)
+)
