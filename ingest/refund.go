@@ -76,12 +76,6 @@ func (d *Desk) NoteRefund(ctx context.Context, r Refund) (added bool, err error)
 	return d.db.AddRefund(ctx, row)
 }
 
-// KnowsSale tells whether the sale of a refund is here, and the product in it.
-func (d *Desk) KnowsSale(ctx context.Context, r Refund) (bool, error) {
-	reason, err := d.JudgeRefund(ctx, r)
-	return err == nil && reason != RefundUnknownSale, err
-}
-
 // JudgeRefund says why a person must look at a refund before it is noted, if at
 // all: RefundUnknownSale, or RefundAmount where the amount could never add up to
 // what was paid. [Desk.Refund] would note the latter, and nothing would come of

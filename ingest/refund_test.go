@@ -79,10 +79,6 @@ func TestJudgeRefund(t *testing.T) {
 		if got != "" && ExplainRefund(got) == "" {
 			t.Errorf("%s: nobody explains %s", name, got)
 		}
-		knows, err := d.KnowsSale(t.Context(), test.refund)
-		if err != nil || knows != (test.want != RefundUnknownSale) {
-			t.Errorf("%s: knows the sale: %v, %v", name, knows, err)
-		}
 	}
 }
 

@@ -58,7 +58,7 @@ func TestParseMailWithCode(t *testing.T) {
 	if text := s.must(0, "parse", "mail", file); strings.Contains(text, "would be issued") || !strings.Contains(text, "no order: it brings its own code") {
 		t.Error(text)
 	}
-	if text := s.must(0, "profile", "test", "tfyp", file); !strings.Contains(text, "brings code") || !strings.Contains(text, "1 mails: 0 taken") {
+	if text := s.must(0, "profile", "test", "tfyp", file); !strings.Contains(text, "brings code") || !strings.Contains(text, "1 mail: 0 taken") {
 		t.Error(text)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/authentic"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
@@ -49,12 +50,16 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		return f, in.withCode(ctx, &f, code)
 	}
 	for _, r := range f.Reading.Refunds {
-		known, err := in.Desk.KnowsSale(ctx, r)
+		reason, err := in.Desk.JudgeRefund(ctx, r)
 		if err != nil {
 			return f, err
 		}
-		if !known { // the next mail may tell of it
-			f.MailVerdict, f.MailReason, f.Patience = store.MailHeld, ReasonUnknownSale, salePatience
+		switch reason {
+		case "":
+		case ReasonUnknownSale: // the next mail may tell of it
+			f.MailVerdict, f.MailReason, f.Patience = store.MailHeld, reason, salePatience
+		default:
+			f.MailVerdict, f.MailReason, f.MailDetail = store.MailHeld, reason, strings.TrimSpace(r.Amount+" "+r.Currency)
 		}
 	}
 	return f, nil
@@ -117,8 +122,9 @@ func Explain(reason string) string {
 		return "It brings a code that nobody here knows: import it (keypost import mbox) if that code is to go on working, or approve the mail for a new one."
 	case ReasonTooBig:
 		return "It is too large to be fetched: look at it in the mailbox, and issue by hand (keypost license issue)."
-	case ReasonUnknownSale:
-		return "It refunds a sale, or a product of one, that nobody told of: refund the order by hand (keypost order refund), or approve it once the sale is here."
+	}
+	if why := ingest.ExplainRefund(reason); why != "" {
+		return why
 	}
 	if why := tfyp.Explain(reason); why != "" {
 		return why

@@ -32,19 +32,20 @@ const (
 
 // Reasons of mails beside those of Policy.Judge and of package tfyp.
 const (
-	ReasonTooBig      = "too_big"      // it was not fetched
-	ReasonCode        = "code"         // it brings a code that nobody here knows
-	ReasonBounce      = "bounce"       // it tells that a mail of ours did not arrive
-	ReasonUnknownSale = "unknown_sale" // a refund of a sale that nobody told of
-	ReasonDismissed   = "dismissed"    // by a person
-	ReasonApproved    = "approved"     // by a person: perhaps not as it reads
+	ReasonTooBig       = "too_big" // it was not fetched
+	ReasonCode         = "code"    // it brings a code that nobody here knows
+	ReasonBounce       = "bounce"  // it tells that a mail of ours did not arrive
+	ReasonUnknownSale  = ingest.RefundUnknownSale
+	ReasonRefundAmount = ingest.RefundAmount
+	ReasonDismissed    = "dismissed" // by a person
+	ReasonApproved     = "approved"  // by a person: perhaps not as it reads
 )
 
 // A Desk is what takes orders in.
 type Desk interface {
 	Accept(context.Context, ingest.Order) (store.Order, error)
 	Refund(context.Context, ingest.Refund) error
-	KnowsSale(context.Context, ingest.Refund) (bool, error)
+	JudgeRefund(context.Context, ingest.Refund) (reason string, err error)
 }
 
 // Licenses is what the intake needs of the license store.

@@ -443,6 +443,33 @@ func TestIntakeRefundBeforeItsSale(t *testing.T) {
 	})
 }
 
+// A refund that can never be counted is held; one of a sale that nobody told of
+// waits, by whatever name.
+func TestIntakeRefundAmount(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		p, err := tfyp.ParseProfile("parts", []byte(refundProfile+
+			"[fields]\ntransaction = [\"Order:\"]\namount = [\"Back:\"]\nreference = [\"Refund:\"]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Profiles[0] = p
+		b.handle(hand(thanks))
+		for lines, want := range map[string]string{
+			"Back: 5.00 EUR\r\nRefund: R-1\r\n":                  "held refund_amount",
+			"Back: 5.00 USD\r\nRefund: R-2\r\n":                  "taken",
+			"Back: 5.00\r\nRefund: R-3\r\n":                      "held incomplete",
+			"Order: B-7777\r\nBack: 5.00 USD\r\nRefund: R-4\r\n": "waiting unknown_sale",
+		} {
+			if _, err := b.try(arrived(hand(back + lines))); err != nil && !errors.Is(err, errWaits) {
+				t.Fatal(err)
+			}
+			if got := b.last(); got != want {
+				t.Errorf("%q: %s; want %s", lines, got, want)
+			}
+		}
+	})
+}
+
 // What is one message's attachment and another message of the same call is judged
 // as what it proves: the copy alone, whose trust is less, proves nothing.
 func TestIntakeCopyFirst(t *testing.T) {
