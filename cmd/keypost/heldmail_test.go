@@ -46,7 +46,7 @@ func TestReadSale(t *testing.T) {
 		}),
 		"26-doubled-label": numbered("0063", func(m *delivery.SaleMail) { m.Product = "Product_Name" }),
 		"refund-03-no-reference": {
-			Subject: "Refund of your order", From: "Kagi <orders@store.example>", Date: date, Refund: true, Sale: "kagi S-2004-17",
+			Subject: "Refund of your order", From: "Kagi <orders@store.example>", Date: date, Refund: true, Sale: "shop S-2004-17",
 			Fields: []delivery.Field{{Name: "amount", Value: "25.00 EUR"}, {Name: "transaction", Value: "S-2004-17"}},
 		},
 	} {
