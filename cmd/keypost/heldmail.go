@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/keypost/keypost/delivery"
+	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
@@ -41,6 +42,9 @@ func (c *config) readSale(m store.Mail) delivery.SaleMail {
 	}
 	for _, r := range f.Reading.Refunds {
 		products = append(products, r.Product)
+		if (r.Unread || m.Reason == ingest.RefundAmount) && len(out.Wants) == 0 {
+			out.Wants = append(out.Wants, "--amount AMOUNT")
+		}
 	}
 	out.Product = strings.Join(products, ", ")
 	if f.Profile == nil || out.Refund {

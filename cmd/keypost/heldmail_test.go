@@ -12,6 +12,7 @@ import (
 
 	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/delivery/deliverytest"
+	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
@@ -68,6 +69,15 @@ func TestReadSale(t *testing.T) {
 		slices.SortFunc(got.Fields, func(a, b delivery.Field) int { return strings.Compare(a.Name, b.Name) })
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", file, diff)
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(mailSamples, "refund-03-no-reference.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reason, text := range map[string]string{ingest.RefundAmount: string(raw), tfyp.HeldIncomplete: strings.Replace(string(raw), "25.00 EUR", "all of it", 1)} {
+		if got := c.readSale(store.Mail{Channel: "mail", Reason: reason, Raw: []byte(text)}); !slices.Equal(got.Wants, []string{"--amount AMOUNT"}) {
+			t.Errorf("%s: %+v", reason, got)
 		}
 	}
 	if got := c.readSale(store.Mail{Channel: "gone", Store: "kagi", Fold: "t1"}); got.Sale != "kagi t1" || len(got.Fields) > 0 {
