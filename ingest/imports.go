@@ -35,7 +35,14 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 	}
 	o.Quantity = len(codes)
 	n := d.draft(c, o, p)
-	n.Keys = names(o, true).all()
+	keys, found, err := c.freeNames(ctx, d.db, o)
+	if err != nil {
+		return false, err
+	}
+	if found != nil {
+		return false, sameCodes(*found, codes)
+	}
+	n.Keys = keys
 	n.Message.Verdict = store.VerdictAccepted
 	for _, past := range codes {
 		n.Outcome.Codes = append(n.Outcome.Codes, store.NewLicense{
@@ -50,6 +57,27 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 		return added, err
 	}
 	return false, sameCodes(got, codes)
+}
+
+// freeNames are an imported order's keys; found is the order that has them. The
+// lines of one mail share its number, which is the first one's then.
+func (c *Config) freeNames(ctx context.Context, in sales, o Order) (keys []store.Key, found *store.Order, err error) {
+	n := names(o, true)
+	if len(n.loose) == 0 {
+		return n.sure, nil, nil // whoever adds it finds out
+	}
+	for i, k := range n.all() {
+		got, err := in.OrderByKey(ctx, k)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			keys = append(keys, k)
+		case err != nil:
+			return nil, nil, err
+		case i < len(n.sure) || !c.another(got, o):
+			return nil, &got, nil
+		}
+	}
+	return keys, nil, nil
 }
 
 // sameCodes: what was taken in before is what is to be taken in.

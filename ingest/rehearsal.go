@@ -39,7 +39,13 @@ func (r *Rehearsal) Import(ctx context.Context, o Order, productID string, codes
 	if !ok {
 		return false, fmt.Errorf("%q: %w", productID, ErrNoProduct)
 	}
-	keys := names(o, true).all()
+	keys, found, err := c.freeNames(ctx, r, o)
+	if err != nil {
+		return false, err
+	}
+	if found != nil {
+		return false, sameCodes(*found, codes)
+	}
 	for _, k := range keys {
 		got, err := r.OrderByKey(ctx, k)
 		if errors.Is(err, store.ErrNotFound) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/tfyp"
@@ -198,47 +199,80 @@ var refundFaults = map[string]string{
 		"and where all of it went back refund the order by hand (keypost order refund)",
 }
 
-// orders takes in what a mail sold. One code cannot be for several products, or
-// for several copies: nothing is guessed.
+// orders takes in what a mail sold: each order its own codes, of which there is
+// one for each copy. One code cannot be for several: nothing is guessed.
 func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
 	if len(r.Orders) == 0 {
 		return nil
 	}
-	code := r.Value("code")
-	o := r.Orders[0]
-	switch {
-	case code == "":
+	if len(r.Codes) == 0 {
 		m.out.WithoutCode++
 		return nil
-	case len(r.Orders) > 1 || o.Quantity > 1:
+	}
+	copies := 0
+	for i := range r.Orders {
+		copies += max(1, r.Orders[i].Quantity)
+	}
+	switch {
+	case len(r.Codes) != copies:
 		return notTaken("it carries one code and is for several products, or several copies: " +
 			"take its codes in from a file that has a row for each (keypost import csv), or issue the others by hand (keypost license issue)")
-	case !isCode(code):
+	case slices.ContainsFunc(r.Codes, func(code string) bool { return !isCode(code) }):
 		return notTaken("its code is not 1-255 characters")
 	}
+	products := make([]ingest.Product, len(r.Orders))
+	for i, o := range r.Orders {
+		p, err := m.product(o)
+		if err != nil {
+			return err
+		}
+		products[i] = p
+	}
+	codes := r.Codes
+	for i, o := range r.Orders {
+		n := max(1, o.Quantity)
+		if err := m.order(o, products[i], codes[:n], mail); err != nil {
+			return err
+		}
+		codes = codes[n:]
+	}
+	return nil
+}
+
+// product is what an order is for.
+func (m *mailImport) product(o ingest.Order) (ingest.Product, error) {
 	p, ok := m.conf.desk().Product(o.StoreProduct)
 	if !ok && m.Product != "" {
 		p, ok = m.conf.desk().Product(m.Product)
 	}
 	if !ok {
-		return notTaken(fmt.Sprintf("the product %q is none of the config's", o.StoreProduct))
+		return p, notTaken(fmt.Sprintf("the product %q is none of the config's", o.StoreProduct))
 	}
+	return p, nil
+}
+
+// order takes one in with its codes.
+func (m *mailImport) order(o ingest.Order, p ingest.Product, codes []string, mail tfyp.Mail) error {
 	if m.Store != "" {
 		o.Store = m.Store
 	}
 	o.Channel, o.Message, o.Actor = ingest.Import, store.Message{Channel: ingest.Import}, actor
-	past := ingest.Past{Code: code, Limit: p.LimitOf(o.LicenseType)}
-	past.Status, past.CreatedAt = store.Active, mail.Date
-	added, err := m.desk.Import(m, o, p.ID, []ingest.Past{past})
+	var list []ingest.Past
+	for _, code := range codes {
+		past := ingest.Past{Code: code, Limit: p.LimitOf(o.LicenseType)}
+		past.Status, past.CreatedAt = store.Active, mail.Date
+		list = append(list, past)
+	}
+	added, err := m.desk.Import(m, o, p.ID, list)
 	switch {
 	case errors.Is(err, ingest.ErrOther):
 		return notTaken(err.Error())
 	case err != nil:
 		return err
 	case added:
-		m.out.Added++
+		m.out.Added += len(codes)
 	default:
-		m.out.Known++
+		m.out.Known += len(codes)
 	}
 	return nil
 }

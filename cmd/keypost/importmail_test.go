@@ -120,6 +120,36 @@ func TestImportMboxFaults(t *testing.T) {
 	}
 }
 
+// A mail may bring a code for each copy of each product.
+func TestImportSeveralCodes(t *testing.T) {
+	s := newSite(t)
+	s.serve()
+	text := oldSale(1, "OLD-1\nRegistration-Code: OLD-2\nRegistration-Code: OLD-3")
+	text = strings.Replace(text, "US$ 35.00 - 1 * Product_Name\n", "US$ 35.00 - 2 * Product_Name\nUS$ 20.00 - 1 * Other_Product\n", 1)
+	s.place("sold.mbox", "From MAILER-DAEMON Wed May  5 09:12:44 2004\n"+text)
+	file := filepath.Join(filepath.Dir(s.config), "sold.mbox")
+	var got importedMailsJSON
+	s.read(1, &got, "import", "mbox", file)
+	if got.Added != 0 || len(got.Faults) != 1 || !strings.Contains(got.Faults[0], `"Other_Product"`) {
+		t.Fatalf("one of the products is not known: %+v", got)
+	}
+	for i, more := range [][]string{{"--dry-run"}, nil, nil} {
+		s.read(0, &got, append([]string{"import", "mbox", file, "--product", "other"}, more...)...)
+		if i < 2 && got.Added != 3 || i == 2 && got.Known != 3 {
+			t.Errorf("%q: %+v", more, got)
+		}
+	}
+	var orders []orderJSON
+	s.read(0, &orders, "order", "list")
+	codes := map[string][]string{}
+	for _, o := range orders {
+		codes[*o.Product] = o.Licenses
+	}
+	if diff := cmp.Diff(map[string][]string{"demo": {"OLD-1", "OLD-2"}, "other": {"OLD-3"}}, codes); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestImportMaildir(t *testing.T) {
 	s := newSite(t)
 	s.serve()
