@@ -230,6 +230,18 @@ func testMailsByHand(t *testing.T, s *site) {
 	if len(orders) != 1 || orders[0].Status != "issued" || orders[0].Store != "kagi" || !strings.HasPrefix(orders[0].Transaction, "SQNM-") {
 		t.Errorf("approved: %+v", orders)
 	}
+	m.deliver(strings.Replace(sale(6).Text(), "1 * Product_Name", "0 * Product_Name", 1), true)
+	m.filed("Held", 3)
+	none := mailsOf(s, "held")[0].ID
+	for _, more := range [][]string{nil, {"--quantity", "-1"}, {"--quantity", "1000"}} {
+		if out := s.must(2, append([]string{"mail", "approve", none}, more...)...); !strings.Contains(out, "--quantity") {
+			t.Errorf("%q: %s", more, out)
+		}
+	}
+	s.read(0, &orders, "mail", "approve", none, "--quantity", "2")
+	if len(orders) != 1 || orders[0].Status != "issued" || len(orders[0].Licenses) != 2 {
+		t.Errorf("approved: %+v", orders)
+	}
 	s.must(0, "mail", "dismiss", refused[0].ID)
 	s.must(1, "mail", "dismiss", refused[0].ID)
 	s.must(3, "mail", "show", "01M7ZF0HQGF49NMZEKQ219YQ78")
@@ -240,12 +252,12 @@ func testMailsByHand(t *testing.T, s *site) {
 	m.deliver(sale(1).Text(), true)
 	m.filed("Done", 2)
 	s.read(0, &orders, "order", "list")
-	if len(orders) != 3 {
+	if len(orders) != 4 {
 		t.Errorf("orders %+v", orders)
 	}
 	out := s.must(0, "outbox", "list")
-	if n := strings.Count(out, "  held_mail  vendor"); n != 2 {
-		t.Errorf("the vendor is told of %d reasons; want 2:\n%s", n, out)
+	if n := strings.Count(out, "  held_mail  vendor"); n != 3 {
+		t.Errorf("the vendor is told of %d reasons; want 3:\n%s", n, out)
 	}
 }
 

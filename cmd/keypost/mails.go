@@ -222,12 +222,16 @@ func (c mailShow) printRaw(a *app, db *store.DB, m store.Mail, orders []store.Or
 type mailApprove struct {
 	jsonFlag
 	mailName
-	Product string `help:"What was bought, as the store writes it, where the mail does not say it for certain."`
-	Name    string `help:"The buyer's name, likewise."`
-	Email   string `help:"The buyer's e-mail address, likewise."`
-	Amount  string `help:"Of a refund: how much goes back, in the order's currency, like \"5.00 EUR\"." xor:"amount"`
-	All     bool   `help:"Of a refund: all of it goes back, and the codes are revoked." xor:"amount"`
+	Product  string `help:"What was bought, as the store writes it, where the mail does not say it for certain."`
+	Name     string `help:"The buyer's name, likewise."`
+	Email    string `help:"The buyer's e-mail address, likewise."`
+	Quantity int    `help:"How many copies, likewise." default:"0"`
+	Amount   string `help:"Of a refund: how much goes back, in the order's currency, like \"5.00 EUR\"." xor:"amount"`
+	All      bool   `help:"Of a refund: all of it goes back, and the codes are revoked." xor:"amount"`
 }
+
+// maxCopies is how many a mail, or a person, may say that were bought.
+const maxCopies = 999
 
 func (mailApprove) Help() string {
 	return "Makes an order of what keypost mail show shows, as if the mail had been taken; an order that is here already is found, not made again. Compare the mail with the store first. " +
@@ -334,11 +338,14 @@ func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error
 	list := r.Orders
 	if len(list) == 0 {
 		sale := r.Sale
-		sale.Quantity = 1
+		sale.Quantity = 1 // as of a mail that names a product and no quantity
 		list = []ingest.Order{sale}
 	}
-	if len(list) > 1 && c.Product != "" {
-		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product is for one", c.ID, len(list))}
+	switch {
+	case len(list) > 1 && (c.Product != "" || c.Quantity != 0):
+		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product and --quantity are for one", c.ID, len(list))}
+	case c.Quantity < 0 || c.Quantity > maxCopies:
+		return nil, usageError{fmt.Errorf("--quantity %d: it must be from 1 to %d", c.Quantity, maxCopies)}
 	}
 	for i := range list {
 		o := &list[i]
@@ -350,8 +357,16 @@ func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error
 				*correction.to = correction.text
 			}
 		}
-		if o.StoreProduct == "" || o.Name == "" && o.Email == "" {
-			return nil, usageError{fmt.Errorf("mail %s does not say what was bought, and by whom: give --product and --name or --email", c.ID)}
+		if c.Quantity > 0 {
+			o.Quantity = c.Quantity
+		}
+		switch {
+		case o.StoreProduct == "":
+			return nil, usageError{fmt.Errorf("mail %s does not say what was bought: give --product", c.ID)}
+		case o.Name == "" && o.Email == "":
+			return nil, usageError{fmt.Errorf("mail %s does not say who bought: give --name or --email", c.ID)}
+		case o.Quantity < 1:
+			return nil, usageError{fmt.Errorf("mail %s does not say for certain how many copies of %s were bought: give --quantity", c.ID, safe(o.StoreProduct))}
 		}
 		if o.Transaction == "" && len(o.Sequences) == 0 {
 			o.Transaction = "mail " + m.ID // it names its sale in no way; its repeats are held as this one was

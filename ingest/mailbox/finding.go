@@ -46,8 +46,8 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		return f, nil
 	}
 	f.MailVerdict = store.MailTaken
-	if code := f.Reading.Value("code"); code != "" && len(f.Reading.Orders) > 0 {
-		return f, in.withCode(ctx, &f, code)
+	if len(f.Reading.Codes) > 0 && len(f.Reading.Orders) > 0 {
+		return f, in.withCodes(ctx, &f)
 	}
 	for _, r := range f.Reading.Refunds {
 		reason, err := in.Desk.JudgeRefund(ctx, r)
@@ -65,16 +65,20 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 	return f, nil
 }
 
-// withCode judges a mail of a sale that has its code already, by a post that was
-// answered, or from elsewhere: another one would be one too many.
-func (in *Intake) withCode(ctx context.Context, f *Finding, code string) error {
-	known, err := in.Licenses.Licenses(ctx, store.LicenseFilter{Code: code})
-	f.MailReason = ReasonCode
-	if len(known) == 0 {
-		f.MailVerdict = store.MailHeld
+// withCodes judges a mail of a sale that has its codes already, by a post that was
+// answered, or from elsewhere: others would be too many.
+func (in *Intake) withCodes(ctx context.Context, f *Finding) error {
+	f.Reading.Orders, f.MailReason = nil, ReasonCode
+	for _, code := range f.Reading.Codes {
+		known, err := in.Licenses.Licenses(ctx, store.LicenseFilter{Code: code})
+		if err != nil {
+			return err
+		}
+		if len(known) == 0 {
+			f.MailVerdict = store.MailHeld
+		}
 	}
-	f.Reading.Orders = nil
-	return err
+	return nil
 }
 
 // Recognise reads a mail by the first profile that knows it, and judges nothing.

@@ -358,6 +358,11 @@ func TestIntakeWithCode(t *testing.T) {
 		if got := b.handle(withCode("FROM-ELSEWHERE")); got != Held || b.last() != "held code" {
 			t.Errorf("another code: it goes to %d, %s", got, b.last())
 		}
+		two := replaced(thanks, "1 * Product_Name", "2 * Product_Name")
+		two = replaced(two, "Email:", "Registration-Code: "+code+"\r\nRegistration-Code: NOT-OURS\r\nEmail:")
+		if got := b.handle(hand(two)); got != Held || b.last() != "held code" {
+			t.Errorf("one of two is ours: it goes to %d, %s", got, b.last())
+		}
 		if n := len(b.orders()); n != 1 {
 			t.Errorf("%d orders", n)
 		}

@@ -432,6 +432,10 @@ func (r *reader) refund() {
 			r.hold(HeldAmbiguous, "it names several products")
 		}
 	}
+	if f.Product == "" && len(r.p.file.Fields.Product) > 0 && len(r.p.file.Fields.Amount) == 0 {
+		f.Unread = true // or else it would be of all that was sold
+		r.hold(HeldIncomplete, "it does not say of which product the money goes back")
+	}
 	if len(r.p.file.Fields.Amount) > 0 {
 		written, price := r.money("amount")
 		f.Amount, _ = amount(price)

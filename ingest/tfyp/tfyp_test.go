@@ -261,3 +261,22 @@ func TestAttached(t *testing.T) {
 		t.Errorf("%d mails beside each other", len(got))
 	}
 }
+
+// Where a profile knows how a product is told of, a refund that tells of none is
+// not one of all of them.
+func TestRefundWithoutItsProduct(t *testing.T) {
+	p, err := ParseProfile("p", []byte("kind = \"refund\"\nstore = \"shop\"\nsubject = [\"Refund\"]\n[fields]\ntransaction = [\"Order:\"]\nproduct = [\"Product:\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{"Product: Demo\r\n": "", "": HeldIncomplete, "Product:\r\n": HeldIncomplete} {
+		m, err := Open([]byte("Subject: Refund\r\nDate: Wed, 5 May 2004 09:12:44 -0700\r\n\r\nOrder: S-1\r\n" + line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := p.Read(m)
+		if len(r.Refunds) != 1 || r.Refunds[0].Unread != (want != "") || r.Held != want {
+			t.Errorf("%q: held %q, %+v", line, r.Held, r.Refunds)
+		}
+	}
+}
