@@ -353,7 +353,7 @@ func (o mailOrderJSON) print(a *app) error {
 // copies says how many there are; 0: what was read is no quantity.
 func copies(n int) string {
 	if n == 0 {
-		return "none that can be"
+		return "not known"
 	}
 	return strconv.Itoa(n)
 }
