@@ -32,13 +32,12 @@ const (
 
 // Reasons of mails beside those of Policy.Judge and of package tfyp.
 const (
-	ReasonTooBig       = "too_big" // it was not fetched
-	ReasonCode         = "code"    // it brings a code that nobody here knows
-	ReasonBounce       = "bounce"  // it tells that a mail of ours did not arrive
-	ReasonUnknownSale  = ingest.RefundUnknownSale
-	ReasonRefundAmount = ingest.RefundAmount
-	ReasonDismissed    = "dismissed" // by a person
-	ReasonApproved     = "approved"  // by a person: perhaps not as it reads
+	ReasonTooBig      = "too_big" // it was not fetched
+	ReasonCode        = "code"    // it brings a code that nobody here knows
+	ReasonBounce      = "bounce"  // it tells that a mail of ours did not arrive
+	ReasonUnknownSale = ingest.RefundUnknownSale
+	ReasonDismissed   = "dismissed" // by a person
+	ReasonApproved    = "approved"  // by a person: perhaps not as it reads
 )
 
 // A Desk is what takes orders in.
@@ -153,6 +152,10 @@ func (in *Intake) judge(ctx context.Context, l *letter, known map[[32]byte]store
 	}
 	if f.Patience > 0 && !(met && in.waited(before, f)) {
 		f.MailVerdict = store.MailWaiting
+		if met && before.Verdict == store.MailHeld { // a person may decide meanwhile
+			l.row, l.noted, l.verdict.Later = before, true, true
+			return nil
+		}
 	}
 	l.row, l.told = in.row(*l, f), told{f.Reading.Orders, f.Reading.Refunds}
 	if !met {

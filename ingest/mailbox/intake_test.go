@@ -705,6 +705,21 @@ func TestIntakeKeepsSomeCopies(t *testing.T) {
 	})
 }
 
+// A held mail stays held when its key cannot be had as it comes again.
+func TestIntakeHeldStaysHeld(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		raw := hand(replaced(thanks, "1 * Product_Name", "1 * "))
+		b.handle(raw)
+		b.Resolver = func(context.Context, string) ([]string, error) {
+			return nil, &net.DNSError{Err: "i/o timeout", IsTimeout: true, IsTemporary: true}
+		}
+		before := b.newest()
+		if _, err := b.try(arrived(raw)); !errors.Is(err, errWaits) || b.newest().Verdict != store.MailHeld || b.newest().ID != before.ID {
+			t.Errorf("%v, %s", err, b.last())
+		}
+	})
+}
+
 // What a person has decided on stays decided, when the mail comes again.
 func TestIntakeDecided(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -221,6 +222,25 @@ func TestTooManyLater(t *testing.T) {
 		}
 		if !strings.Contains(log, "wait to be tried again") {
 			t.Errorf("log: %s", log)
+		}
+	})
+}
+
+// One that can never be handled does not end the watch when it is tried alone.
+func TestHandlerFailsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{caps: "IDLE", uids: upTo(2), uidNext: 3}
+		tries := 0
+		d := &desk{judge: func(m mailbox.Message) (mailbox.Filing, error) {
+			if m.UID == 1 {
+				tries++
+				return 0, errors.New("its row cannot be written")
+			}
+			return mailbox.Leave, nil
+		}}
+		log := run(t, f, d, f.piped(), 3*time.Hour)
+		if tries < 5 || tries > 20 || strings.Contains(log, "not watched") || !strings.Contains(log, "its row cannot be written") {
+			t.Errorf("%d tries: %s", tries, log)
 		}
 	})
 }

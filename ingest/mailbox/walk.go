@@ -16,7 +16,7 @@ type window struct {
 	messages []Message
 	absent   []uint32 // were asked for again, and are gone
 	withheld []uint32 // are there, but the server does not give them
-	next     uint32   // the frontier after this window; 0: as it is
+	next     uint32   // the frontier after this window; 0: as it is, for these are tried again
 }
 
 var errFell = errors.New("the handler fell over them")
@@ -83,6 +83,8 @@ func (w *Watcher) walk(ctx context.Context, s *session) (handed int, err error) 
 		}
 		if err = w.take(ctx, s, win); err != nil {
 			stop(err)
+		} else {
+			w.state(nil) // what is behind may take hours
 		}
 		handed += len(win.messages)
 	}
@@ -94,7 +96,7 @@ func (w *Watcher) walk(ctx context.Context, s *session) (handed int, err error) 
 
 // take handles a window, files it and moves the place.
 func (w *Watcher) take(ctx context.Context, s *session, win *window) error {
-	verdicts, err := w.handle(ctx, win.messages)
+	verdicts, err := w.handle(ctx, win)
 	if err != nil {
 		return err
 	}
@@ -166,9 +168,11 @@ func (w *Watcher) keep(ctx context.Context, s *session) error {
 // call costs, and few, since the slowest keeps the others waiting.
 const together = 8
 
-// handle hands messages over. Those that fail while others do not come again;
-// when all of them fail, it is no message's own fault.
-func (w *Watcher) handle(ctx context.Context, messages []Message) ([]Verdict, error) {
+// handle hands messages over. Those that fail while others do not come again, and
+// so do those that failed before; when all new ones fail, it is no message's own
+// fault.
+func (w *Watcher) handle(ctx context.Context, win *window) ([]Verdict, error) {
+	messages := win.messages
 	verdicts, failed := make([]Verdict, len(messages)), make([]error, len(messages))
 	size := min(together, max(1, len(messages)/w.config.AtOnce))
 	var group sync.WaitGroup
@@ -185,7 +189,7 @@ func (w *Watcher) handle(ctx context.Context, messages []Message) ([]Verdict, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if len(messages) > 0 && !slices.Contains(failed, nil) {
+	if len(messages) > 0 && win.next != 0 && !slices.Contains(failed, nil) {
 		return nil, failed[0]
 	}
 	for i, err := range failed {
