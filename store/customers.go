@@ -74,9 +74,9 @@ const (
 
 // MessagesNaming are the messages of no order, held or refused, that somebody is
 // named in, oldest first.
-func (db *DB) MessagesNaming(ctx context.Context, names func(raw []byte) bool) (list []Message, err error) {
+func (db *DB) MessagesNaming(ctx context.Context, names func(Message) bool) (list []Message, err error) {
 	err = db.eachLoose(ctx, func(m Message) error {
-		if names(m.Raw) {
+		if names(m) {
 			list = append(list, m)
 		}
 		return nil
@@ -87,9 +87,9 @@ func (db *DB) MessagesNaming(ctx context.Context, names func(raw []byte) bool) (
 // ForgetRefused empties those of the messages of no order that somebody is named
 // in, and dismisses those of them that are mails and held: nothing is left of them
 // to judge. It tells how many.
-func (db *DB) ForgetRefused(ctx context.Context, names func(raw []byte) bool, actor string) (n int, err error) {
+func (db *DB) ForgetRefused(ctx context.Context, names func(Message) bool, actor string) (n int, err error) {
 	err = db.eachLoose(ctx, func(m Message) error {
-		if !names(m.Raw) {
+		if !names(m) {
 			return nil
 		}
 		n++

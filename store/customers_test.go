@@ -55,7 +55,7 @@ func TestForgetCustomer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ada := func(raw []byte) bool { return strings.Contains(strings.ToLower(string(raw)), "ada") }
+		ada := func(m Message) bool { return strings.Contains(strings.ToLower(string(m.Raw)), "ada") }
 		if n, err := db.ForgetRefused(ctx, ada, "test"); err != nil || n != 2 {
 			t.Errorf("ForgetRefused = %d, %v", n, err)
 		}

@@ -136,8 +136,8 @@ func (t *tx) addVerdicts(ctx context.Context, list []Mail) error {
 	return nil
 }
 
-// RejudgeMail changes the verdict on a mail that was not taken, and that came again; what is noted comes back. ErrBodyTaken as for
-// [DB.AddMail].
+// RejudgeMail changes the verdict on a mail that was not taken, and that came
+// again; what is noted comes back. ErrBodyTaken as for [DB.AddMail].
 func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 	err := db.write(ctx, func(ctx context.Context, t *tx) error {
 		n, err := t.RejudgeMail(ctx, queries.RejudgeMailParams{

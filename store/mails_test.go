@@ -356,14 +356,15 @@ func TestForgetHeldMails(t *testing.T) {
 		if err := db.ForgetCustomer(ctx, o.ID, "test"); err != nil {
 			t.Fatal(err)
 		}
-		ada := func(raw []byte) bool { return strings.Contains(string(raw), "Ada") }
+		says := func(raw []byte) bool { return strings.Contains(string(raw), "Ada") }
+		ada := func(m Message) bool { return says(m.Raw) }
 		if list, err := db.MessagesNaming(ctx, ada); err != nil || len(list) != 2 || list[0].ID != named.ID || list[1].Verdict != MailRefused {
 			t.Errorf("MessagesNaming = %+v, %v", list, err)
 		}
 		if n, err := db.ForgetRefused(ctx, ada, "test"); err != nil || n != 2 {
 			t.Errorf("ForgetRefused = %d, %v", n, err)
 		}
-		if n, err := db.ForgetTold(ctx, ada, "test"); err != nil || n != 1 {
+		if n, err := db.ForgetTold(ctx, says, "test"); err != nil || n != 1 {
 			t.Errorf("ForgetTold = %d, %v", n, err)
 		}
 		for _, row := range []struct {

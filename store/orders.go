@@ -15,10 +15,10 @@ var errKeyTaken = errors.New("the order's key is taken")
 // AddOrder adds an order with its outcome. When one of its keys exists
 // already, nothing is added and the order that owns the key is returned with
 // added == false; see [DB.Confirm] before anybody is told. When the buyer of either
-// was erased, so is what the mails of its sale told. Where nothing was added for another reason: ErrCodeTaken, one
-// of the codes belongs to another license; ErrUncarried; ErrPoolEmpty; ErrUpgradeUsed and
-// ErrRevoked, one of the licenses to upgrade was upgraded before, or is not in
-// force.
+// was erased, so is what the mails of its sale told. Where nothing was added for
+// another reason: ErrCodeTaken, one of the codes belongs to another license;
+// ErrUncarried; ErrPoolEmpty; ErrUpgradeUsed and ErrRevoked, one of the licenses to
+// upgrade was upgraded before, or is not in force.
 func (db *DB) AddOrder(ctx context.Context, n NewOrder) (o Order, added bool, err error) {
 	saleID := NewID()
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {

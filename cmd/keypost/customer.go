@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -107,7 +108,8 @@ func (n customerName) naming(a *app, db *store.DB, list []store.Order) ([]store.
 	if len(addresses) == 0 {
 		return nil, nil
 	}
-	return db.MessagesNaming(a, naming(addresses))
+	named := naming(addresses)
+	return db.MessagesNaming(a, func(m store.Message) bool { return named(m.Raw) })
 }
 
 // addresses are the customer's, who has these orders.
@@ -291,7 +293,10 @@ func (c customerForget) Run(a *app) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	loose, told, forgetErr := c.forgetMessages(a, db, list) // by the address alone, so that a second run finds them too
+	if err := conf.checkForget(c.addresses(list)); err != nil {
+		return err
+	}
+	loose, told, forgetErr := c.forgetMessages(a, conf, db, list) // by the address alone, so that a second run finds them too
 	if forgetErr != nil {
 		return forgetErr
 	}
@@ -316,16 +321,49 @@ func (c customerForget) Run(a *app) error {
 
 // forgetMessages empties what made no order and names the customer, and what was
 // noted of mails; it tells how many of each.
-func (c customerForget) forgetMessages(a *app, db *store.DB, list []store.Order) (loose, told int, err error) {
+func (c customerForget) forgetMessages(a *app, conf *config, db *store.DB, list []store.Order) (loose, told int, err error) {
 	addresses := c.addresses(list)
 	if len(addresses) == 0 {
 		return 0, 0, nil
 	}
-	if loose, err = db.ForgetRefused(a, naming(addresses), actor); err != nil {
+	named := naming(addresses)
+	theirs := func(m store.Message) bool { return named(m.Raw) && !conf.ofAnother(m, named) }
+	if loose, err = db.ForgetRefused(a, theirs, actor); err != nil {
 		return loose, 0, err
 	}
-	told, err = db.ForgetTold(a, naming(addresses), actor)
+	told, err = db.ForgetTold(a, named, actor)
 	return loose, told, err
+}
+
+// checkForget refuses to forget the vendor: each mail of a store names one of the
+// vendor's own addresses.
+func (c *config) checkForget(addresses []string) error {
+	own := []string{}
+	for _, ch := range c.Channels {
+		own = append(own, ch.Recipients...)
+		own = append(own, ch.User, ch.TestTo)
+	}
+	if c.Mail != nil {
+		own = append(own, c.Mail.from.Address, c.Mail.Vendor)
+	}
+	for _, address := range addresses {
+		if slices.ContainsFunc(own, func(s string) bool { return strings.EqualFold(s, address) }) {
+			return usageError{fmt.Errorf("%s is an address of your own in the config: mails of all buyers name it", address)}
+		}
+	}
+	return nil
+}
+
+// ofAnother tells of a mail that waits for a person whether it is another buyer's,
+// who named the customer in a comment, say: to drop it would lose a sale.
+func (c *config) ofAnother(m store.Message, named func(raw []byte) bool) bool {
+	ch, ok := c.channel(m.Channel)
+	if !ok || ch.Kind != "imap" || m.Verdict != store.VerdictHeld {
+		return false
+	}
+	in := mailbox.Intake{Channel: ch.Name, Store: ch.Store, Profiles: ch.profiles}
+	f := in.Recognise(m.Raw)
+	return f.Profile != nil && f.Reading.Held != tfyp.HeldAmbiguous && f.Reading.Sale.Email != "" && !named([]byte(f.Reading.Sale.Email))
 }
 
 // mailboxCopies names where the mails themselves lie, which Keypost deletes
@@ -365,7 +403,7 @@ func naming(addresses []string) func(raw []byte) bool {
 	}
 	in := func(raw []byte) bool {
 		m, _ := tfyp.Open(raw) // what is no mail says nothing
-		for _, text := range []string{string(raw), m.From, m.To, m.Subject, m.Text} {
+		for _, text := range []string{unescaped.Replace(string(raw)), m.From, m.To, m.Subject, m.Text} {
 			text = strings.ToLower(text)
 			if slices.ContainsFunc(written, func(w string) bool { return hasAddress(text, w) }) {
 				return true
@@ -375,6 +413,9 @@ func naming(addresses []string) func(raw []byte) bool {
 	}
 	return func(raw []byte) bool { return in(raw) || slices.ContainsFunc(tfyp.Attached(raw), in) }
 }
+
+// unescaped undoes what JSON writes beside an address.
+var unescaped = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
 
 // hasAddress tells whether an address is in a text, and not as a part of another
 // one: a@example.com is not in data@example.com.

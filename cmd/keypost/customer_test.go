@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 	"github.com/keypost/keypost/store"
 )
 
@@ -181,25 +182,26 @@ func TestNaming(t *testing.T) {
 	inBase64 := "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + coded + "\r\n"
 	names := naming(customerName{" ada.private@EXAMPLE.com "}.addresses(nil))
 	for raw, want := range map[string]bool{
-		"":                                false,
-		"mail of Ada.Private@example.com": true,
-		"ACG%3APurchaserEmail=ada.private%40EXAMPLE.com&x":                                                           true,
-		"Email: bob@example.com":                                                                                     false,
-		"To: =?utf-8?q?ada=2Eprivate=40example=2Ecom?=\r\n\r\nHello\r\n":                                             true,
+		"": false,
+		`{"Name":"Ada \u003cada.private@example.com\u003e"}`:             true,
+		"mail of Ada.Private@example.com":                                true,
+		"ACG%3APurchaserEmail=ada.private%40EXAMPLE.com&x":               true,
+		"Email: bob@example.com":                                         false,
+		"To: =?utf-8?q?ada=2Eprivate=40example=2Ecom?=\r\n\r\nHello\r\n": true,
 		"Subject: x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nEmail: ada.priv=\r\nate=40example.com\r\n": true,
-		"<ada.private@example.com>":                                                                                  true,
-		"ada.private@example.com":                                                                                    true,
-		"See ada.private@example.com.":                                                                               true,
-		"To=%3Cada.private%40example.com%3E":                                                                         true,
-		"ACG%3Aada.private@example.com":                                                                              true,
-		`{"Seeds":["to\nada.private@example.com"]}`:                                                                  true,
-		"Email: not.ada.private@example.com":                                                                         false,
-		"Email=dada.private%40example.com&x":                                                                         false,
-		"xada.private@example.com":                                                                                   false,
-		"nada.private@example.com":                                                                                   false,
-		"ada.private@example.com.au":                                                                                 false,
-		"ada.private@example.community":                                                                              false,
-		"ada.private@example.com.au, Ada.Private@example.com":                                                        true,
+		"<ada.private@example.com>":                           true,
+		"ada.private@example.com":                             true,
+		"See ada.private@example.com.":                        true,
+		"To=%3Cada.private%40example.com%3E":                  true,
+		"ACG%3Aada.private@example.com":                       true,
+		`{"Seeds":["to\nada.private@example.com"]}`:           true,
+		"Email: not.ada.private@example.com":                  false,
+		"Email=dada.private%40example.com&x":                  false,
+		"xada.private@example.com":                            false,
+		"nada.private@example.com":                            false,
+		"ada.private@example.com.au":                          false,
+		"ada.private@example.community":                       false,
+		"ada.private@example.com.au, Ada.Private@example.com": true,
 		inBase64: true,
 		"Subject: fw\r\nContent-Type: message/rfc822\r\n\r\n" + inBase64:                                  true,
 		strings.Replace(inBase64, coded, base64.StdEncoding.EncodeToString([]byte("bob@example.com")), 1): false,
@@ -207,5 +209,27 @@ func TestNaming(t *testing.T) {
 		if got := names([]byte(raw)); got != want {
 			t.Errorf("%q: %v", raw, got)
 		}
+	}
+}
+
+// The vendor's own address is in each mail, and a buyer may name another one: to
+// forget either loses nobody's sale.
+func TestForgetNobodyElse(t *testing.T) {
+	s := newSite(t)
+	m := newMailed(t, s, "")
+	s.serve()
+	other := strings.Replace(sale(1).Text(), "US$ 35.00 - 1 * Product_Name\r\n", "Keyword: Friend - eve@example.org\r\n", 1)
+	m.deliver(other, true)
+	m.filed("Held", 1)
+	if out := s.must(2, "customer", "forget", mailboxtest.Recipient); !strings.Contains(out, "of your own") {
+		t.Errorf("%s", out)
+	}
+	s.must(3, "customer", "forget", "eve@example.org")
+	if list := mailsOf(s, "held"); len(list) != 1 {
+		t.Errorf("held: %+v", list)
+	}
+	s.must(0, "customer", "forget", "ada@example.org")
+	if list := mailsOf(s, "held"); len(list) != 0 {
+		t.Errorf("held: %+v", list)
 	}
 }

@@ -37,8 +37,9 @@ func (c *config) readSale(m store.Mail) delivery.SaleMail {
 		out.Fields = append(out.Fields, delivery.Field{Name: field.Name, Value: field.Value})
 	}
 	var products []string
+	copies := true // are known
 	for _, o := range f.Reading.Orders {
-		products = append(products, o.StoreProduct)
+		products, copies = append(products, o.StoreProduct), copies && o.Quantity > 0
 	}
 	for _, r := range f.Reading.Refunds {
 		products = append(products, r.Product)
@@ -52,6 +53,9 @@ func (c *config) readSale(m store.Mail) delivery.SaleMail {
 	}
 	if out.Product == "" {
 		out.Wants = append(out.Wants, "--product PRODUCT")
+	}
+	if !copies || len(products) == 0 && f.Reading.Value("quantity") != "" {
+		out.Wants = append(out.Wants, "--quantity COPIES")
 	}
 	if sale.Name == "" && sale.Email == "" {
 		out.Wants = append(out.Wants, "--email ADDRESS")
@@ -69,8 +73,6 @@ func explainMail(reason string, refund bool) string {
 		return "It does not say of which sale it is, how much goes back, or by what reference: compare it with the store, and refund by hand (keypost order refund)."
 	case tfyp.HeldCharset:
 		return "Letters of a field were lost or are not what the mail says they are: compare it with the store, and refund by hand (keypost order refund)."
-	case mailbox.ReasonTooBig:
-		return "It is too large to be fetched: look at it in the mailbox, and refund by hand (keypost order refund)."
 	}
 	return mailbox.Explain(reason)
 }

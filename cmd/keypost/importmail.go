@@ -33,7 +33,7 @@ func (importMails) Help() string {
 	return importMailsHelp + "\n\nExample: keypost import mbox sold.mbox --profile tfyp --dry-run"
 }
 
-const importMailsHelp = "The code that a mail carries becomes a license as it is; a mail without one is passed over, for nothing new is issued. A refund profile's mails refund. " +
+const importMailsHelp = "The codes that a mail carries become licenses as they are; a mail without one is passed over, for nothing new is issued. A refund profile's mails refund. " +
 	"A mail that a post or a notification made an order of adds nothing, and so does one that was taken in before: after a break run it again. " +
 	"Exit code 1: some mails were recognised and not taken in."
 
@@ -215,7 +215,7 @@ func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
 	}
 	switch {
 	case len(r.Codes) != copies:
-		return notTaken("it carries one code and is for several products, or several copies: " +
+		return notTaken("it does not carry a code for each copy of each product: " +
 			"take its codes in from a file that has a row for each (keypost import csv), or issue the others by hand (keypost license issue)")
 	case slices.ContainsFunc(r.Codes, func(code string) bool { return !isCode(code) }):
 		return notTaken("its code is not 1-255 characters")

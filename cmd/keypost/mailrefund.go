@@ -13,8 +13,8 @@ import (
 // refunds notes the refunds of a mail that a person approves, with the person's
 // corrections. Of what can never be counted nothing is noted: it would look done.
 func (c mailApprove) refunds(a *app, db *store.DB, desk *ingest.Desk, m store.Mail, list []ingest.Refund) error {
-	if c.Name != "" || c.Email != "" {
-		return usageError{fmt.Errorf("mail %s is a refund: --name and --email are for orders", c.ID)}
+	if c.Name != "" || c.Email != "" || c.Quantity != 0 {
+		return usageError{fmt.Errorf("mail %s is a refund: --name, --email and --quantity are for orders", c.ID)}
 	}
 	for i := range list {
 		if err := c.correct(m, &list[i]); err != nil {
@@ -29,6 +29,10 @@ func (c mailApprove) refunds(a *app, db *store.DB, desk *ingest.Desk, m store.Ma
 		added, err := desk.NoteRefund(a, r)
 		if err != nil {
 			return fmt.Errorf("mail %s: %w", c.ID, err)
+		}
+		if !added && c.Amount != "" {
+			return fmt.Errorf("mail %s: a refund with the reference %s was noted before (keypost order show): nothing is changed; if this is another one, refund by hand (keypost order refund), and dismiss the mail",
+				c.ID, safe(r.Reference))
 		}
 		orders, err := desk.OrdersOf(a, r)
 		if err != nil {

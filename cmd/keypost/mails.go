@@ -338,12 +338,16 @@ func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error
 	list := r.Orders
 	if len(list) == 0 {
 		sale := r.Sale
-		sale.Quantity = 1 // as of a mail that names a product and no quantity
+		if r.Value("quantity") == "" {
+			sale.Quantity = 1 // as of a mail that names a product and no quantity
+		}
 		list = []ingest.Order{sale}
 	}
 	switch {
-	case len(list) > 1 && (c.Product != "" || c.Quantity != 0):
-		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product and --quantity are for one", c.ID, len(list))}
+	case len(list) > 1 && c.Product != "":
+		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product is for one", c.ID, len(list))}
+	case len(list) > 1 && c.Quantity != 0:
+		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --quantity is for one; issue by hand (keypost license issue), and dismiss the mail", c.ID, len(list))}
 	case c.Quantity < 0 || c.Quantity > maxCopies:
 		return nil, usageError{fmt.Errorf("--quantity %d: it must be from 1 to %d", c.Quantity, maxCopies)}
 	}
@@ -366,7 +370,7 @@ func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error
 		case o.Name == "" && o.Email == "":
 			return nil, usageError{fmt.Errorf("mail %s does not say who bought: give --name or --email", c.ID)}
 		case o.Quantity < 1:
-			return nil, usageError{fmt.Errorf("mail %s does not say for certain how many copies of %s were bought: give --quantity", c.ID, safe(o.StoreProduct))}
+			return nil, usageError{fmt.Errorf("mail %s does not say for certain how many copies of %s were bought: give --quantity, or issue by hand (keypost license issue)", c.ID, safe(o.StoreProduct))}
 		}
 		if o.Transaction == "" && len(o.Sequences) == 0 {
 			o.Transaction = "mail " + m.ID // it names its sale in no way; its repeats are held as this one was

@@ -436,6 +436,9 @@ func (r *reader) refund() {
 		f.Unread = true // or else it would be of all that was sold
 		r.hold(HeldIncomplete, "it does not say of which product the money goes back")
 	}
+	if r.twice("product") {
+		f.Unread = true
+	}
 	if len(r.p.file.Fields.Amount) > 0 {
 		written, price := r.money("amount")
 		f.Amount, _ = amount(price)

@@ -269,7 +269,7 @@ func TestRefundWithoutItsProduct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line, want := range map[string]string{"Product: Demo\r\n": "", "": HeldIncomplete, "Product:\r\n": HeldIncomplete} {
+	for line, want := range map[string]string{"Product: Demo\r\n": "", "": HeldIncomplete, "Product:\r\n": HeldIncomplete, "Product: A\r\nProduct: B\r\n": HeldAmbiguous} {
 		m, err := Open([]byte("Subject: Refund\r\nDate: Wed, 5 May 2004 09:12:44 -0700\r\n\r\nOrder: S-1\r\n" + line))
 		if err != nil {
 			t.Fatal(err)
