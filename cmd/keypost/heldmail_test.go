@@ -83,7 +83,7 @@ func TestReadSale(t *testing.T) {
 	if got := c.readSale(store.Mail{Channel: "gone", Store: "kagi", Fold: "t1"}); got.Sale != "kagi t1" || len(got.Fields) > 0 {
 		t.Errorf("of a channel that is gone: %+v", got)
 	}
-	for _, reason := range []string{tfyp.HeldIncomplete, tfyp.HeldCharset, mailbox.ReasonTooBig, mailbox.ReasonUnknownSale, tfyp.HeldMalformed} {
+	for _, reason := range []string{tfyp.HeldIncomplete, tfyp.HeldCharset, mailbox.ReasonUnknownSale, tfyp.HeldMalformed} {
 		if why := explainMail(reason, true); why == "" || strings.Contains(why, "license issue") || strings.Contains(why, "An order needs") || strings.Contains(why, "buyer") {
 			t.Errorf("of a refund, %s: %s", reason, why)
 		}
