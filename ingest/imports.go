@@ -63,9 +63,6 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 // lines of one mail share its number, which is the first one's then.
 func (c *Config) freeNames(ctx context.Context, in sales, o Order) (keys []store.Key, found *store.Order, err error) {
 	n := names(o, true)
-	if len(n.loose) == 0 {
-		return n.sure, nil, nil // whoever adds it finds out
-	}
 	for i, k := range n.all() {
 		got, err := in.OrderByKey(ctx, k)
 		switch {

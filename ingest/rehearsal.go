@@ -46,16 +46,6 @@ func (r *Rehearsal) Import(ctx context.Context, o Order, productID string, codes
 	if found != nil {
 		return false, sameCodes(*found, codes)
 	}
-	for _, k := range keys {
-		got, err := r.OrderByKey(ctx, k)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err == nil {
-			err = sameCodes(got, codes)
-		}
-		return false, err
-	}
 	for _, past := range codes {
 		taken, err := r.taken(ctx, productID, past.Code)
 		if err == nil && taken {
