@@ -60,7 +60,7 @@ func Explain(reason string) string {
 	case HeldPoolEmpty:
 		return "No code is left: load more (keypost pool load), then approve. After a restore pools rest until keypost db restore --confirm."
 	case HeldIncomplete:
-		return "The code is made of something that the order lacks or has in a wrong form: correct the name (keypost customer edit) and approve, or ask the buyer, reject, and issue by hand (keypost license issue --name … --seed …)."
+		return "The code is made of something that the order lacks or has in a wrong form, or the order has more seeds than are kept (8 KiB): correct the name (keypost customer edit) and approve, or ask the buyer, reject, and issue by hand (keypost license issue --name … --seed …)."
 	case HeldSameName:
 		return "Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name (keypost customer edit) and approve; if it is the same buyer again, reject it and send the first order's code (keypost order resend), or have such orders add their seats to it (same_name = \"share\"), which those of the same license type and end do while it is in force."
 	case HeldUpgradeUnknown:
