@@ -206,7 +206,7 @@ func tested(p *tfyp.Profile, name string, raw []byte) testedMailJSON {
 		}
 	case r.Held != "":
 		t.Verdict, t.Reason = "held", orNull(r.Held)
-	case bringsCode(r):
+	case r.BringsCodes():
 		t.Verdict = verdictCode
 	}
 	return t

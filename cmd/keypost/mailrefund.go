@@ -124,7 +124,11 @@ func amountHint(orders []store.Order) string {
 			return "no part of it can be counted against that: give --all when all of it goes back; when only a part does, and the codes go on working, keypost mail dismiss"
 		}
 	}
-	return fmt.Sprintf(`give --amount "5.00 %s" (what goes back, in that currency), or --all when all of it does`, currency)
+	hint := fmt.Sprintf(`give --amount "5.00 %s" (what goes back, in that currency), or --all when all of it does`, currency)
+	if len(orders) > 1 {
+		hint += "; with --product it is of that line alone"
+	}
+	return hint
 }
 
 // outcomeOf says what a refund came to for its orders.

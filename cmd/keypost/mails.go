@@ -230,9 +230,6 @@ type mailApprove struct {
 	All      bool   `help:"Of a refund: all of it goes back, and the codes are revoked." xor:"amount"`
 }
 
-// maxCopies is how many a mail, or a person, may say that were bought.
-const maxCopies = 999
-
 func (mailApprove) Help() string {
 	return "Makes an order of what keypost mail show shows, as if the mail had been taken; an order that is here already is found, not made again. Compare the mail with the store first. " +
 		"A refund is noted; one that does not say for certain how much goes back needs --amount or --all. " +
@@ -348,8 +345,8 @@ func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error
 		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product is for one", c.ID, len(list))}
 	case len(list) > 1 && c.Quantity != 0:
 		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --quantity is for one; issue by hand (keypost license issue), and dismiss the mail", c.ID, len(list))}
-	case c.Quantity < 0 || c.Quantity > maxCopies:
-		return nil, usageError{fmt.Errorf("--quantity %d: it must be from 1 to %d", c.Quantity, maxCopies)}
+	case c.Quantity < 0 || c.Quantity > tfyp.MaxCopies:
+		return nil, usageError{fmt.Errorf("--quantity %d: it must be from 1 to %d", c.Quantity, tfyp.MaxCopies)}
 	}
 	for i := range list {
 		o := &list[i]

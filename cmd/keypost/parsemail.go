@@ -229,13 +229,7 @@ func (c parseMail) judge(a *app, ch channelConfig, raw []byte, attached bool, ou
 // orders are of the channel's store, or, where that is "", of the profile's, as
 // [mailbox.Intake] has it.
 func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) parsedMailJSON {
-	r := p.Read(m)
-	for i := range r.Orders {
-		r.Orders[i].Store = cmp.Or(of, r.Orders[i].Store)
-	}
-	for i := range r.Refunds {
-		r.Refunds[i].Store = cmp.Or(of, r.Refunds[i].Store)
-	}
+	r := p.Read(m).Of(of)
 	out := parsedMailJSON{
 		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,
 		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: len(m.Attached), Mails: []parsedMailJSON{},
@@ -243,7 +237,7 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) 
 	for _, f := range r.Fields {
 		out.Fields = append(out.Fields, mailFieldJSON{f.Name, f.Value, f.Where()})
 	}
-	if r.Held == "" && bringsCode(r) {
+	if r.Held == "" && r.BringsCodes() {
 		out.Verdict, out.Reason = verdictCode, orNull(mailbox.ReasonCode)
 	}
 	for _, o := range r.Orders {
@@ -273,8 +267,6 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) 
 // verdictCode is that on a mail of a sale that has its code already: the daemon
 // makes no order of it, and holds it where nobody here knows the code.
 const verdictCode = "brings_code"
-
-func bringsCode(r tfyp.Reading) bool { return len(r.Codes) > 0 && len(r.Orders) > 0 }
 
 // printAll shows a mail, and those that are attached to it.
 func (p parsedMailJSON) printAll(a *app) error {

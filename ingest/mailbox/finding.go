@@ -46,7 +46,7 @@ func (in *Intake) Read(ctx context.Context, raw []byte, arrived time.Time, polic
 		return f, nil
 	}
 	f.MailVerdict = store.MailTaken
-	if len(f.Reading.Codes) > 0 && len(f.Reading.Orders) > 0 {
+	if f.Reading.BringsCodes() {
 		return f, in.withCodes(ctx, &f)
 	}
 	for _, r := range f.Reading.Refunds {
@@ -95,16 +95,7 @@ func (in *Intake) Recognise(raw []byte) (f Finding) {
 			break
 		}
 	}
-	if in.Store == "" {
-		return f
-	}
-	f.Reading.Sale.Store = in.Store
-	for i := range f.Reading.Orders {
-		f.Reading.Orders[i].Store = in.Store
-	}
-	for i := range f.Reading.Refunds {
-		f.Reading.Refunds[i].Store = in.Store
-	}
+	f.Reading = f.Reading.Of(in.Store)
 	return f
 }
 

@@ -58,7 +58,7 @@ func Open(raw []byte) (Mail, error) {
 	}
 	e, err := message.ReadWithOptions(bytes.NewReader(raw), &message.ReadOptions{MaxHeaderBytes: maxHeader})
 	if e == nil {
-		return m, fmt.Errorf("%w: %w", ErrMail, err)
+		return m, fmt.Errorf("%w: %s", ErrMail, strings.TrimSpace(err.Error()))
 	}
 	if e.Header.Len() == 0 {
 		return m, ErrMail

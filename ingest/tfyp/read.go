@@ -303,8 +303,8 @@ func (r *reader) count(o *ingest.Order, it item) {
 	o.Quantity, o.QuantityUnknown = 1, it.quantity == ""
 	if it.quantity != "" {
 		n, err := strconv.Atoi(it.quantity)
-		if err != nil || n < 1 || n > 999 {
-			r.hold(HeldMalformed, "the quantity %s is not from 1 to 999", strconv.Quote(cut(it.quantity)))
+		if err != nil || n < 1 || n > MaxCopies {
+			r.hold(HeldMalformed, "the quantity %s is not from 1 to %d", strconv.Quote(cut(it.quantity)), MaxCopies)
 			n = 0
 		}
 		o.Quantity = n

@@ -15,6 +15,7 @@
 package tfyp
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/keypost/keypost/ingest"
@@ -76,6 +77,28 @@ func (r Reading) Value(name string) string {
 	}
 	return ""
 }
+
+// BringsCodes tells whether a mail has the codes of what was sold with it already:
+// no others are to be made.
+func (r Reading) BringsCodes() bool { return len(r.Codes) > 0 && len(r.Orders) > 0 }
+
+// Of is a reading of a mail of another store than the profile's; "": of no other.
+func (r Reading) Of(store string) Reading {
+	if store == "" {
+		return r
+	}
+	r.Sale.Store, r.Orders, r.Refunds = store, slices.Clone(r.Orders), slices.Clone(r.Refunds)
+	for i := range r.Orders {
+		r.Orders[i].Store = store
+	}
+	for i := range r.Refunds {
+		r.Refunds[i].Store = store
+	}
+	return r
+}
+
+// MaxCopies is how many of one product a mail may say that were sold.
+const MaxCopies = 999
 
 // A Reading is what a profile makes of a mail. Orders and Refunds are for the
 // desk only where Held is "": else they show what could be read.
