@@ -37,6 +37,7 @@ type Config struct {
 
 // Store is the part of the license store that activations use.
 type Store interface {
+	HasLicenses(ctx context.Context, product string) (bool, error)
 	FindLicense(ctx context.Context, product, code string) (store.License, error)
 	Activate(context.Context, store.Activation) (store.Activation, store.License, error)
 	FindSeat(ctx context.Context, product, code string, fpmac []byte) (store.License, store.Activation, error)

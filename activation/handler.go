@@ -154,8 +154,7 @@ func (s *Server) find(r *http.Request, look func(ctx context.Context, p Product,
 	}
 	p, ok := s.config.Load().product(q.Product)
 	if !ok {
-		s.misses.add(from, "", s.now())
-		return q, p, store.License{}, errUnknown
+		return q, p, store.License{}, s.notConfigured(r.Context(), q.Product, from)
 	}
 	l, err := look(r.Context(), p, q)
 	if errors.Is(err, store.ErrNotFound) {
@@ -166,6 +165,27 @@ func (s *Server) find(r *http.Request, look func(ctx context.Context, p Product,
 		return q, p, l, errUnknown
 	}
 	return q, p, l, err
+}
+
+// awayRetry is when to come again to a product that is not in the config, in
+// seconds: a person has to correct it.
+const awayRetry = 60
+
+// notConfigured answers for a product that is not in the config. One that has
+// licenses left it by mistake: its customers are told to come again, and
+// nothing counts against them. Any other is a miss.
+func (s *Server) notConfigured(ctx context.Context, product, from string) error {
+	sold, err := s.store.HasLicenses(ctx, product)
+	switch {
+	case err != nil:
+		return err
+	case sold:
+		p := errProductAway
+		p.retryAfter = awayRetry
+		return p
+	}
+	s.misses.add(from, "", s.now())
+	return errUnknown
 }
 
 func (s *Server) answer(ctx context.Context, a store.Activation, l store.License, p Product, lease bool) (any, error) {

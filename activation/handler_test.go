@@ -463,6 +463,33 @@ func TestMissesOfUnknownProducts(t *testing.T) {
 	r.want(r.Activate(), form(l.Code, fingerprint), 200, "")
 }
 
+// A product that was sold and is not in the config left it by mistake: nobody
+// is told that the code is unknown, and nothing counts against the caller.
+func TestProductThatLeftTheConfig(t *testing.T) {
+	r := newRig(t)
+	l := r.issue()
+	full := *r.config.Load()
+	without := full
+	without.Products = full.Products[1:]
+	r.want(r.Activate(), form(l.Code, fingerprint), 200, "")
+	r.Configure(without)
+	for range 150 {
+		for _, h := range []http.Handler{r.Activate(), r.Validate(), r.Deactivate()} {
+			status, header, out := post(h, form(l.Code, "my-second-machine"), "192.0.2.7:1")
+			if status != 503 || out["code"] != "unavailable" || header.Get("Retry-After") != "60" {
+				t.Fatalf("%d %v %v", status, header, out)
+			}
+		}
+	}
+	for _, other := range []string{"Demo", "demo ", "guess"} {
+		r.want(r.Activate(), form(l.Code, fingerprint, "product", other), 404, "code_unknown")
+	}
+	r.Configure(full)
+	if status, _, out := post(r.Activate(), form(l.Code, "my-second-machine"), "192.0.2.7:1"); status != 200 {
+		t.Errorf("after it came back: %d %v", status, out)
+	}
+}
+
 // The machines of all customers hang on these bytes: they must never change.
 func TestMACIsFrozen(t *testing.T) {
 	r := newRig(t)

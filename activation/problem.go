@@ -54,6 +54,8 @@ var (
 		"Send application/json or application/x-www-form-urlencoded.")
 	errUnavailable = newProblem(http.StatusServiceUnavailable, "unavailable", "The license store does not answer",
 		"Try again in a few seconds.")
+	errProductAway = newProblem(http.StatusServiceUnavailable, "unavailable", "The product is not set up on this server",
+		"The server has licenses of this product, but its config does not name it. Try again later, or tell the seller.")
 	errLimited = newProblem(http.StatusTooManyRequests, "rate_limited", "Too many unknown codes",
 		"This address sent many codes that do not exist: try again later.")
 )

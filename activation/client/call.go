@@ -182,16 +182,34 @@ func (c *Client) granted(call string, q request, a answer) (License, error) {
 	return l, nil
 }
 
+// overruled answers Validate when the server refused: by what is left of the
+// lease where the server only does not know the code any more.
+func (c *Client) overruled(code string, err error) (License, error) {
+	err = c.refused(code, err)
+	p, _ := errors.AsType[*Problem](err)
+	l, left := c.Check()
+	if !strange[p.Code] || left != nil {
+		return License{}, err
+	}
+	c.failed(err) // ask again later, as after an outage
+	return l, nil
+}
+
 // refused takes a refusal of the stored code in: its lease goes, so that
-// nothing goes on offline.
+// nothing goes on offline. A lease of a code that the server only does not know
+// stays, and counts until its end.
 func (c *Client) refused(code string, err error) error {
 	if !definite(err) {
 		return err
 	}
 	p, _ := errors.AsType[*Problem](err)
 	unsaved := c.change(func(st *state) {
-		if sameCode(st.Code, code) {
-			st.Lease, st.Refused, st.Contact = "", p, time.Time{}
+		if !sameCode(st.Code, code) {
+			return
+		}
+		st.Refused = p
+		if !strange[p.Code] {
+			st.Lease, st.Contact = "", time.Time{}
 			st.Tries, st.Tried, st.Wait, st.Asked = 0, time.Time{}, 0, 0
 		}
 	})

@@ -194,7 +194,9 @@ func (c *Client) Activate(ctx context.Context, code string) (License, error) {
 //
 // Errors: a [*Problem] where the server refused (the lease is gone then, so
 // that nothing goes on offline; the code stays, and the server is asked again
-// by the next call), of which not_activated is [ErrNotActivated], too;
+// by the next call), of which not_activated is [ErrNotActivated], too. A server
+// that no longer knows the code (code_unknown, code_malformed) refuses only when
+// the stored lease has ended, without Grace. Further:
 // [ErrNotActivated] before the first activation; [ErrLeaseExpired],
 // [ErrClock] or [ErrLease], together with [ErrUnreachable], where the state
 // does not count and no server can be reached; [ErrLease] alone where the
@@ -222,7 +224,7 @@ func (c *Client) Validate(ctx context.Context) (License, error) {
 	case err == nil:
 		return c.granted("validate", q, a)
 	case definite(err):
-		return License{}, c.refused(q.Code, err)
+		return c.overruled(q.Code, err)
 	case !errors.Is(err, context.Canceled): // the program's own doing is no failed try
 		c.failed(err)
 	}

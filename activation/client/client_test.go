@@ -188,7 +188,7 @@ func TestRefusals(t *testing.T) {
 	// A code that went, and one that is refused to an activation.
 	r.breaks(answers(404, "application/problem+json", `{"code":"code_unknown","title":"x","status":404}`))
 	problem(t, "code_unknown")(program.Activate(t.Context(), strings.ReplaceAll(l.Code, "-", " ")))
-	problem(t, "code_unknown")(program.Check())
+	ok(t)(program.Check()) // the lease was signed for that code, and counts
 	if err := program.Deactivate(t.Context()); err != nil {
 		t.Errorf("a code that is not known any more: %v", err)
 	}
@@ -206,6 +206,48 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("deactivate at a wrong address: %v", err)
 	}
 	ok(t)(program.Check())
+}
+
+// A server that forgot a code, by a restored backup or a wrong config, locks
+// nobody out before the lease ends. There is no grace after it, and a server
+// that knows the code again is heard.
+func TestCodeThatTheServerForgot(t *testing.T) {
+	for _, code := range []string{"code_unknown", "code_malformed"} {
+		t.Run(code, func(t *testing.T) {
+			r := newRig(t)
+			l, state := r.issue(), &kept{}
+			program := r.client(keeping(state))
+			granted := ok(t)(program.Activate(t.Context(), l.Code))
+			r.breaks(answers(404, "application/problem+json", `{"code":"`+code+`","title":"x","status":404}`))
+			r.pass(11 * time.Hour)
+			r.called()
+			got := ok(t)(program.Validate(t.Context()))
+			if !got.Cached || got.Until != granted.LeaseExpiresAt || r.called() != "validate" {
+				t.Errorf("%+v", got)
+			}
+			again := r.client(keeping(state)) // a new start of the program
+			ok(t)(again.Validate(t.Context()))
+			if got := r.called(); got != "" {
+				t.Errorf("asked at once again: %s", got)
+			}
+			// The last second of the lease, and the first one after it.
+			r.pass(leaseTerm - 11*time.Hour - time.Second)
+			ok(t)(again.Validate(t.Context()))
+			ok(t)(again.Check())
+			r.pass(time.Second)
+			problem(t, code)(again.Check())
+			problem(t, code)(again.Validate(t.Context()))
+			r.breaks(down)
+			r.pass(time.Hour)
+			problem(t, code)(again.Validate(t.Context()))
+			r.breaks(nil)
+			r.pass(time.Hour)
+			ok(t)(again.Validate(t.Context()))
+			if got := ok(t)(again.Check()); got.Until == got.LeaseExpiresAt {
+				t.Errorf("no grace after the server said yes: %+v", got)
+			}
+		})
+	}
 }
 
 func TestInterval(t *testing.T) {

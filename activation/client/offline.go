@@ -83,7 +83,7 @@ func (c *Client) judge(st state, now time.Time) (License, error) {
 		return License{}, ErrNotActivated
 	case st.Machine != c.machineID:
 		return License{}, fmt.Errorf("%w: the state is another machine's", ErrLease)
-	case st.Refused != nil:
+	case st.Refused != nil && st.Lease == "":
 		return License{}, st.Refused
 	}
 	l := License{
@@ -104,12 +104,17 @@ func (c *Client) judge(st state, now time.Time) (License, error) {
 			seen = signed.Issued
 		}
 	}
-	l.Until = end.Add(c.grace)
+	l.Until = end
+	if st.Refused == nil {
+		l.Until = end.Add(c.grace)
+	}
 	if !l.ExpiresAt.IsZero() && l.ExpiresAt.Before(l.Until) {
 		l.Until = l.ExpiresAt // no grace for a license that has ended
 	}
 	l.Grace = !now.Before(end)
 	switch {
+	case !now.Before(l.Until) && st.Refused != nil:
+		return License{}, st.Refused
 	case !now.Before(l.Until):
 		return l, fmt.Errorf("%w at %s", ErrLeaseExpired, l.Until.Format(time.RFC3339))
 	case seen.Sub(now) > clockSlack:

@@ -41,17 +41,22 @@ func (p *Problem) Is(target error) bool {
 	return target == ErrNotActivated && p.Code == "not_activated"
 }
 
-// final are the codes after which nothing goes on offline.
+// final are the codes by which the server decided on a license that it knows:
+// nothing goes on offline after them.
 var final = map[string]bool{
-	"code_revoked": true, "code_suspended": true, "code_expired": true, "code_test": true,
-	"code_unknown": true, "code_malformed": true, "not_activated": true,
+	"code_revoked": true, "code_suspended": true, "code_expired": true, "code_test": true, "not_activated": true,
 }
+
+// strange are the codes of a server that does not know the license at all. One
+// that signed a lease for it has lost it since, by a restored backup or a wrong
+// config: the lease counts until it ends, without grace.
+var strange = map[string]bool{"code_unknown": true, "code_malformed": true}
 
 // definite: the server's last word on this code. All else (an outage, a
 // request that it does not understand) says nothing about the license.
 func definite(err error) bool {
 	p, ok := errors.AsType[*Problem](err)
-	return ok && final[p.Code] && !errors.Is(err, ErrUnreachable)
+	return ok && (final[p.Code] || strange[p.Code]) && !errors.Is(err, ErrUnreachable)
 }
 
 // An outage is an ErrUnreachable with its cause.

@@ -141,7 +141,11 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 		keys = finding{"keys", "failed", err.Error()}
 	}
 	list = append(list, keys, c.checkAuditKey(ctx, db), checkOutbox(ctx, db))
-	return append(list, c.checkPools(ctx, db)...)
+	missing, err := c.missingProducts(ctx, db)
+	if err != nil {
+		missing = []finding{{"products", "failed", err.Error()}}
+	}
+	return append(append(list, missing...), c.checkPools(ctx, db)...)
 }
 
 func checkOutbox(ctx context.Context, db *store.DB) finding {

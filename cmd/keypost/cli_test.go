@@ -157,7 +157,7 @@ func (s *site) activate(code, machine string) (problem string) {
 	var keys []keyJSON
 	s.read(0, &keys, "keys", "list")
 	_, err := s.software(machine, keys).Activate(s.t.Context(), code)
-	if p, ok := errors.AsType[*client.Problem](err); ok {
+	if p, ok := errors.AsType[*client.Problem](err); ok { // also as the cause of an outage
 		return p.Code
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -46,10 +47,27 @@ func buildPool(c *config, p *productConfig) (ingest.Codes, error) {
 	return ingest.Codes{Pool: g.Pool}, nil
 }
 
-// loadPools loads what the pools' files have that is not known yet.
+// loadPools loads what the pools' files have that is not known yet. While a
+// product that has licenses is not in the config, a pool that holds nothing yet
+// stays empty: it may be that product's under a mistyped id, and its file may
+// hold codes that were sold.
 func (c *config) loadPools(ctx context.Context, db *store.DB) error {
+	missing, err := c.missingProducts(ctx, db)
+	if err != nil {
+		return err
+	}
+	levels, err := db.Pools(ctx)
+	if err != nil {
+		return err
+	}
 	for _, p := range c.Products {
 		if p.Generator.Kind != "pool" || p.Generator.File == "" {
+			continue
+		}
+		held := func(l store.PoolLevel) bool { return l.Pool == p.Generator.Pool && l.Codes > 0 }
+		if len(missing) > 0 && !slices.ContainsFunc(levels, held) {
+			slog.Error("a new pool is not filled from its file while "+missing[0].Subject+" is not in the config: correct that first, or use keypost pool load",
+				"pool", p.Generator.Pool)
 			continue
 		}
 		codes, err := readCodes(p.Generator.File)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"regexp"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/keygen"
+	"github.com/keypost/keypost/store"
 )
 
 // productConfig is a [[product]].
@@ -149,6 +152,34 @@ func (c *config) checkBundle(key func(string) string, p productConfig) error {
 		}
 	}
 	return nil
+}
+
+// missingProducts has a finding for each product that has licenses and is not
+// in the config: one that was taken out, or whose id was mistyped. Its calls are
+// answered with 503 until it is back.
+func (c *config) missingProducts(ctx context.Context, db *store.DB) (list []finding, err error) {
+	var named []string
+	for _, p := range c.Products {
+		named = append(named, p.ID)
+	}
+	missing, err := db.OtherProducts(ctx, named)
+	for _, p := range missing {
+		list = append(list, finding{"product " + p.Product, "failed", fmt.Sprintf(
+			"it has %s and is not in the config: nobody can activate it, and its calls get 503. Put the [[product]] back, or correct the id of the one that took its place",
+			count(int(p.Licenses), "license"))})
+	}
+	return list, err
+}
+
+// reportMissing logs what missingProducts finds.
+func (c *config) reportMissing(ctx context.Context, db *store.DB) {
+	list, err := c.missingProducts(ctx, db)
+	if err != nil {
+		slog.Error("products that have licenses cannot be looked up", "err", err)
+	}
+	for _, f := range list {
+		slog.Error(f.Subject + ": " + f.Detail)
+	}
 }
 
 // product finds a product by its id.

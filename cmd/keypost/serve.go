@@ -63,6 +63,7 @@ func (serveCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	c.reportMissing(a, db)
 	if err := c.loadPools(a, db); err != nil {
 		return err
 	}
@@ -203,6 +204,7 @@ func (d *daemon) reload() {
 		*c.Server.Misses != *d.config.Load().Server.Misses {
 		slog.Warn("listen, misses, database and keys stay as they were until the next start")
 	}
+	c.reportMissing(context.Background(), d.db)
 	if err := c.loadPools(context.Background(), d.db); err != nil {
 		slog.Error("the config stays as it was: a pool's file cannot be loaded", "err", err)
 		return

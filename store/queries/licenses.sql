@@ -8,6 +8,16 @@ SELECT * FROM license WHERE id = ?;
 -- name: LicenseByCode :one
 SELECT * FROM license WHERE product = ? AND code_hash = ?;
 
+-- name: ProductOfLicenses :one
+-- A seek in the index (product, code_hash), like the two that follow.
+SELECT product FROM license WHERE product = ? LIMIT 1;
+
+-- name: NextProduct :one
+SELECT product FROM license WHERE product > ? ORDER BY product LIMIT 1;
+
+-- name: CountLicenses :one
+SELECT COUNT(*) FROM license WHERE product = ?;
+
 -- name: TouchLicense :execrows
 UPDATE license SET updated_at = ? WHERE id = ?;
 

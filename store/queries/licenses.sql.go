@@ -103,6 +103,17 @@ func (q *Queries) ActivationsOfLicense(ctx context.Context, licenseID string) ([
 	return items, nil
 }
 
+const CountLicenses = `-- name: CountLicenses :one
+SELECT COUNT(*) FROM license WHERE product = ?
+`
+
+func (q *Queries) CountLicenses(ctx context.Context, product string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, CountLicenses, product)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const DeleteActivation = `-- name: DeleteActivation :execrows
 DELETE FROM activation WHERE license_id = ? AND fp_mac = ?
 `
@@ -327,6 +338,29 @@ type MarkReplacedParams struct {
 func (q *Queries) MarkReplaced(ctx context.Context, arg MarkReplacedParams) error {
 	_, err := q.db.ExecContext(ctx, MarkReplaced, arg.UpdatedAt, arg.ID)
 	return err
+}
+
+const NextProduct = `-- name: NextProduct :one
+SELECT product FROM license WHERE product > ? ORDER BY product LIMIT 1
+`
+
+func (q *Queries) NextProduct(ctx context.Context, product string) (string, error) {
+	row := q.db.QueryRowContext(ctx, NextProduct, product)
+	var product_2 string
+	err := row.Scan(&product_2)
+	return product_2, err
+}
+
+const ProductOfLicenses = `-- name: ProductOfLicenses :one
+SELECT product FROM license WHERE product = ? LIMIT 1
+`
+
+// A seek in the index (product, code_hash), like the two that follow.
+func (q *Queries) ProductOfLicenses(ctx context.Context, product string) (string, error) {
+	row := q.db.QueryRowContext(ctx, ProductOfLicenses, product)
+	var product_2 string
+	err := row.Scan(&product_2)
+	return product_2, err
 }
 
 const ReasonsOfLicense = `-- name: ReasonsOfLicense :many
