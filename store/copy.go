@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ var copied = []string{
 	"audit", "audit_seal", "signing_key",
 }
 
-// ErrNotEmpty is what [Copy] answers for a target that has rows.
+// ErrNotEmpty is what [Copy] answers for a target that was used.
 var ErrNotEmpty = errors.New("it is not empty: copy into a new database")
 
 // CopyOptions for [Copy].
@@ -43,7 +44,9 @@ type Copied struct {
 // Copy copies a database into an empty one of either kind, as it is at one
 // moment, while daemons may go on writing to the source. The target has the
 // source's schema first and is brought to this binary's at the end. Until all
-// is there and compared it cannot be opened ([ErrUnfinished]).
+// is there and compared it cannot be opened ([ErrUnfinished]). A target that was
+// made and never used counts as empty, and so does one into which a copy was
+// broken off. [ErrNotEmpty] for any other.
 func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, error) {
 	from, err := connect(source, opening{readOnly: true, slow: true}, o.Now)
 	if err != nil {
@@ -93,13 +96,24 @@ func undoNew(target string) func() {
 	}
 }
 
-func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) ([]Copied, error) {
+func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) (list []Copied, err error) {
 	if err := to.ready(ctx, version); err != nil {
 		return nil, err
 	}
-	if err := to.mark(ctx, PauseCopy, "being written since"); err != nil {
-		return nil, err
-	}
+	// Two copies at once would both believe that the other's rows are left over.
+	never := func(context.Context) (bool, error) { return false, nil }
+	err = to.NewClaim("copy", migrationTerm).alone(ctx, never, func(ctx context.Context) error {
+		if err := to.clear(ctx); err != nil {
+			return err
+		}
+		list, err = fill(ctx, from, to, o)
+		return err
+	})
+	return list, err
+}
+
+// fill copies all tables into a database that is empty, and marked as unfinished.
+func fill(ctx context.Context, from, to *DB, o CopyOptions) ([]Copied, error) {
 	// All tables as they are at one moment: SQLite and InnoDB both take a
 	// snapshot at a transaction's first read.
 	snapshot, err := from.reader.BeginTx(ctx, &sql.TxOptions{Isolation: from.dialect.snapshot, ReadOnly: true})
@@ -160,36 +174,55 @@ func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) (
 // pausesSince is the schema that brought the table of pauses.
 const pausesSince = 2
 
-// ready sets the target up with a schema, and refuses one that is in use.
+// ready sets the target up with the source's schema.
 func (db *DB) ready(ctx context.Context, version int64) error {
 	have, err := db.schemaVersion(ctx)
 	if err != nil {
 		return err
 	}
-	if have >= pausesSince {
-		if err := db.finished(ctx); err != nil {
+	if have > version {
+		return fmt.Errorf("it has schema %d and the source has %d: run keypost db migrate on the source first", have, version)
+	}
+	return db.migrateTo(ctx, max(version, pausesSince))
+}
+
+// clear marks the target as unfinished and empties it, where nothing is lost by
+// that: of the rows of a copy that was broken off, or of the signing keys of a
+// database that was made and never used. ErrNotEmpty for any other.
+func (db *DB) clear(ctx context.Context) error {
+	unfinished := db.finished(ctx)
+	if unfinished != nil && !errors.Is(unfinished, ErrUnfinished) {
+		return unfinished
+	}
+	var rows []string
+	for _, table := range copied {
+		there, err := db.hasTable(ctx, db.writer, table)
+		if err != nil {
 			return err
 		}
-	}
-	if have > version {
-		return fmt.Errorf("it was set up with schema %d and the source has %d: %w", have, version, ErrNotEmpty)
-	}
-	if err := db.migrateTo(ctx, max(version, pausesSince)); err != nil {
-		return err
-	}
-	for _, table := range copied {
-		if there, err := db.hasTable(ctx, db.writer, table); err != nil || !there {
-			if err != nil {
-				return err
-			}
+		if !there {
 			continue
 		}
-		var rows int64
-		if err := db.writer.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table).Scan(&rows); err != nil {
+		var any int
+		err = db.writer.QueryRowContext(ctx, "SELECT 1 FROM "+table+" LIMIT 1").Scan(&any)
+		if err == nil {
+			rows = append(rows, table)
+		} else if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if rows > 0 {
+	}
+	if unfinished == nil {
+		if len(rows) > 0 && !slices.Equal(rows, []string{"signing_key"}) {
 			return ErrNotEmpty
+		}
+		if err := db.mark(ctx, PauseCopy, "being written since"); err != nil {
+			return err
+		}
+	}
+	slices.Reverse(rows) // those that point to others first
+	for _, table := range rows {
+		if _, err := db.writer.ExecContext(ctx, "DELETE FROM "+table); err != nil {
+			return fmt.Errorf("table %s: %w", table, err)
 		}
 	}
 	return nil

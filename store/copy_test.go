@@ -127,7 +127,8 @@ func TestCopyKnowsAllTables(t *testing.T) {
 	}
 }
 
-// A copy that was broken off cannot be opened, nor copied again.
+// A copy that was broken off cannot be opened, nor copied from; copied again, it
+// is whole.
 func TestCopyUnfinished(t *testing.T) {
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
@@ -147,18 +148,58 @@ func TestCopyUnfinished(t *testing.T) {
 					t.Errorf("half a copy is left: %v", err)
 				}
 				// Left by a process that was killed.
-				if err := mustOpen(t, target, Options{Create: true}).mark(t.Context(), PauseCopy, "killed"); err != nil {
+				half := mustOpen(t, target, Options{Create: true})
+				if err := errors.Join(half.mark(t.Context(), PauseCopy, "killed"), half.Close()); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if _, err := Open(t.Context(), target, Options{Create: true}); !errors.Is(err, ErrUnfinished) {
 				t.Errorf("it is opened: %v", err)
 			}
-			if _, err := Copy(t.Context(), source, target, CopyOptions{}); !errors.Is(err, ErrUnfinished) {
-				t.Errorf("it is copied into: %v", err)
-			}
 			if _, err := Copy(t.Context(), target, backends[0].new(t), CopyOptions{}); !errors.Is(err, ErrUnfinished) {
 				t.Errorf("it is copied from: %v", err)
+			}
+			if _, err := Copy(t.Context(), source, target, CopyOptions{}); err != nil {
+				t.Fatalf("copied again: %v", err)
+			}
+			whole := mustOpen(t, target, Options{})
+			sound(t, whole)
+			whole.Close()
+			if _, err := Copy(t.Context(), source, target, CopyOptions{}); !errors.Is(err, ErrNotEmpty) {
+				t.Errorf("copied into a whole one: %v", err)
+			}
+		})
+	}
+}
+
+// A database that was made and never used counts as empty: its keys have signed
+// nothing.
+func TestCopyIntoAFreshDatabase(t *testing.T) {
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) {
+			source, target := backends[0].new(t), b.new(t)
+			from := mustOpen(t, source, Options{Create: true})
+			filled(t, from)
+			fresh := mustOpen(t, target, Options{Create: true})
+			current, next := SigningKey{ID: "fresh-1", Public: []byte{1}, Sealed: []byte{1}}, SigningKey{ID: "fresh-2", Public: []byte{2}, Sealed: []byte{2}}
+			if err := errors.Join(fresh.FirstSigningKeys(t.Context(), current, next), fresh.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Copy(t.Context(), source, target, CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			ids := func(db *DB) (list []string) {
+				keys, err := db.SigningKeys(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, k := range keys {
+					list = append(list, k.ID)
+				}
+				return list
+			}
+			if diff := cmp.Diff(ids(from), ids(mustOpen(t, target, Options{}))); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

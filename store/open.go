@@ -22,7 +22,7 @@ var ErrSchema = errors.New("schema mismatch")
 
 // ErrUnfinished is what [Open] answers for a database into which a copy was
 // begun and not finished.
-var ErrUnfinished = errors.New("a copy into it was not finished: delete it (its file, or its tables), and copy again")
+var ErrUnfinished = errors.New("a copy into it was not finished: run keypost db copy (or restore) again")
 
 // Options for [Open].
 type Options struct {
