@@ -128,7 +128,7 @@ func (k *Keyring) current(ctx context.Context) (signingKey, error) {
 		k.open[key.ID] = private
 		return signingKey{key.ID, private}, nil
 	}
-	return signingKey{}, errors.New("there is no signing key yet: keypost serve makes it")
+	return signingKey{}, errors.New("there is no signing key yet: keypost db create makes it")
 }
 
 // Rotate makes the next key the current one, and a new next one.

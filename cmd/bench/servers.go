@@ -61,6 +61,10 @@ func (b *bench) keypostWith(ctx context.Context, database, more string, env ...s
 	if err := os.WriteFile(file, append(fmt.Appendf(nil, config, database, b.master), more...), 0o600); err != nil {
 		return nil, err
 	}
+	// It may be there already: with the rows of an earlier server.
+	if out, err := exec.CommandContext(ctx, b.binary, "--config", file, "db", "create").CombinedOutput(); err != nil && !bytes.Contains(out, []byte("is there already")) {
+		return nil, fmt.Errorf("db create: %w\n%s", err, out)
+	}
 	binary := b.binary
 	if len(env) > 0 {
 		binary = b.profiled

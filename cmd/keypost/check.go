@@ -119,14 +119,8 @@ func (c *config) publicOnLoopback() bool {
 
 func (c *config) checkDatabase(ctx context.Context) []finding {
 	db, err := store.Open(ctx, c.Database.URL, store.Options{})
-	if errors.Is(err, store.ErrNoDatabase) {
-		if err := store.CheckNew(ctx, c.Database.URL); err != nil {
-			return []finding{{"database", "failed", store.Name(c.Database.URL) + " is not set up yet: " + err.Error()}}
-		}
-		return []finding{{"database", "ok", store.Name(c.Database.URL) + " is not set up yet: keypost serve does so at its first start"}}
-	}
 	if err != nil {
-		return []finding{{"database", "failed", err.Error()}}
+		return c.checkMissingDatabase(ctx, err)
 	}
 	defer db.Close()
 	list := []finding{{"database", "ok", store.Name(c.Database.URL) + ": whole, and what is committed survives a loss of power"}}
@@ -146,6 +140,24 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 		missing = []finding{{"products", "failed", err.Error()}}
 	}
 	return append(append(list, missing...), c.checkPools(ctx, db)...)
+}
+
+// checkMissingDatabase: what is wrong with a database that cannot be opened, and
+// with the keys that it would have.
+func (c *config) checkMissingDatabase(ctx context.Context, err error) []finding {
+	list := []finding{{"database", "failed", strings.TrimPrefix(c.notMade(err).Error(), "database ")}}
+	if errors.Is(err, store.ErrNoDatabase) {
+		if c.file == "" {
+			list[0].Result = "ok" // the demo's comes with the first start
+		}
+		if err := store.CheckNew(ctx, c.Database.URL); err != nil {
+			list = append(list, finding{"database", "failed", err.Error()})
+		}
+	}
+	if err := c.checkKeyFiles(); err != nil {
+		list = append(list, finding{"keys", "failed", err.Error()})
+	}
+	return list
 }
 
 func checkOutbox(ctx context.Context, db *store.DB) finding {
@@ -219,7 +231,7 @@ func (p productConfig) check(ctx context.Context) finding {
 	subject := "generator of " + p.ID
 	made, err := p.codes.Compute.Generate(ctx, p.plausible())
 	if errors.Is(err, fs.ErrNotExist) { // the database's check tells if it was there before
-		return finding{subject, "ok", p.Generator.Kind + ", by a key that hangs on the master key, which keypost serve makes at its first start"}
+		return finding{subject, "ok", p.Generator.Kind + ", by a key that is derived from the master key, which is made with the database"}
 	}
 	if err != nil || len(made) != 1 {
 		return finding{subject, "failed", fmt.Sprintf("made %d codes of 1: %v", len(made), err)}

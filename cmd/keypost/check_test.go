@@ -26,6 +26,7 @@ func TestCheckProxy(t *testing.T) {
 		t.Errorf("check:\n%s", out)
 	}
 	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"\ntrusted_proxies = [\"127.0.0.1\"]", 1))
+	s.create()
 	if out := s.must(0, "check"); !strings.Contains(out, "counts from 127.0.0.1") {
 		t.Errorf("check:\n%s", out)
 	}
@@ -35,9 +36,20 @@ func TestCheckProxy(t *testing.T) {
 	s.must(0, "check")
 }
 
-// A database that cannot be made is a fault before the first start.
-func TestCheckNewDatabase(t *testing.T) {
+// A database that is not there is a fault, whether it can be made or not, and
+// so is a master key that is none.
+func TestCheckMissingDatabase(t *testing.T) {
 	s := newSite(t)
+	if out := s.must(1, "check"); !strings.Contains(out, "keypost db create") || strings.Count(out, "failed") != 2 {
+		t.Errorf("check:\n%s", out)
+	}
+	key := filepath.Join(filepath.Dir(s.config), "data", "keypost.key")
+	if err := errors.Join(os.Mkdir(filepath.Dir(key), 0o700), os.WriteFile(key, []byte("nonsense\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must(1, "check"); !strings.Contains(out, "failed  keys: "+key+" is not a master key") {
+		t.Errorf("check with a broken key:\n%s", out)
+	}
 	s.write(siteConfig + "[database]\nurl = \"sqlite:keypost.toml/k.db\"\n")
 	if out := s.must(1, "check"); !strings.Contains(out, "failed  database") {
 		t.Errorf("check:\n%s", out)
@@ -46,8 +58,9 @@ func TestCheckNewDatabase(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	s := newSite(t)
+	s.create()
 	out := s.must(0, "check")
-	for _, want := range []string{"ok      config", "is not set up yet", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
+	for _, want := range []string{"ok      config", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check lacks %q:\n%s", want, out)
 		}
@@ -105,7 +118,7 @@ func TestCheckGenerators(t *testing.T) {
 		{`kind = "machine", key = "0123456789abcdef", keyword = "N", shape = "[0-9A-F:]{17}", example = "00:1a:2b:3c:4d:5e"`, "ok", `^machine, a code of 29 characters$`},
 		{`kind = "cocoafob", key_file = "` + testKey(t, "cocoafob.pem") + `"`, "ok", `^cocoafob, a code of \d\d characters$`},
 		{`kind = "aquaticprime", key_file = "` + testKey(t, "aquaticprime.plist") + `"`, "ok", `^aquaticprime, like (\w{5}-){4}\w{5}, with a file demo.plist, 109 random bits$`},
-		{`kind = "signed"`, "ok", `^signed, by a key that hangs on the master key, which keypost serve makes`},
+		{`kind = "signed"`, "ok", `^signed, by a key that is derived from the master key, which is made with the database$`},
 	} {
 		if f := checked(t, c.generator); f.Result != c.result || !regexp.MustCompile(c.want).MatchString(f.Detail) {
 			t.Errorf("%s: %+v, want %s %s", c.generator, f, c.result, c.want)
@@ -141,7 +154,7 @@ func TestSignedKey(t *testing.T) {
 	}
 }
 
-// check changes nothing, not even what a killed first start left undone.
+// check changes nothing, not even what a killed db create left undone.
 func TestCheckChangesNothing(t *testing.T) {
 	s := newSite(t)
 	c, err := loadConfig(s.config)
@@ -156,7 +169,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	if _, err := makeMaster(c.Keys.MasterFile); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.must(1, "check"); !strings.Contains(out, "keypost serve makes it") {
+	if out := s.must(1, "check"); !strings.Contains(out, "keypost db create makes it") {
 		t.Errorf("check: %s", out)
 	}
 	if keys, err := db.SigningKeys(t.Context()); err != nil || len(keys) != 0 {

@@ -73,9 +73,18 @@ func (s *site) write(text string) {
 	}
 }
 
+// create makes the site's database, unless it is there.
+func (s *site) create() {
+	s.t.Helper()
+	if code, out, errOut := s.run("db", "create"); code != 0 && !strings.Contains(errOut, errMade.Error()) {
+		s.t.Fatalf("db create: exit %d\n%s%s", code, out, errOut)
+	}
+}
+
 // serve runs the daemon until the test ends, or stop is called.
 func (s *site) serve() (stop func() error) {
 	s.t.Helper()
+	s.create()
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	ended := make(chan error, 1)

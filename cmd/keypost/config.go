@@ -23,8 +23,29 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// defaultConfig is looked for where --config names no file.
-const defaultConfig = "keypost.toml"
+// configName is the config's name in its folder.
+const configName = "keypost.toml"
+
+// configPlaces are where a config is looked for when none is named.
+var configPlaces = []string{configName, "/etc/keypost/" + configName}
+
+// configFile is the config that a command works with: the named one, else
+// KEYPOST_CONFIG, else the first of configPlaces that is there. "": there is
+// none.
+func configFile(named string) string {
+	if named != "" {
+		return named
+	}
+	if env := os.Getenv("KEYPOST_CONFIG"); env != "" {
+		return env
+	}
+	for _, place := range configPlaces {
+		if _, err := os.Stat(place); !errors.Is(err, fs.ErrNotExist) {
+			return place // also where it cannot be read: that is an error, not the demo
+		}
+	}
+	return ""
+}
 
 // config is keypost.toml. Each package gets its own part of it, by the methods
 // below and those of channels.go, mail.go and webhooks.go.
@@ -102,19 +123,20 @@ func demo() *config {
 	}
 }
 
-// loadConfig reads the file, or ./keypost.toml if there is one and file is "",
-// or makes up the demo.
+// loadConfig reads the file, or makes up the demo for "".
 func loadConfig(file string) (*config, error) {
 	if file == "" {
-		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
-			c := demo()
-			return c, c.complete()
-		}
-		file = defaultConfig
+		c := demo()
+		return c, c.complete()
 	}
 	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w (make one with: keypost init)", err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w (keypost init writes a new one)", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w (run this as the user that keypost serve runs as)", err)
+	case err != nil:
+		return nil, err
 	}
 	c := &config{file: file, folder: filepath.Dir(file)}
 	if err := c.parse(b); err != nil {
@@ -314,7 +336,7 @@ func (c *config) completeDatabase() error {
 	path, ok := strings.CutPrefix(source, "sqlite:")
 	switch {
 	case strings.HasPrefix(source, "mysql:") && c.Keys.MasterFile == "":
-		return c.errorf("keys.master_file", "a MySQL database needs one: a path on this machine, the same key for each daemon (the first start makes it)")
+		return c.errorf("keys.master_file", "a MySQL database needs one: a path on this machine, the same key for each daemon (keypost db create makes it)")
 	case strings.HasPrefix(source, "mysql:"):
 		d.URL = source
 		return nil

@@ -229,6 +229,7 @@ func checkPerson(name, email string) error {
 }
 
 type customerEdit struct {
+	changing
 	jsonFlag
 	customerName
 	Name  *string `help:"The right name."`
@@ -274,6 +275,7 @@ func (c customerEdit) Run(a *app) error {
 }
 
 type customerForget struct {
+	changing
 	jsonFlag
 	customerName
 }

@@ -16,6 +16,7 @@ import (
 func (dbCommands) Help() string { return "Example: keypost db verify" }
 
 type dbCommands struct {
+	Create  dbCreate  `cmd:"" help:"Make the database that the config names, and its keys."`
 	Migrate dbMigrate `cmd:"" help:"Bring an older database to this keypost's schema."`
 	Verify  dbVerify  `cmd:"" help:"Compare the database's rows with each other."`
 	Copy    dbCopy    `cmd:"" help:"Copy a database into an empty one, of either kind."`
@@ -23,7 +24,37 @@ type dbCommands struct {
 	Restore dbRestore `cmd:"" help:"Put a backup into an empty database."`
 }
 
+type dbCreate struct {
+	changing
+	jsonFlag
+}
+
+func (dbCreate) Help() string {
+	return "Makes the database that the config names, and the master key if that is not there yet; keypost init does so for the embedded one. " +
+		"What is there stays as it is. A MySQL database must exist, and be empty.\n\nExample: keypost db create"
+}
+
+func (c dbCreate) Run(a *app) error {
+	conf, err := a.load()
+	if err != nil {
+		return err
+	}
+	if err := conf.create(a); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a.out, struct {
+			Database string `json:"database"`
+			Master   string `json:"master_file"`
+		}{store.Name(conf.Database.URL), conf.Keys.MasterFile})
+	}
+	fmt.Fprintf(a.out, "The database %s is ready. Keep a copy elsewhere of %s: without it, a backup of the database cannot be used.\n",
+		safe(store.Name(conf.Database.URL)), safe(conf.keyFiles()))
+	return nil
+}
+
 type dbMigrate struct {
+	changing
 	jsonFlag
 }
 
@@ -38,7 +69,7 @@ func (c dbMigrate) Run(a *app) error {
 	}
 	from, to, err := store.Migrate(a, conf.Database.URL)
 	if err != nil {
-		return notSetUp(err)
+		return conf.notMade(err)
 	}
 	if c.JSON {
 		return printJSON(a.out, struct {
@@ -76,7 +107,7 @@ func (c dbVerify) Run(a *app) error {
 	}
 	db, err := store.Open(a, conf.Database.URL, store.Options{Slow: true})
 	if err != nil {
-		return notSetUp(err)
+		return conf.notMade(err)
 	}
 	defer db.Close()
 	list, err := db.Verify(a)
@@ -116,7 +147,7 @@ type dbCopy struct {
 }
 
 func (dbCopy) Help() string {
-	return "Counts and checksums of all tables are compared at the end. To move: end the daemons, copy, set [database] url to the new one, and keep the master key.\n\n" +
+	return "Counts and checksums of all tables are compared at the end; a copy that was broken off is begun anew. To move: end the daemons, copy, and set [database] url to the new one, with the same master key.\n\n" +
 		"Example: keypost db copy sqlite:data/keypost.db @mysql-url"
 }
 
@@ -141,8 +172,21 @@ func (c dbCopy) Run(a *app) error {
 	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s holds all of it. A daemon on it needs the same master key file.\n", safe(store.Name(to)))
+	key := "the master key file of the old one"
+	if conf, err := a.load(); err == nil && sameDatabase(conf.Database.URL, from) {
+		if path, err := filepath.Abs(conf.Keys.MasterFile); err == nil {
+			key = "[keys] master_file = " + strconv.Quote(path)
+		}
+	}
+	fmt.Fprintf(a.out, "%s holds all of it. Now set [database] url (or url_file) to it in the config, with %s: the keys stay the same.\n", safe(store.Name(to)), safe(key))
 	return nil
+}
+
+// sameDatabase tells whether two URLs name one database, however its path is written.
+func sameDatabase(a, b string) bool {
+	one, oneErr := os.Stat(strings.TrimPrefix(a, "sqlite:"))
+	other, otherErr := os.Stat(strings.TrimPrefix(b, "sqlite:"))
+	return a == b || oneErr == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // databaseURL is an argument: a URL, or a file that holds one, so that its
@@ -166,7 +210,7 @@ func databaseURL(arg string) (string, error) {
 func (a *app) notRunning(url string) error {
 	alive, err := store.Alive(a, url, claimBeat)
 	if err != nil {
-		return notSetUp(err)
+		return err
 	}
 	if alive {
 		return fmt.Errorf("a daemon runs on %s: end it first, or its next orders would be lost (--while-running copies all the same)", store.Name(url))
@@ -179,7 +223,7 @@ func (a *app) copy(from, to, pause string) ([]store.Copied, error) {
 	bar := newBar(a.err)
 	copied, err := store.Copy(a, from, to, store.CopyOptions{Pause: pause, Progress: bar.at})
 	bar.end()
-	return copied, notSetUp(err)
+	return copied, err
 }
 
 func showCopied(a *app, copied []store.Copied, asJSON bool) error {
@@ -248,6 +292,7 @@ func (c dbBackup) Run(a *app) (err error) {
 }
 
 type dbRestore struct {
+	changing
 	jsonFlag
 	File    string `arg:"" optional:"" help:"The backup."`
 	Confirm bool   `help:"After a restore: let outbox and pools go on."`
@@ -330,12 +375,4 @@ func (c dbRestore) confirm(a *app) error {
 	}
 	fmt.Fprintln(a.out, "Outbox and pools go on.")
 	return nil
-}
-
-// notSetUp says what to do about a database that is not there.
-func notSetUp(err error) error {
-	if errors.Is(err, store.ErrNoDatabase) {
-		return fmt.Errorf("%w: keypost serve sets it up at its first start", err)
-	}
-	return err
 }

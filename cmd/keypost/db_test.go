@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -147,10 +149,71 @@ func TestMove(t *testing.T) {
 	s.must(0, "db", "verify")
 }
 
+// README's way from the embedded store to MySQL, in its order, as printed: with
+// a shop that has sold something, and with one that was just made.
+func TestReadmeMySQL(t *testing.T) {
+	section := regexp.MustCompile("(?s)## Your own MySQL.*?```sql\n(.*?)```.*?```sh\n(.*?)```.*?```toml\n(.*?)```").FindStringSubmatch(pages(t)["../../README.md"])
+	if section == nil {
+		t.Fatal("the README has no such section")
+	}
+	server := storetest.Shared(t)
+	for _, sold := range []bool{true, false} {
+		t.Run(fmt.Sprint("sold ", sold), func(t *testing.T) {
+			binary := program(t)
+			folder := t.TempDir()
+			s := &site{t: t, config: filepath.Join(folder, configName)}
+			s.must(0, "init")
+			s.write(replaceOnce(t, s.text(), `listen = "127.0.0.1:8080"`, `listen = "127.0.0.1:0"`))
+			var codes []string
+			if sold {
+				stop := s.serve()
+				codes = s.post()
+				if problem := s.activate(codes[0], "machine-1"); problem != "" {
+					t.Fatal(problem)
+				}
+				if err := stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for statement := range strings.SplitSeq(strings.TrimSpace(section[1]), "\n") {
+				if err := server.Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Cleanup(func() {
+				for _, statement := range []string{"DROP DATABASE keypost", "DROP USER 'keypost'@'127.0.0.1'"} {
+					if err := server.Exec(context.Background(), statement); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			cmd := exec.Command("sh", "-ec", replaceOnce(t, section[2], "127.0.0.1:3306", server.Addr()))
+			cmd.Dir, cmd.Env = folder, append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "holds all of it") || !strings.Contains(string(out), filepath.Join(folder, "data", "keypost.key")) {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			s.write(replaceOnce(t, s.text(), "[database]\nurl = \"sqlite:data/keypost.db\"\n", section[3]))
+			if out := s.must(0, "check"); !strings.Contains(out, "database: mysql://keypost:xxxxx@") {
+				t.Errorf("check:\n%s", out)
+			}
+			s.serve()
+			again := s.post()
+			if sold && !slices.Equal(codes, again) {
+				t.Errorf("codes %v, moved %v", codes, again)
+			}
+			if problem := s.activate(again[0], "machine-1"); problem != "" {
+				t.Error(problem)
+			}
+			s.must(0, "db", "verify")
+		})
+	}
+}
+
 // An old daemon's claim that nobody raises is no running daemon.
 func TestMoveAfterAKill(t *testing.T) {
 	s := newSite(t)
-	p := start(t, t.TempDir(), program(t), "--config", s.config)
+	p := s.start(program(t))
 	s.url = p.url
 	s.post()
 	if err := p.cmd.Process.Kill(); err != nil {
@@ -183,6 +246,15 @@ func TestAuditVerify(t *testing.T) {
 	}
 	// Another key from now on: the old seals still verify.
 	s.write(siteConfig + "[keys]\naudit_file = \"audit.key\"\n")
+	for _, command := range []string{"serve", "check"} {
+		if out := s.must(1, command); !strings.Contains(out, "keypost db create") {
+			t.Errorf("%s before the key is made:\n%s", command, out)
+		}
+	}
+	s.must(0, "db", "create")
+	if out := s.must(1, "db", "create"); !strings.Contains(out, "is there already") {
+		t.Errorf("db create again:\n%s", out)
+	}
 	s.serve()
 	s.must(0, "license", "restore", code)
 	for s.read(0, &r, "audit", "verify"); r.Seals < 2; s.read(0, &r, "audit", "verify") {
@@ -210,7 +282,7 @@ func TestAuditVerify(t *testing.T) {
 
 func TestDBMigrate(t *testing.T) {
 	s := newSite(t)
-	if out := s.must(1, "db", "migrate"); !strings.Contains(out, "keypost serve sets it up") {
+	if out := s.must(1, "db", "migrate"); !strings.Contains(out, "keypost db create") {
 		t.Errorf("no database:\n%s", out)
 	}
 	s.serve()

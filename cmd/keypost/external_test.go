@@ -372,6 +372,7 @@ func TestReadmeExternal(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	s.write(strings.Replace(siteConfig, "limit = 2\n", "limit = 2\n"+section[2], 1))
+	s.create()
 	if out := s.must(0, "check"); !strings.Contains(out, "generator of demo: command, like ") {
 		t.Errorf("check:\n%s", out)
 	}

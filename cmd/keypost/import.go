@@ -36,6 +36,7 @@ var csvColumns = []string{
 }
 
 type importCSV struct {
+	changing
 	jsonFlag
 	File    string `arg:"" help:"The file; its first line names the columns."`
 	Product string `help:"The product of rows that name none."`

@@ -14,6 +14,7 @@ import (
 // importMails takes in a person's own old mails. They need no signature: it is
 // the operator who vouches for them.
 type importMails struct {
+	changing
 	jsonFlag
 	Path     string   `arg:"" help:"An mbox file, a Maildir, or a folder of mails (.eml) and mbox files."`
 	Profiles []string `name:"profile" help:"A profile's file, or the name of a built-in one. May be repeated: the first that knows a mail reads it." default:"tfyp"`

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/keypost/keypost/delivery"
+	"github.com/keypost/keypost/store"
 )
 
 //go:embed keypost.toml
@@ -22,44 +23,46 @@ type initCommand struct {
 }
 
 func (initCommand) Help() string {
-	return "Never overwrites a file.\n\nExample: keypost init /etc/keypost"
+	return "The config, the embedded database and its master key are for their owner's eyes: run it as the user that keypost serve will run as. It never overwrites a file.\n\n" +
+		"Example: keypost init /etc/keypost"
 }
 
 func (c initCommand) Run(a *app) error {
-	file := filepath.Join(c.Dir, defaultConfig)
+	file := filepath.Join(c.Dir, configName)
 	if a.file != "" {
 		if c.Dir != "." {
 			return usageError{errors.New("name the folder or --config, not both")}
 		}
 		file = a.file
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
 	text := strings.NewReplacer(
 		"WEBHOOK-SECRET-MADE-BY-INIT", newWebhookSecret(), "SECRET-MADE-BY-INIT", newSecret(),
 	).Replace(configTemplate)
-	// There are secrets in it: for the owner's eyes.
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already and stays as it is", file)
-	}
-	if err != nil {
+	conf := &config{file: file, folder: filepath.Dir(file)}
+	if err := errors.Join(conf.parse([]byte(text)), conf.complete()); err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Close()); err != nil {
+	database := store.Name(conf.Database.URL)
+	for _, path := range []string{file, database} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s exists already and stays as it is: name another folder, or move it away first", path)
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	flag := " --config " + shellQuoted(file)
-	if file == defaultConfig {
-		flag = ""
+	if err := writeNew(file, []byte(text)); err != nil {
+		return err
 	}
-	fmt.Fprintf(a.out, `%s is written, with a secret of its own. Next:
-  edit it: your product, and the secret and the cipher as agreed on with the store
-  keypost check%s
-  keypost serve%s
-`, safe(file), safe(flag), safe(flag))
+	if err := conf.create(a); err != nil {
+		return fmt.Errorf("%s is written, but the database is not made: %w. Then go on with %s", file, err, conf.command("db create"))
+	}
+	fmt.Fprintf(a.out, `%s is written, with a secret of its own. The database %s and its master key %s are made;
+keep a copy of the key elsewhere: without it, a backup of the database cannot be used. Next:
+  edit the config: your product, and the secret and the cipher as agreed on with the store
+  %s
+  %s
+`, safe(file), safe(database), safe(conf.Keys.MasterFile), safe(conf.command("check")), safe(conf.command("serve")))
 	return nil
 }
 

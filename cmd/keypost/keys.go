@@ -61,6 +61,7 @@ func listKeys(a *app, db *store.DB, asJSON bool) error {
 }
 
 type keysRotate struct {
+	changing
 	jsonFlag
 }
 

@@ -215,6 +215,7 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 }
 
 type licenseReplace struct {
+	changing
 	jsonFlag
 	licenseName
 }
@@ -265,6 +266,7 @@ func (n licenseName) change(a *app, asJSON bool, do func(*store.DB, context.Cont
 }
 
 type licenseRevoke struct {
+	changing
 	jsonFlag
 	licenseName
 }
@@ -278,6 +280,7 @@ func (c licenseRevoke) Run(a *app) error {
 }
 
 type licenseSuspend struct {
+	changing
 	jsonFlag
 	licenseName
 }
@@ -291,6 +294,7 @@ func (c licenseSuspend) Run(a *app) error {
 }
 
 type licenseRestore struct {
+	changing
 	jsonFlag
 	licenseName
 }
@@ -314,6 +318,7 @@ func (c licenseRestore) Run(a *app) error {
 }
 
 type licenseReset struct {
+	changing
 	jsonFlag
 	licenseName
 }

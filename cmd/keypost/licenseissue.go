@@ -16,6 +16,7 @@ import (
 )
 
 type licenseIssue struct {
+	changing
 	jsonFlag
 	ProductID   *string  `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
 	Product     string   `help:"The same as a flag."`

@@ -49,6 +49,7 @@ func TestMailHeldOrder(t *testing.T) { eachDatabase(t, testMailHeldOrder) }
 func testMailHeldOrder(t *testing.T, s *site) {
 	exim := deliverytest.SMTP(t)
 	s.add(mailConfigOf(exim, ""))
+	s.create()
 	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: "+exim.STARTTLS+" takes mail from shop@example.com (TLS 1.3, logged in)") {
 		t.Errorf("check: %s", out)
 	}
@@ -345,6 +346,7 @@ func TestMailCommandsWithoutMail(t *testing.T) {
 	if out := s.must(1, "mail", "test"); !strings.Contains(out, "no [mail]") {
 		t.Errorf("%s", out)
 	}
+	s.create()
 	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: no [mail]: notices wait in the outbox") {
 		t.Errorf("%s", out)
 	}

@@ -107,6 +107,7 @@ func TestMailbox(t *testing.T) { eachDatabase(t, testMailbox) }
 
 func testMailbox(t *testing.T, s *site) {
 	m := newMailed(t, s, "")
+	s.create()
 	if out := s.must(0, "check"); !strings.Contains(out, "ok      mailbox mail: logged in") {
 		t.Errorf("check: %s", out)
 	}
@@ -342,6 +343,7 @@ func TestReadmeMailRuns(t *testing.T) {
 	m.place("smtp.secret", exim.Password+"\n")
 	m.place("imap.secret", account.Password+"\n")
 	m.add(text)
+	m.create()
 	out := m.must(0, "check")
 	for _, want := range []string{"ok      mailbox mail: logged in", "ok      dns of mail: it answers for store.example", "ok      mail: " + exim.STARTTLS} {
 		if !strings.Contains(out, want) {

@@ -220,6 +220,7 @@ func (c mailShow) printRaw(a *app, db *store.DB, m store.Mail, orders []store.Or
 }
 
 type mailApprove struct {
+	changing
 	jsonFlag
 	mailName
 	Product  string `help:"What was bought, as the store writes it, where the mail does not say it for certain."`
@@ -377,6 +378,7 @@ func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error
 }
 
 type mailDismiss struct {
+	changing
 	jsonFlag
 	mailName
 }

@@ -35,9 +35,10 @@ func main() {
 
 // commands is the command line.
 type commands struct {
-	Config string `help:"The config file (default: ./keypost.toml if there is one)." placeholder:"FILE"`
+	Config string `help:"The config file. Default: $KEYPOST_CONFIG, then ./keypost.toml, then /etc/keypost/keypost.toml." placeholder:"FILE"`
+	Demo   bool   `help:"Where there is no config file: let a command change the store of the demo."`
 
-	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml with secrets made for it."`
+	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml, and make the database and its keys."`
 	Serve      serveCommand      `cmd:"" help:"Run the daemon."`
 	Check      checkCommand      `cmd:"" help:"Test the config, the database and each generator: a line each."`
 	Post       postCommands      `cmd:"" help:"Play the store: post an order."`
@@ -50,7 +51,7 @@ type commands struct {
 	Import     importCommands    `cmd:"" help:"What was issued elsewhere: csv, mbox, maildir."`
 	Export     exportCommands    `cmd:"" help:"All licenses: csv."`
 	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
-	DB         dbCommands        `cmd:"" name:"db" help:"The database: migrate, verify, copy, backup, restore."`
+	DB         dbCommands        `cmd:"" name:"db" help:"The database: create, migrate, verify, copy, backup, restore."`
 	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`
 	Outbox     outboxCommands    `cmd:"" help:"Notices that go out: list, retry."`
 	Mail       mailCommands      `cmd:"" help:"Mail that goes out, and mails in mailboxes: preview, test, digest, list, show, approve, dismiss."`
@@ -74,6 +75,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	file     string // --config
+	demo     bool   // --demo
 }
 
 // run is main without the process around it.
@@ -110,7 +112,34 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		said := strings.ReplaceAll(err.Error(), `must be one of "",`, "must be one of ") // "": not given at all
 		return usageError{fmt.Errorf("%s (see: keypost%s --help)", said, commandOf(err))}
 	}
-	return k.Run(&app{Context: ctx, in: in, out: out, err: errOut, file: c.Config})
+	a := &app{Context: ctx, in: in, out: out, err: errOut, file: c.Config, demo: c.Demo}
+	if _, changes := k.Selected().Target.Addr().Interface().(changer); changes {
+		if err := a.mayChange(); err != nil {
+			return err
+		}
+	}
+	return k.Run(a)
+}
+
+// changing is embedded by commands that change what is in the store. Without a
+// config file they need --demo: a person in the wrong folder would otherwise
+// work on the store that a demo has left there.
+type changing struct{}
+
+func (changing) changes() {}
+
+type changer interface{ changes() }
+
+// mayChange refuses a change to the demo's store that was not asked for.
+func (a *app) mayChange() error {
+	file := configFile(a.file)
+	switch {
+	case file == "" && !a.demo:
+		return usageError{errors.New("there is no config file, so this would change the store of the demo, in ./data: name yours with --config (or KEYPOST_CONFIG), or add --demo if you mean the demo")}
+	case file != "" && a.demo:
+		return usageError{fmt.Errorf("--demo is for where there is no config file, and here is %s", file)}
+	}
+	return nil
 }
 
 // commandOf is the command, as far as it was understood, that an error is about.
@@ -158,18 +187,22 @@ func exitCode(err error) int {
 const actor = "cli"
 
 // load reads the config.
-func (a *app) load() (*config, error) { return loadConfig(a.file) }
+func (a *app) load() (*config, error) { return loadConfig(configFile(a.file)) }
 
-// open reads the config and opens its database, which must be set up. What is
-// done there is told to the webhooks, too.
+// open reads the config and opens its database, which must be there. What is
+// done in it is told to the webhooks, too.
 func (a *app) open() (*config, *store.DB, error) {
 	c, err := a.load()
 	if err != nil {
 		return nil, nil, err
 	}
 	db, err := store.Open(a, c.Database.URL, store.Options{})
-	if err == nil {
-		db.Subscribe(c.subscribers())
+	if err != nil {
+		return nil, nil, c.notMade(err)
 	}
-	return c, db, notSetUp(err)
+	if c.file == "" && !a.demo {
+		fmt.Fprintln(a.err, "keypost: there is no config file: this is the store of the demo, in ./data")
+	}
+	db.Subscribe(c.subscribers())
+	return c, db, nil
 }

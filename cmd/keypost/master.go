@@ -21,17 +21,19 @@ import (
 )
 
 // keyring opens the key ring. With create, a database that has no signing keys
-// yet gets its first ones, and a master key if there is none: a file beside
-// the embedded store, for its owner alone.
+// yet gets its first ones, and a master key if there is none: a file for its
+// owner alone.
 func (c *config) keyring(ctx context.Context, db *store.DB, create bool) (*activation.Keyring, error) {
 	file := c.Keys.MasterFile
 	master, err := readMaster(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		keys, keysErr := db.SigningKeys(ctx)
-		if keysErr != nil {
+		switch {
+		case keysErr != nil:
 			return nil, keysErr
-		}
-		if len(keys) > 0 || !create {
+		case len(keys) == 0 && !create:
+			return nil, fmt.Errorf("database %s has no signing keys yet: %s finishes it", store.Name(c.Database.URL), c.command("db create"))
+		case len(keys) > 0:
 			return nil, fmt.Errorf("the master key %s is missing: put it back from your backup (without it, machines that are activated are not found and leases cannot be signed)", file)
 		}
 		master, err = makeMaster(file)
@@ -72,8 +74,11 @@ func (c *config) auditKey(ctx context.Context, db *store.DB, create bool) (ed255
 		if sealedErr != nil {
 			return nil, sealedErr
 		}
-		if !first || !create {
+		switch {
+		case !first:
 			return nil, fmt.Errorf("the audit log's key %s is missing: put it back from your backup (without it, what is sealed cannot be verified)", file)
+		case !create:
+			return nil, fmt.Errorf("the audit log's key %s is not there yet: %s makes it", file, c.command("db create"))
 		}
 		seed, err = makeMaster(file)
 	}
@@ -140,7 +145,10 @@ func readMaster(file string) ([]byte, error) {
 // makeMaster writes a new master key, unless another process does so first.
 func makeMaster(file string) ([]byte, error) {
 	master := make([]byte, activation.MasterSize)
-	rand.Read(master)                                                // never fails
+	rand.Read(master) // never fails
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(file), ".keypost-*.key") // 0600
 	if err != nil {
 		return nil, err

@@ -251,6 +251,7 @@ func advice(o store.Order) string {
 }
 
 type orderApprove struct {
+	changing
 	jsonFlag
 	orderName
 	Product string `help:"Issue this product, where the store's name for it is unknown."`
@@ -284,6 +285,7 @@ func (c orderApprove) Run(a *app) error {
 }
 
 type orderReject struct {
+	changing
 	jsonFlag
 	orderName
 }
@@ -320,6 +322,7 @@ func showAgain(a *app, db *store.DB, o store.Order, asJSON bool) error {
 }
 
 type orderResend struct {
+	changing
 	jsonFlag
 	orderName
 }
@@ -358,6 +361,7 @@ func (c orderResend) Run(a *app) error {
 var audiences = map[string]string{store.ToBuyer: "buyer", store.ToVendor: "vendor", store.ToTest: "vendor's address for test orders"}
 
 type orderRefund struct {
+	changing
 	jsonFlag
 	orderName
 }

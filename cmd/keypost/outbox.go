@@ -117,6 +117,7 @@ func (n noticeJSON) row() []string {
 }
 
 type outboxRetry struct {
+	changing
 	jsonFlag
 	IDs      []string `arg:"" optional:"" name:"id" help:"The notices, as keypost outbox list names them."`
 	Dead     bool     `help:"All that are dead."`

@@ -128,6 +128,7 @@ type poolCommands struct {
 }
 
 type poolLoad struct {
+	changing
 	jsonFlag
 	Product string `arg:"" help:"The product, by its id."`
 	File    string `arg:"" help:"The codes, one a line; - is standard input. What the pool knows already is passed over."`

@@ -66,6 +66,13 @@ type process struct {
 	stderr *watched
 }
 
+// start runs the daemon as a process of its own.
+func (s *site) start(binary string) *process {
+	s.t.Helper()
+	s.create()
+	return start(s.t, s.t.TempDir(), binary, "--config", s.config)
+}
+
 // start runs keypost serve in a folder.
 func start(t *testing.T, folder, binary string, args ...string) *process {
 	t.Helper()
@@ -168,7 +175,7 @@ func TestPrintedCommands(t *testing.T) {
 // ends well.
 func TestSIGTERMFinishesWhatIsInHand(t *testing.T) {
 	s := newSite(t)
-	p := start(t, t.TempDir(), program(t), "--config", s.config)
+	p := s.start(program(t))
 	body, _, err := postKRPS{}.body(&app{Context: t.Context(), file: s.config}, "kagi")
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +210,7 @@ func TestSIGTERMFinishesWhatIsInHand(t *testing.T) {
 // SIGHUP: a new config counts at once; a wrong one changes nothing.
 func TestSIGHUP(t *testing.T) {
 	s := newSite(t)
-	p := start(t, t.TempDir(), program(t), "--config", s.config)
+	p := s.start(program(t))
 	s.url = p.url
 	hup := func(text, want string) {
 		t.Helper()
@@ -226,6 +233,7 @@ func TestSIGHUP(t *testing.T) {
 // A config that is gone does not become the demo, whose secret everybody knows.
 func TestSIGHUPWithoutTheConfig(t *testing.T) {
 	s := newSite(t)
+	s.create()
 	p := start(t, filepath.Dir(s.config), program(t)) // ./keypost.toml, without --config
 	s.url = p.url
 	if err := os.Rename(s.config, s.config+".away"); err != nil {

@@ -64,7 +64,7 @@ func TestMistypedProduct(t *testing.T) {
 func TestMistypedProductOnSIGHUP(t *testing.T) {
 	binary := program(t)
 	s := boxedSite(t)
-	p := start(t, t.TempDir(), binary, "--config", s.config)
+	p := s.start(binary)
 	s.url = p.url
 	s.post("--product", "boxed", "--transaction", "B1")
 	s.write(strings.Replace(siteConfig+boxed, `id = "boxed"`, `id = "bxoed"`, 1))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -29,8 +30,8 @@ import (
 type serveCommand struct{}
 
 func (serveCommand) Help() string {
-	return "Without a config file: an embedded database in ./data, on 127.0.0.1:8080, with a product and a channel to try it. " +
-		"SIGHUP reads the config again, SIGTERM ends after what is in hand.\n\nExample: keypost serve --config /etc/keypost/keypost.toml"
+	return "The database must be there: keypost init or keypost db create makes it. Without a config file this is a demo: an embedded database in ./data, made at the first start, " +
+		"on 127.0.0.1:8080, with a product and a channel to try. SIGHUP reads the config again, SIGTERM ends after what is in hand.\n\nExample: keypost serve --config /etc/keypost/keypost.toml"
 }
 
 const (
@@ -50,7 +51,13 @@ func (serveCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(a, c.Database.URL, store.Options{Create: true})
+	// The port comes first: a second daemon that is started by mistake touches nothing.
+	listener, err := c.listen()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	db, err := c.openToServe(a)
 	if err != nil {
 		return err
 	}
@@ -59,7 +66,11 @@ func (serveCommand) Run(a *app) error {
 	// two collections to empty: until then the heap could grow to five times that.
 	runtime.GC()
 	runtime.GC()
-	ring, err := c.keyring(a, db, true)
+	ring, err := c.keyring(a, db, false)
+	if err != nil {
+		return err
+	}
+	audit, err := c.auditKey(a, db, false)
 	if err != nil {
 		return err
 	}
@@ -67,18 +78,44 @@ func (serveCommand) Run(a *app) error {
 	if err := c.loadPools(a, db); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.Server.Listen)
-	if err != nil {
-		if c.file == "" {
-			return fmt.Errorf("%w (for another address make a config, keypost init, and set listen in it)", err)
-		}
-		return fmt.Errorf("%w (another address: [server] listen)", err)
-	}
 	d := newDaemon(c, db, ring, listener.Addr().String())
-	if d.auditKey, err = c.auditKey(a, db, true); err != nil {
-		return err
-	}
+	d.auditKey = audit
 	return d.serve(a, listener, reload)
+}
+
+func (c *config) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", c.Server.Listen)
+	switch {
+	case err == nil:
+		return l, nil
+	case c.file == "":
+		return nil, fmt.Errorf("%w (for another address make a config, keypost init, and set listen in it)", err)
+	}
+	return nil, fmt.Errorf("%w (another address: [server] listen)", err)
+}
+
+// openToServe opens the config's database, which must be there. The demo's is
+// made, and is no other's: where a config has got lost, its store must not be
+// served with a secret that everybody knows.
+func (c *config) openToServe(ctx context.Context) (*store.DB, error) {
+	if c.file == "" {
+		if err := c.create(ctx); err != nil && !errors.Is(err, errMade) {
+			return nil, err
+		}
+	}
+	db, err := store.Open(ctx, c.Database.URL, store.Options{})
+	if err != nil || c.file != "" {
+		return db, c.notMade(err)
+	}
+	sold, err := c.missingProducts(ctx, db)
+	if err == nil && len(sold) > 0 {
+		err = fmt.Errorf("there is no config file, and %s is not the demo's store: it has licenses of %s. Name its config with --config", c.Database.URL, sold[0].Subject)
+	}
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
 }
 
 // A daemon is what runs; its config can be replaced.

@@ -57,7 +57,7 @@ func (c keygenTry) Run(a *app) error {
 	}
 	made, err := conf.desk().Try(a, order)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: keypost serve makes it at its first start", err)
+		return fmt.Errorf("%w: keypost init or keypost db create makes it", err)
 	}
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 func twoDaemons(t *testing.T, s *site) (urls [2]string) {
 	binary := program(t)
 	for i := range urls {
-		urls[i] = start(t, t.TempDir(), binary, "--config", s.config).url
+		urls[i] = s.start(binary).url
 	}
 	s.url = urls[0]
 	return urls
@@ -160,7 +160,7 @@ func TestTwoDaemonsOneMailbox(t *testing.T) {
 	s.write(siteConfig + fmt.Sprintf("[database]\nurl = %q\n[keys]\nmaster_file = \"master.key\"\n", storetest.MariaDB(t)))
 	m := newMailed(t, s, "")
 	const watches = "the mailbox is watched"
-	first := start(t, t.TempDir(), binary, "--config", s.config)
+	first := s.start(binary)
 	until := func(p *process) {
 		t.Helper()
 		said := p.stderr.expect(watches)
@@ -174,7 +174,7 @@ func TestTwoDaemonsOneMailbox(t *testing.T) {
 		}
 	}
 	until(first)
-	second := start(t, t.TempDir(), binary, "--config", s.config)
+	second := s.start(binary)
 	for n := range 3 {
 		m.deliver(sale(n+1).Text(), true)
 		m.filed("Done", n+1)

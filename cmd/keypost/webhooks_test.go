@@ -221,7 +221,7 @@ func TestWebhookTest(t *testing.T) {
 // SIGHUP: a new webhook is told at once.
 func TestSIGHUPWebhook(t *testing.T) {
 	s := newSite(t)
-	p := start(t, t.TempDir(), program(t), "--config", s.config)
+	p := s.start(program(t))
 	s.url = p.url
 	s.post()
 	c := newCRM(t)
@@ -246,13 +246,13 @@ func TestWebhookToldAgainAfterAKill(t *testing.T) {
 	s := newSite(t)
 	c := newCRM(t)
 	s.add(c.config(""))
-	p := start(t, t.TempDir(), binary, "--config", s.config)
+	p := s.start(binary)
 	s.url = p.url
 	kill := func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() }
 	c.onEvent.Store(&kill)
 	s.run("post", "krps", s.url+"/in/kagi") // the kill may come before its answer
 	first := <-c.told
-	start(t, t.TempDir(), binary, "--config", s.config)
+	s.start(binary)
 	if second := <-c.told; second.ID != first.ID || second.Type != first.Type {
 		t.Errorf("told: %+v, then %+v", first, second)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -121,7 +120,7 @@ func newMailTorture(t *testing.T, binary, database string) *mailTorture {
 	}
 	t.Cleanup(m.killDaemons)
 	config := fmt.Sprintf(mailConfig, url, smtp.STARTTLS, smtp.User, smtp.Password, smtp.CAFile, imap.TLSAddr, account.User, account.Password, imap.CertFile(), shop.DNS)
-	if err := os.WriteFile(m.config, []byte(config), 0o600); err != nil {
+	if err := m.create(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 	return m

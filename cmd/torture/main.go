@@ -87,10 +87,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	maker := newMaker()
 	defer maker.Close()
-	if err := os.WriteFile(t.config, []byte(fmt.Sprintf(config, url)+productsConfig(maker.URL)), 0o600); err != nil {
+	if err := t.fill(folder); err != nil {
 		return err
 	}
-	if err := t.fill(folder); err != nil {
+	if err := t.create(ctx, fmt.Sprintf(config, url)+productsConfig(maker.URL)); err != nil {
 		return err
 	}
 	defer t.killDaemons()
@@ -138,6 +138,17 @@ func (t *torture) fill(folder string) error {
 		os.WriteFile(filepath.Join(folder, "generator"), []byte(generator), 0o700),
 		os.WriteFile(filepath.Join(folder, "codes.txt"), []byte(codes.String()), 0o600),
 	)
+}
+
+// create writes the config and makes its database.
+func (t *torture) create(ctx context.Context, config string) error {
+	if err := os.WriteFile(t.config, []byte(config), 0o600); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, t.binary, "--config", t.config, "db", "create").CombinedOutput(); err != nil {
+		return fmt.Errorf("db create: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // startAll starts the daemons that do not run.

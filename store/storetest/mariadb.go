@@ -49,6 +49,16 @@ func Main(m *testing.M) int {
 // nothing may be left out.
 func MariaDB(t testing.TB) string {
 	t.Helper()
+	url, err := Shared(t).NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// Shared is the server that a package's tests share; see [MariaDB].
+func Shared(t testing.TB) *Server {
+	t.Helper()
 	once.Do(func() { shared, failed = Start() })
 	if errors.Is(failed, exec.ErrNotFound) {
 		LeaveOut(t, "MariaDB is missing: make test installs it")
@@ -56,11 +66,7 @@ func MariaDB(t testing.TB) string {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	url, err := shared.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return url
+	return shared
 }
 
 // LeaveOut skips the rest of a test, or fails it where nothing may be left out.
@@ -179,6 +185,9 @@ func (s *Server) NewDatabase(ctx context.Context) (string, error) {
 	}
 	return "mysql://" + name + ":p%40ss%2Fword@" + s.addr + "/" + name, nil
 }
+
+// Addr is where the server listens: host:port.
+func (s *Server) Addr() string { return s.addr }
 
 // Exec runs a statement as root.
 func (s *Server) Exec(ctx context.Context, statement string) error {
