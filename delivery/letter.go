@@ -148,10 +148,17 @@ func (c *MailConfig) Codes(o store.Order, audience string) Codes {
 	return out
 }
 
-// Example is what a template is told of a made-up order.
-func (c *MailConfig) Example(product string) Codes {
+// Example is what a template is told of a made-up order of a product, with a
+// code for each of codes, whose products and limits count.
+func (c *MailConfig) Example(product string, codes ...Code) Codes {
 	data := example(product, c.productName(product))
-	data.Offline = c.Offline
+	made := data.Codes
+	data.Offline, data.Codes, data.Quantity = c.Offline, nil, 1
+	for i, code := range codes {
+		code.Code, code.Product = made[i%len(made)].Code, c.productName(code.ProductID)
+		data.Codes = append(data.Codes, code)
+		data.Bundle = data.Bundle || code.ProductID != product
+	}
 	return data
 }
 

@@ -20,17 +20,19 @@ var (
 
 // Approve issues a held or rejected order after all, for the product that its
 // alias names by now or, where productID is not "", for that one. An order that
-// is issued stays as it is. With ErrGenerator the order is held again.
+// is issued stays as it is; ErrRefunded for one that was refunded, issued or not.
+// With ErrGenerator the order is held again.
 func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (store.Order, error) {
 	o, err := d.db.Order(ctx, orderID)
-	if err == nil && o.Status == store.Issued && productID != "" && productID != o.Product {
-		err = fmt.Errorf("%w, for %s", ErrIssued, o.Product)
-	}
-	if err != nil || o.Status == store.Issued {
+	switch {
+	case err != nil:
 		return o, err
-	}
-	if o.Refunded {
+	case o.Refunded:
 		return o, ErrRefunded
+	case o.Status == store.Issued && productID != "" && productID != o.Product:
+		return o, fmt.Errorf("%w, for %s", ErrIssued, o.Product)
+	case o.Status == store.Issued:
+		return o, nil
 	}
 	if o.Status == store.Reserved {
 		if o, _, err = d.await(ctx, orderID); err == nil && o.Status == store.Reserved {

@@ -176,12 +176,12 @@ func CheckCode(code string) error {
 	return nil
 }
 
-// notices says whom an order's codes are told to by mail. A buyer gets only what
+// Notices says whom an order's codes are told to by mail. A buyer gets only what
 // no reply carried: codes where replies carry none, or there are no replies, those of an order that was
 // held before, for a reason that it still has, and a product's files, which no
 // reply can carry; all of them where the channel's config says so. What is issued
 // by hand is handed over by hand.
-func (c *Config) notices(o store.Order) []store.Notice {
+func (c *Config) Notices(o store.Order) []store.Notice {
 	channel := c.Channels[o.Channel]
 	mail := o.Email != "" && (o.Reason != "" || channel.MailCodes)
 	if o.StatusOnly || channel.ByMail || mail || o.Channel != Manual && c.givesFiles(o) {

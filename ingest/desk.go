@@ -167,10 +167,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 		Actor:   o.Actor,
 	}
 	n.Message.ID, n.Message.OrderID = store.NewID(), n.Order.ID
-	n.Outcome.Prose = c.Channels[o.Channel].HeldMessage
-	if n.Outcome.Prose == "" {
-		n.Outcome.Prose = DefaultHeldMessage
-	}
+	n.Outcome.Prose = c.heldMessage(o)
 	return n
 }
 
@@ -221,7 +218,7 @@ func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Prod
 		return HeldGenerator // it would fail the next time too; the order must not be lost
 	}
 	n.Outcome.Codes = codes
-	n.Outcome.Notices = c.notices(n.Order)
+	n.Outcome.Notices = c.Notices(n.Order)
 	return ""
 }
 
@@ -234,7 +231,7 @@ func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
 	m.Reason = text(m.Reason, 255)
 	m.Raw = m.Raw[:min(len(m.Raw), maxRefused)]
-	return d.db.AddRefused(ctx, m, d.config.Load().TellRefused)
+	return d.db.AddRefused(ctx, m, d.config.Load().Mail)
 }
 
 // noteDuplicate keeps a repeat beside its order. The answer does not depend on

@@ -48,7 +48,7 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 			return d.failed(ctx, o, token, err)
 		}
 		out.Codes = codes
-		out.Notices = c.notices(o)
+		out.Notices = c.Notices(o)
 		done, err := d.db.FinishOrder(ctx, o.ID, token, out)
 		if reason := heldFor(err); reason != "" {
 			return d.heldAgain(ctx, o, token, reason, err)

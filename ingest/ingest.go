@@ -72,7 +72,7 @@ func (p Product) LimitOf(licenseType string) int {
 // A Channel is what the desk needs to know of one.
 type Channel struct {
 	Name        string
-	HeldMessage string // what a held order's buyer reads; "": DefaultHeldMessage
+	HeldMessage string // what a held order's buyer reads; "": DefaultHeldMessage or HeldMessageWithoutMail
 	MaxQuantity int    // more are held; 0: any
 	StatusOnly  bool   // the store takes no codes in a reply: they go by mail
 	Plain       bool   // its replies carry codes of printable ASCII alone, but those to an EightBit order
@@ -89,13 +89,28 @@ type Unit struct {
 }
 
 // DefaultHeldMessage is short and plain: it is printed where a code would be.
-const DefaultHeldMessage = "Your order is being checked by a person. Your activation code will follow by e-mail."
+// HeldMessageWithoutMail is for a buyer whom no mail can reach.
+const (
+	DefaultHeldMessage     = "Your order is being checked by a person. Your activation code will follow by e-mail."
+	HeldMessageWithoutMail = "Your order is being checked by a person. The seller will send you your activation code."
+)
 
 // Config is all that the desk is told; see [Desk.Configure].
 type Config struct {
-	Products    []Product
-	Channels    map[string]Channel
-	TellRefused bool // the vendor can be told of refused messages by mail
+	Products []Product
+	Channels map[string]Channel
+	Mail     bool // there is a mail server: buyers and the vendor can be reached
+}
+
+// heldMessage is what the buyer of a held order reads in the place of a code.
+func (c *Config) heldMessage(o Order) string {
+	switch own := c.Channels[o.Channel].HeldMessage; {
+	case own != "":
+		return own
+	case c.Mail && o.Email != "":
+		return DefaultHeldMessage
+	}
+	return HeldMessageWithoutMail
 }
 
 // Product finds a product by a name that a store uses for it.

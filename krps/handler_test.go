@@ -89,7 +89,7 @@ func TestRecutPost(t *testing.T) {
 		{"ACG:TransactionID", "CH0123456789Product_", "ACG:ProductName", "Name"},
 	} {
 		got := post(append(recut, "ACG:Password", vectors["MD5"])...)
-		if a, err := ParseReply([]byte(got)); err != nil || !a.Good || len(a.Lines) != 1 || a.Lines[0].RegNumber != ingest.DefaultHeldMessage {
+		if a, err := ParseReply([]byte(got)); err != nil || !a.Good || len(a.Lines) != 1 || a.Lines[0].RegNumber != ingest.HeldMessageWithoutMail {
 			t.Errorf("%v: %q, %v", recut, got, err)
 		}
 	}

@@ -395,7 +395,7 @@ const idHint = "it must be 1-64 letters, digits, dots, dashes and underscores"
 
 // desk is the desk's part of the config.
 func (c *config) desk() ingest.Config {
-	out := ingest.Config{Channels: map[string]ingest.Channel{}, TellRefused: c.Mail != nil}
+	out := ingest.Config{Channels: map[string]ingest.Channel{}, Mail: c.Mail != nil}
 	for _, p := range c.Products {
 		floor, _ := parseFloor(p.PriceFloor) // checked by completeProduct
 		product := ingest.Product{

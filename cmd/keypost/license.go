@@ -82,13 +82,16 @@ type licenseList struct {
 func (licenseList) Help() string { return "Example: keypost license list --product demo" }
 
 func (c licenseList) Run(a *app) error {
-	_, db, err := a.open()
+	conf, db, err := a.open()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	list, err := db.Licenses(a, store.LicenseFilter{Product: c.Product, Status: c.Status, Limit: c.more(c.JSON)})
 	if err != nil {
+		return err
+	}
+	if err := a.noteUnknown(conf, db, len(list), filter{product: c.Product}); err != nil {
 		return err
 	}
 	list = cutTo(a, list, c.limit(c.JSON))

@@ -74,6 +74,9 @@ func (c licenseIssue) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if p, ok := conf.product(product); ok && len(p.Gives) == 0 {
+		a.note(p.strangeType(c.Type))
+	}
 	transaction := store.NewID()
 	if c.Transaction != nil {
 		transaction = *c.Transaction

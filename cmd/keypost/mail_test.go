@@ -330,15 +330,19 @@ func at(t *testing.T, text string) time.Time {
 
 func TestMailCommandsWithoutMail(t *testing.T) {
 	s := newSite(t)
-	if out := s.must(0, "mail", "preview", "demo"); !strings.HasPrefix(out, "Subject: Your activation codes for demo\n\nHello Ada Lovelace,\n") {
+	out := s.must(0, "mail", "preview", "demo")
+	if !strings.HasPrefix(out, "Subject: Your activation code for demo\n\nHello Ada Lovelace,\n") || !strings.Contains(out, "It activates up to 2 computers.") {
 		t.Errorf("%s", out)
+	}
+	if other := s.must(0, "mail", "preview", "other"); strings.Contains(other, "activates up to") || strings.Contains(out+other, "Valid until") {
+		t.Errorf("a limit or an end that the config does not have:\n%s\n%s", out, other)
 	}
 	if out := s.must(0, "mail", "preview", "demo", "--html", "--language", "de"); !strings.HasPrefix(out, "<!DOCTYPE html>\n<html lang=\"de\">") {
 		t.Errorf("%s", out)
 	}
 	var m mailJSON
 	s.read(0, &m, "mail", "preview", "demo")
-	if m.To != nil || m.HTML == nil || m.Subject != "Your activation codes for demo" {
+	if m.To != nil || m.HTML == nil || m.Subject != "Your activation code for demo" {
 		t.Errorf("%+v", m)
 	}
 	s.must(3, "mail", "preview", "nothing")

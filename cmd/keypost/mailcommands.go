@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/store"
 )
 
@@ -32,7 +33,7 @@ type mailPreview struct {
 }
 
 func (mailPreview) Help() string {
-	return "Without an order the codes are made up. Templates are read as they are on disk: the daemon takes them on SIGHUP.\n\n" +
+	return "Without an order it shows one copy with made-up codes. Templates are read as they are on disk: the daemon takes them on SIGHUP.\n\n" +
 		"Example: keypost mail preview demo --language de"
 }
 
@@ -53,7 +54,7 @@ func (c mailPreview) Run(a *app) error {
 	if !ok {
 		return fmt.Errorf("product %s: %w in the config", c.Product, store.ErrNotFound)
 	}
-	data, to, language := conf.buyerMail().Example(p.ID), "", c.Language
+	data, to, language := conf.buyerMail().Example(p.ID, conf.exampleCodes(p)...), "", c.Language
 	if c.Store != "" {
 		o, err := c.find(a)
 		if err != nil {
@@ -81,6 +82,19 @@ func (c mailPreview) Run(a *app) error {
 		_, err = fmt.Fprintf(a.out, "Subject: %s\n\n%s", safe(r.Subject), safeLines(r.Text))
 	}
 	return err
+}
+
+// exampleCodes are those of one copy of a product, as the config has it.
+func (c *config) exampleCodes(p productConfig) (list []delivery.Code) {
+	for _, id := range p.Gives {
+		if part, ok := c.product(id); ok {
+			list = append(list, delivery.Code{ProductID: id, Limit: part.limitOf("single")})
+		}
+	}
+	if list == nil {
+		list = []delivery.Code{{ProductID: p.ID, Limit: p.limitOf("single")}}
+	}
+	return list
 }
 
 // find is the order whose mail is to be shown.

@@ -86,13 +86,16 @@ type mailList struct {
 func (mailList) Help() string { return "Example: keypost mail list --verdict held" }
 
 func (c mailList) Run(a *app) error {
-	_, db, err := a.open()
+	conf, db, err := a.open()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	list, err := db.Mails(a, store.MailFilter{Verdict: c.Verdict, Channel: c.Channel, Limit: c.more(c.JSON)})
 	if err != nil {
+		return err
+	}
+	if err := a.noteUnknown(conf, db, len(list), filter{channel: c.Channel}); err != nil {
 		return err
 	}
 	list = cutTo(a, list, c.limit(c.JSON))

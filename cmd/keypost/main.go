@@ -186,6 +186,13 @@ func exitCode(err error) int {
 // actor is who does what a command does, for the audit log.
 const actor = "cli"
 
+// note tells the person beside what is printed; "" tells nothing.
+func (a *app) note(text string) {
+	if text != "" {
+		fmt.Fprintln(a.err, safe(text))
+	}
+}
+
 // load reads the config.
 func (a *app) load() (*config, error) { return loadConfig(configFile(a.file)) }
 

@@ -76,13 +76,16 @@ type orderList struct {
 func (orderList) Help() string { return "Example: keypost order list --status held" }
 
 func (c orderList) Run(a *app) error {
-	_, db, err := a.open()
+	conf, db, err := a.open()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	list, err := db.Orders(a, store.OrderFilter{Store: c.Store, Status: c.Status, Product: c.Product, Limit: c.more(c.JSON)})
 	if err != nil {
+		return err
+	}
+	if err := a.noteUnknown(conf, db, len(list), filter{product: c.Product, store: c.Store}); err != nil {
 		return err
 	}
 	list = cutTo(a, list, c.limit(c.JSON))
@@ -261,12 +264,13 @@ func (orderApprove) Help() string { return "Example: keypost order approve kagi 
 
 func (c orderApprove) Run(a *app) error {
 	return withOrder(a, c.orderName, func(conf *config, db *store.DB, o store.Order) error {
-		approved, err := ingest.New(db, conf.desk()).Approve(a, o.ID, c.Product, actor)
+		desk := conf.desk()
+		approved, err := ingest.New(db, desk).Approve(a, o.ID, c.Product, actor)
 		switch {
 		case errors.Is(err, ingest.ErrNoProduct):
 			return fmt.Errorf("%w: add it to a product's aliases, or name the product with --product", err)
 		case errors.Is(err, ingest.ErrRefunded):
-			return fmt.Errorf("%w: for codes all the same, keypost license issue", err)
+			return fmt.Errorf("%w: nothing was done. For codes all the same, keypost license issue", err)
 		case errors.Is(err, ingest.ErrReserved):
 			return fmt.Errorf("%w: try again in a moment", err)
 		case errors.Is(err, ingest.ErrGenerator):
@@ -277,11 +281,29 @@ func (c orderApprove) Run(a *app) error {
 		if err := showOrder(a, approved, c.JSON); err != nil {
 			return err
 		}
-		if approved.Status == store.Held {
+		switch {
+		case approved.Status == store.Held:
 			return errHeld
+		case o.Status == store.Issued:
+			fmt.Fprintln(a.err, "It was issued before; nothing was changed.")
+		case approved.Status == store.Issued:
+			o.Product = approved.Product // with the reason that it was held for, which decides
+			fmt.Fprintln(a.err, codesGo(conf, desk.Notices(o)))
 		}
 		return nil
 	})
+}
+
+// codesGo says how the codes of an order that was just issued reach the buyer.
+func codesGo(conf *config, notices []store.Notice) string {
+	if len(notices) == 0 {
+		return "No mail is sent: the store gets the codes when it posts the order again. To mail them: keypost order resend."
+	}
+	who := audiences[notices[0].Audience]
+	if conf.Mail == nil {
+		return fmt.Sprintf("The codes wait in the outbox for the %s. The config has no [mail]: they stay there until it does, or until you pass them on yourself.", who)
+	}
+	return fmt.Sprintf("The codes wait in the outbox for the %s; the daemon sends them.", who)
 }
 
 type orderReject struct {
@@ -348,11 +370,7 @@ func (c orderResend) Run(a *app) error {
 		if c.JSON {
 			return showOrder(a, o, true)
 		}
-		text := "The codes wait in the outbox for the %s; the daemon sends them.\n"
-		if conf.Mail == nil {
-			text = "The codes wait in the outbox for the %s. The config has no [mail]: they stay there until it does.\n"
-		}
-		fmt.Fprintf(a.out, text, audiences[n.Audience])
+		fmt.Fprintln(a.out, codesGo(conf, []store.Notice{n}))
 		return nil
 	})
 }

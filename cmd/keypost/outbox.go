@@ -43,13 +43,16 @@ type outboxList struct {
 func (outboxList) Help() string { return "Example: keypost outbox list --status dead --endpoint crm" }
 
 func (c outboxList) Run(a *app) error {
-	_, db, err := a.open()
+	conf, db, err := a.open()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	list, err := db.Outbox(a, store.NoticeFilter{Status: c.Status, Kind: c.Kind, Endpoint: c.Endpoint, Limit: c.more(c.JSON)})
 	if err != nil {
+		return err
+	}
+	if err := a.noteUnknown(conf, db, len(list), filter{webhook: c.Endpoint}); err != nil {
 		return err
 	}
 	return showNotices(a, db, cutTo(a, list, c.limit(c.JSON)), c.JSON)

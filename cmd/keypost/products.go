@@ -182,6 +182,26 @@ func (c *config) reportMissing(ctx context.Context, db *store.DB) {
 	}
 }
 
+// limitOf is how many machines a code of a license type is for.
+func (p productConfig) limitOf(licenseType string) int {
+	return ingest.Product{Limit: *p.Limit, Limits: p.Limits}.LimitOf(licenseType)
+}
+
+// strangeType says of a license type that a product has no limit for which one
+// counts instead; "" for one that it knows. A typo would otherwise show only
+// when the buyer's machines are refused.
+func (p productConfig) strangeType(licenseType string) string {
+	_, known := p.Limits[ingest.Fold(licenseType)]
+	if known || ingest.Fold(licenseType) == "single" {
+		return ""
+	}
+	limit := "no limit"
+	if n := p.limitOf(licenseType); n > 0 {
+		limit = "the limit of " + count(n, "machine")
+	}
+	return fmt.Sprintf("The product %s has no limit of its own for the license type %q: %s counts.", p.ID, licenseType, limit)
+}
+
 // product finds a product by its id.
 func (c *config) product(id string) (productConfig, bool) {
 	for _, p := range c.Products {

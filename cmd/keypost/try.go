@@ -48,8 +48,12 @@ func (c keygenTry) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := conf.product(c.Product); !ok {
+	p, ok := conf.product(c.Product)
+	if !ok {
 		return fmt.Errorf("product %s: %w in the config", c.Product, store.ErrNotFound)
+	}
+	if len(p.Gives) == 0 {
+		a.note(p.strangeType(c.Type))
 	}
 	order := store.Order{
 		ID: "check-" + store.NewID(), Transaction: "check", CreatedAt: time.Now(), Product: c.Product, LicenseType: c.Type, Name: c.Name, Email: c.Email, Seeds: c.Seed, OEMSeed: c.OEMSeed,
