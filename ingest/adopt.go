@@ -40,6 +40,7 @@ func (d *Desk) Adopt(ctx context.Context, productID, code string) (store.License
 		n.Order.Limit = says.Limit
 	}
 	n.Message.Verdict = store.VerdictAccepted
+	n.Outcome.Imported = true
 	n.Outcome.Codes = []store.NewLicense{{ID: store.NewID(), Code: code}}
 	// Two machines may be the first at the same time: the key decides, and the
 	// code is unique.

@@ -9,8 +9,9 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// Import is the store of what came from elsewhere without a store's name.
-const Import = "import"
+// Import is the channel of what was imported, and the store of what came without
+// a store's name.
+const Import = store.ImportChannel
 
 // A Past is one code that was issued elsewhere.
 type Past struct {
@@ -44,6 +45,7 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 	}
 	n.Keys = keys
 	n.Message.Verdict = store.VerdictAccepted
+	n.Outcome.Imported = true
 	for _, past := range codes {
 		n.Outcome.Codes = append(n.Outcome.Codes, store.NewLicense{
 			ID: store.NewID(), Code: past.Code, Past: &past.Past, Part: &store.Part{Product: p.ID, Limit: past.Limit},

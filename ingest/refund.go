@@ -19,6 +19,7 @@ type Refund struct {
 	Amount      string     // decimal text; "": all of it
 	Currency    string
 	Unread      bool   `json:",omitempty"` // how much goes back, or of what, could not be read for certain: Amount says nothing
+	Old         bool   `json:"-"`          // read out of old mails: see [store.Refund]
 	Reference   string // the store's id of the refund; "": it has none, and Amount is ""
 }
 
@@ -148,7 +149,7 @@ func ordersOf(ctx context.Context, from sales, r Refund) ([]store.Order, error) 
 func gaveNothing(o store.Order) bool { return o.Status == store.Held || o.Status == store.Rejected }
 
 func refundOf(ctx context.Context, from sales, r Refund) (row store.Refund, err error) {
-	row = store.Refund{Store: r.Store, Reference: text(r.Reference, maxText-1), Amount: r.Amount, Currency: r.Currency}
+	row = store.Refund{Store: r.Store, Reference: text(r.Reference, maxText-1), Amount: r.Amount, Currency: r.Currency, Old: r.Old}
 	row.Transaction = text(r.Transaction, maxText-1)
 	if r.Transaction == "" {
 		if row.Transaction, err = saleNumbered(ctx, from, r); err != nil {

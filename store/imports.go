@@ -9,6 +9,9 @@ import (
 	"github.com/keypost/keypost/store/queries"
 )
 
+// ImportChannel is the channel of orders that were imported.
+const ImportChannel = "import"
+
 // A Past is what a license that comes from elsewhere brings along.
 type Past struct {
 	Used      int       // seats that are taken, by machines that nobody knows here

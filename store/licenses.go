@@ -39,17 +39,23 @@ const refundSource = "refund"
 
 // addReason notes a reason, once, and computes the license's status anew.
 func (t *tx) addReason(ctx context.Context, licenseID string, r reason) error {
+	_, err := t.newReason(ctx, licenseID, r)
+	return err
+}
+
+// newReason is addReason, and tells whether the reason is new.
+func (t *tx) newReason(ctx context.Context, licenseID string, r reason) (added bool, err error) {
 	// The license's row first: two changes of its reasons cannot pass each other.
 	if err := t.lockLicense(ctx, licenseID); err != nil {
-		return err
+		return false, err
 	}
-	err := t.InsertReason(ctx, queries.InsertReasonParams{
+	err = t.InsertReason(ctx, queries.InsertReasonParams{
 		ID: NewID(), LicenseID: licenseID, Source: r.source, Reference: r.reference, Effect: r.effect, CreatedAt: t.now,
 	})
 	if err != nil && !t.db.dialect.duplicate(err) {
-		return err
+		return false, err
 	}
-	return t.computeStatus(ctx, licenseID)
+	return err == nil, t.computeStatus(ctx, licenseID)
 }
 
 func (t *tx) lockLicense(ctx context.Context, id string) error {
@@ -79,13 +85,15 @@ func (db *DB) FindLicense(ctx context.Context, product, code string) (License, e
 	return license(r), db.explain(err)
 }
 
-// change runs fn on a license in a transaction and returns what it became.
-func (db *DB) change(ctx context.Context, id, actor string, event Event, fn func(context.Context, *tx) error) (License, error) {
+// change runs fn on a license in a transaction and returns what it became. The
+// event is written only where fn changed something.
+func (db *DB) change(ctx context.Context, id, actor string, event Event, fn func(context.Context, *tx) (changed bool, err error)) (License, error) {
 	err := db.act(ctx, actor, actions[event], id, func(ctx context.Context, t *tx) error {
 		if err := t.lockLicense(ctx, id); err != nil {
 			return err
 		}
-		if err := fn(ctx, t); err != nil {
+		changed, err := fn(ctx, t)
+		if err != nil || !changed {
 			return err
 		}
 		return t.licenseEvent(ctx, event, id)
@@ -99,25 +107,26 @@ func (db *DB) change(ctx context.Context, id, actor string, event Event, fn func
 // RevokeLicense and SuspendLicense add a person's decision to a license's
 // reasons; RestoreLicense takes these back, and leaves all others.
 func (db *DB) RevokeLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, EventLicenseRevoked, func(ctx context.Context, t *tx) error {
-		return t.addReason(ctx, id, reason{"manual", "revoke", Revoked})
+	return db.change(ctx, id, actor, EventLicenseRevoked, func(ctx context.Context, t *tx) (bool, error) {
+		return t.newReason(ctx, id, reason{"manual", "revoke", Revoked})
 	})
 }
 
 // SuspendLicense: see [DB.RevokeLicense].
 func (db *DB) SuspendLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, EventLicenseSuspended, func(ctx context.Context, t *tx) error {
-		return t.addReason(ctx, id, reason{"manual", "suspend", Suspended})
+	return db.change(ctx, id, actor, EventLicenseSuspended, func(ctx context.Context, t *tx) (bool, error) {
+		return t.newReason(ctx, id, reason{"manual", "suspend", Suspended})
 	})
 }
 
 // RestoreLicense: see [DB.RevokeLicense].
 func (db *DB) RestoreLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, EventLicenseRestored, func(ctx context.Context, t *tx) error {
-		if _, err := t.DeleteReasons(ctx, queries.DeleteReasonsParams{LicenseID: id, Source: "manual"}); err != nil {
-			return err
+	return db.change(ctx, id, actor, EventLicenseRestored, func(ctx context.Context, t *tx) (bool, error) {
+		n, err := t.DeleteReasons(ctx, queries.DeleteReasonsParams{LicenseID: id, Source: "manual"})
+		if err != nil {
+			return false, err
 		}
-		return t.computeStatus(ctx, id)
+		return n > 0, t.computeStatus(ctx, id)
 	})
 }
 

@@ -16,6 +16,7 @@ type Refund struct {
 	Line                     int       // 0: of the sale as a whole
 	Reference                string    // the store's id of the refund: it counts once; "": there is one alone
 	Amount, Currency         string    // decimal text; "": all of it
+	Old                      bool      // it was read out of old mails: for orders of [ImportChannel] it is no event
 	NotedAt                  time.Time // filled by [DB.Refunds]
 }
 
@@ -94,7 +95,7 @@ func (db *DB) Refunds(ctx context.Context, orderID string) (list []Refund, err e
 	events, err := db.read.MoneyEventsOfSale(ctx, row.Order.SaleID)
 	for _, e := range events {
 		if e.Kind == refundKind && (e.Line == 0 || e.Line == row.Order.Line) {
-			list = append(list, Refund{row.Store, row.TransactionID, row.TransactionFold, e.Line, e.Reference, e.Amount, e.Currency, fromMicros(e.CreatedAt)})
+			list = append(list, Refund{row.Store, row.TransactionID, row.TransactionFold, e.Line, e.Reference, e.Amount, e.Currency, false, fromMicros(e.CreatedAt)})
 		}
 	}
 	return list, db.explain(err)
@@ -140,6 +141,9 @@ func (t *tx) refund(ctx context.Context, saleID string, r Refund) error {
 			continue
 		}
 		if err := t.takeBack(ctx, id); err != nil {
+			return err
+		}
+		if err := t.refundEvent(ctx, id, r.Old); err != nil {
 			return err
 		}
 	}
@@ -278,8 +282,16 @@ func (t *tx) takeBack(ctx context.Context, orderID string) error {
 			return err
 		}
 	}
-	if err := t.DeleteUpgrades(ctx, orderID); err != nil {
-		return err
+	return t.DeleteUpgrades(ctx, orderID)
+}
+
+// refundEvent tells the webhooks of a refund, unless it is as old as its order.
+func (t *tx) refundEvent(ctx context.Context, orderID string, old bool) error {
+	if old {
+		row, err := t.OrderByID(ctx, orderID)
+		if err != nil || row.Order.Channel == ImportChannel {
+			return err
+		}
 	}
 	return t.event(ctx, EventOrderRefunded, orderID, "")
 }

@@ -191,7 +191,7 @@ func (t *tx) settle(ctx context.Context, o Order, out Outcome) (_ Order, err err
 			return Order{}, err
 		}
 	}
-	if event, ok := settledAs[o.Status]; ok {
+	if event := settled(o.Status, out.Imported); event != "" {
 		if err := t.event(ctx, event, o.ID, ""); err != nil {
 			return Order{}, err
 		}

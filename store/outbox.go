@@ -52,6 +52,7 @@ type Event string
 // The events.
 const (
 	EventOrderIssued      Event = "order.issued"
+	EventOrderImported    Event = "order.imported" // it was sold before, elsewhere
 	EventOrderHeld        Event = "order.held"
 	EventOrderRejected    Event = "order.rejected"
 	EventOrderRefunded    Event = "order.refunded"
@@ -64,12 +65,22 @@ const (
 
 // Events are all of them.
 var Events = []Event{
-	EventOrderIssued, EventOrderHeld, EventOrderRejected, EventOrderRefunded,
+	EventOrderIssued, EventOrderHeld, EventOrderRejected, EventOrderRefunded, EventOrderImported,
 	EventLicenseRevoked, EventLicenseSuspended, EventLicenseRestored, EventLicenseReplaced, EventLicenseReset,
 }
 
-// settledAs: the event of an order's outcome, by its status.
-var settledAs = map[string]Event{Issued: EventOrderIssued, Held: EventOrderHeld}
+// settled is the event of an order's outcome; "": there is none.
+func settled(status string, imported bool) Event {
+	switch {
+	case status == Issued && imported:
+		return EventOrderImported
+	case status == Issued:
+		return EventOrderIssued
+	case status == Held:
+		return EventOrderHeld
+	}
+	return ""
+}
 
 // actions are what the audit log calls what a person does to a license.
 var actions = map[Event]string{
@@ -80,7 +91,17 @@ var actions = map[Event]string{
 // A Subscriber is a webhook that wants to know of events.
 type Subscriber struct {
 	Name   string
-	Events []Event // none: all
+	Events []Event // none: all but EventOrderImported
+}
+
+// wants tells whether a subscriber is told of an event. A vendor who moves in
+// with thousands of old customers must not greet each of them as a new one, so
+// EventOrderImported goes only to those that list it.
+func (s Subscriber) wants(e Event) bool {
+	if len(s.Events) == 0 {
+		return e != EventOrderImported
+	}
+	return slices.Contains(s.Events, e)
 }
 
 // Subscribe says who is told of events from now on. An event is an outbox row
@@ -93,7 +114,7 @@ func (t *tx) event(ctx context.Context, e Event, orderID, licenseID string) erro
 		return nil
 	}
 	for _, s := range *list {
-		if len(s.Events) > 0 && !slices.Contains(s.Events, e) {
+		if !s.wants(e) {
 			continue
 		}
 		n := Notice{ID: NewID(), Kind: string(e), Audience: ToWebhook, OrderID: orderID, LicenseID: licenseID, Endpoint: s.Name}

@@ -26,15 +26,22 @@ func TestEvents(t *testing.T) {
 	each(t, func(t *testing.T, db, _ *DB) {
 		ctx := t.Context()
 		mustAdd(t, db, newOrder("T0", "k0", "NOBODY-ASKED"))
-		db.Subscribe([]Subscriber{{Name: "all"}, {Name: "some", Events: []Event{EventOrderHeld, EventLicenseReset}}})
+		db.Subscribe([]Subscriber{{Name: "all"}, {Name: "some", Events: []Event{EventOrderHeld, EventLicenseReset, EventOrderImported}}})
 		l := mustAdd(t, db, newOrder("T1", "k1", "A")).Licenses[0]
+		imported := newOrder("T4", "k4", "OLD")
+		imported.Outcome.Imported = true
+		mustAdd(t, db, imported)
 		held := newOrder("T2", "k2")
 		held.Outcome = Outcome{Held: "price"}
 		h := mustAdd(t, db, held)
 		for _, do := range []func() error{
 			func() error { return db.RejectOrder(ctx, h.ID, "test") },
 			func() error { _, err := db.SuspendLicense(ctx, l.ID, "test"); return err },
+			func() error { _, err := db.SuspendLicense(ctx, l.ID, "test"); return err }, // changes nothing, tells nothing
 			func() error { _, err := db.RestoreLicense(ctx, l.ID, "test"); return err },
+			func() error { _, err := db.RestoreLicense(ctx, l.ID, "test"); return err },
+			func() error { _, err := db.ResetLicense(ctx, l.ID, "test"); return err },
+			func() error { _, _, err := db.Activate(ctx, machine(l, "m1")); return err },
 			func() error { _, err := db.ResetLicense(ctx, l.ID, "test"); return err },
 			func() error {
 				_, err := db.ReplaceLicense(ctx, l.ID, NewLicense{ID: NewID(), Code: "B"}, "test")
@@ -55,7 +62,7 @@ func TestEvents(t *testing.T) {
 		if diff := cmp.Diff(want, waiting(t, db, "all")); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff([]string{"order.held", "license.reset"}, waiting(t, db, "some")); diff != "" {
+		if diff := cmp.Diff([]string{"order.imported", "order.held", "license.reset"}, waiting(t, db, "some")); diff != "" {
 			t.Error(diff)
 		}
 		// What is not committed is not told either.

@@ -154,13 +154,13 @@ func (db *DB) Deactivate(ctx context.Context, licenseID string, fpmac []byte) (l
 
 // ResetLicense takes all machines off a license.
 func (db *DB) ResetLicense(ctx context.Context, id, actor string) (License, error) {
-	return db.change(ctx, id, actor, EventLicenseReset, func(ctx context.Context, t *tx) error {
+	return db.change(ctx, id, actor, EventLicenseReset, func(ctx context.Context, t *tx) (bool, error) {
 		n, err := t.DeleteActivations(ctx, id)
 		if err != nil {
-			return err
+			return false, err
 		}
 		_, err = t.releaseSeats(ctx, id, n)
-		return err
+		return n > 0, err
 	})
 }
 

@@ -159,6 +159,7 @@ type Outcome struct {
 	Reserve  *Reservation
 	Upgrades []string // ids of the licenses that it upgrades, unless it is held
 	Approved bool     // a person has decided on the upgrade: one that is used up is no hindrance
+	Imported bool     // the codes were sold before, elsewhere: this is no sale of now
 	Notices  []Notice
 }
 

@@ -22,16 +22,17 @@ import (
 	"github.com/keypost/keypost/store/storetest"
 )
 
-// place writes a program beside a site's config.
-func (s *site) place(name, text string) {
+// place writes a file, perhaps a program, beside a site's config.
+func (s *site) place(name, text string) (file string) {
 	s.t.Helper()
-	file := filepath.Join(filepath.Dir(s.config), name)
+	file = filepath.Join(filepath.Dir(s.config), name)
 	if err := os.WriteFile(file+".new", []byte(text), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := os.Rename(file+".new", file); err != nil { // one that runs cannot be written
 		s.t.Fatal(err)
 	}
+	return file
 }
 
 // module builds a Go program as a WASI module, beside a site's config.

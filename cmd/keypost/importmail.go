@@ -170,6 +170,7 @@ func (m *mailImport) take(one oldMail) error {
 
 func (m *mailImport) refund(list []ingest.Refund) error {
 	for _, r := range list {
+		r.Old = true
 		if m.Store != "" {
 			r.Store = m.Store
 		}

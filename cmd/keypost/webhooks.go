@@ -134,7 +134,7 @@ func (c *config) subscribers() (list []store.Subscriber) {
 
 // finding is check's line: it calls nobody.
 func (w webhookConfig) finding() finding {
-	events := "all events"
+	events := fmt.Sprintf("all events except %s", store.EventOrderImported)
 	if len(w.Events) > 0 {
 		events = strings.Join(w.Events, ", ")
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -103,6 +105,64 @@ func same(t *testing.T, told map[string]any, shown any) {
 	}
 	if diff := cmp.Diff(want, told); diff != "" || len(told) < 7 {
 		t.Error(diff)
+	}
+}
+
+// What was sold before, elsewhere, is no news: only a webhook that lists
+// order.imported is told of it. What happens to it later is told as ever.
+func TestOldSalesAreNoNews(t *testing.T) {
+	s := newSite(t)
+	s.write(strings.Replace(s.text(), "limit = 2\n", "limit = 2\nadopt = true\ngenerator = { kind = \"signed\" }\n", 1))
+	for _, hook := range []string{"name = \"all\"", "name = \"moving\"\nevents = [\"order.imported\"]"} {
+		s.add(fmt.Sprintf("\n[[webhook]]\nurl = \"http://127.0.0.1:1/\"\nprivate = true\nsecret = %q\n%s\n", hookSecret, hook))
+	}
+	if err := s.serve()(); err != nil {
+		t.Fatal(err)
+	}
+	file := s.place("old.csv", "code,store,transaction\nOLD-CSV,kagi,SALE-1\n")
+	s.must(0, "import", "csv", file, "--product", "demo")
+	s.must(0, "import", "csv", file, "--product", "demo") // again
+	s.place("refunds.toml", "kind = \"refund\"\nstore = \"kagi\"\nsubject = [\"Refund\"]\nsequence = ['SQNM-\"{blurb}\" {number}']\n")
+	mails := s.place("sold.mbox", "From a Wed May  5 09:12:44 2004\n"+oldSale(2, "OLD-MAIL")+"\nFrom a Wed May  5 09:12:44 2004\n"+oldRefund)
+	s.must(0, "import", "mbox", mails, "--profile", filepath.Join(filepath.Dir(s.config), "refunds.toml"), "--profile", "tfyp")
+	var l licenseJSON
+	if s.read(0, &l, "license", "show", "OLD-MAIL"); l.Status != "revoked" {
+		t.Errorf("the old refund did nothing: %+v", l)
+	}
+	var tried []triedJSON
+	s.read(0, &tried, "keygen", "try", "demo")
+	stop := s.serve()
+	if problem := s.activate(tried[0].Code, "machine-1"); problem != "" {
+		t.Error(problem)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	told := func(endpoint string) (kinds []string) {
+		t.Helper()
+		var list []noticeJSON
+		s.read(0, &list, "outbox", "list", "--endpoint", endpoint)
+		for _, n := range slices.Backward(list) {
+			kinds = append(kinds, n.Kind)
+		}
+		return kinds
+	}
+	if diff := cmp.Diff([]string{"order.imported", "order.imported", "order.imported"}, told("moving")); diff != "" {
+		t.Errorf("to the webhook that lists it (-want +got):\n%s", diff)
+	}
+	if got := told("all"); got != nil {
+		t.Errorf("to the webhook without a list: %v", got)
+	}
+	// From now on it is a license like all others.
+	s.must(0, "license", "revoke", "OLD-CSV")
+	s.must(0, "license", "revoke", "OLD-CSV") // nothing new
+	s.must(0, "license", "restore", "OLD-CSV")
+	s.must(0, "license", "restore", "OLD-CSV")
+	s.must(0, "license", "reset", "OLD-CSV")
+	s.must(0, "order", "refund", "kagi", "SALE-1")
+	s.must(0, "license", "issue", "demo")
+	if diff := cmp.Diff([]string{"license.revoked", "license.restored", "order.refunded", "order.issued"}, told("all")); diff != "" {
+		t.Errorf("what happened here (-want +got):\n%s", diff)
 	}
 }
 
