@@ -129,6 +129,16 @@ func (c *MailConfig) testAddress(channel string) *mail.Address {
 	return c.Vendor
 }
 
+// stillGood is the last second of a license, so that its date is the last day on
+// which it works: an end at midnight is the day before.
+func stillGood(end *time.Time) *time.Time {
+	if end == nil || !end.Equal(end.UTC().Truncate(24*time.Hour)) {
+		return end
+	}
+	last := end.UTC().Add(-time.Second)
+	return &last
+}
+
 // Codes is what a template is told of an order, for an audience.
 func (c *MailConfig) Codes(o store.Order, audience string) Codes {
 	out := Codes{
@@ -136,7 +146,7 @@ func (c *MailConfig) Codes(o store.Order, audience string) Codes {
 		Store: o.Store, Order: oneLine(o.Transaction), Quantity: o.Quantity, Offline: c.Offline,
 	}
 	for _, l := range o.Licenses {
-		out.Codes = append(out.Codes, Code{Code: l.Code, Product: c.productName(l.Product), ProductID: l.Product, Limit: l.Limit, ExpiresAt: l.ExpiresAt})
+		out.Codes = append(out.Codes, Code{Code: l.Code, Product: c.productName(l.Product), ProductID: l.Product, Limit: l.Limit, ExpiresAt: stillGood(l.ExpiresAt)})
 		out.Bundle = out.Bundle || l.Product != o.Product
 	}
 	switch {

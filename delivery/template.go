@@ -36,7 +36,7 @@ type Codes struct {
 type Code struct {
 	Code, Product, ProductID string
 	Limit                    int        // machines; 0: any number
-	ExpiresAt                *time.Time // nil: never
+	ExpiresAt                *time.Time // the last second at which it works, UTC; nil: it has no end
 }
 
 // For is whom a mail with codes goes to in the buyer's place.

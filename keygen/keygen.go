@@ -54,7 +54,7 @@ type Verifier interface {
 type Claims struct {
 	LicenseType, Name string
 	Limit             int
-	ExpiresAt         *time.Time
+	ExpiresAt         *time.Time // where it says a day: the last second of it, UTC
 }
 
 // A File goes to the buyer as an attachment.

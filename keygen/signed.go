@@ -145,7 +145,8 @@ func readClaims(p []byte) (c Claims, ok bool) {
 		if len(p) < 2 {
 			return c, false
 		}
-		end := signedEpoch.Add(time.Duration(binary.BigEndian.Uint16(p)+1) * signedDay)
+		// uint16 would overflow on the last day.
+		end := signedEpoch.Add((time.Duration(binary.BigEndian.Uint16(p)) + 1) * signedDay).Add(-time.Second)
 		c.ExpiresAt, p = &end, p[2:]
 	}
 	if has&signedSeats != 0 {

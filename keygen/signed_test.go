@@ -121,8 +121,9 @@ func verifies(g Signed, product, code string) bool {
 func TestSignedClaims(t *testing.T) {
 	g := signed(1)
 	g.Name = true
-	end := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)
-	for _, want := range []Claims{{Name: "Ada"}, {LicenseType: "site", Name: "Ada", Limit: 300, ExpiresAt: &end}} {
+	end := time.Date(2027, 12, 31, 23, 59, 59, 0, time.UTC)
+	last := signedEpoch.Add(0x10000 * signedDay).Add(-time.Second) // of all that it can say
+	for _, want := range []Claims{{Name: "Ada"}, {LicenseType: "site", Name: "Ada", Limit: 300, ExpiresAt: &end}, {Name: "Ada", ExpiresAt: &last}} {
 		codes, err := g.Generate(t.Context(), Request{
 			Product: "demo", Name: want.Name, LicenseType: want.LicenseType, Limit: want.Limit, ExpiresAt: want.ExpiresAt, Quantity: 1,
 		})

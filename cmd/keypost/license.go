@@ -191,16 +191,13 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	expires, upgraded := "", ""
-	if l.ExpiresAt != nil {
-		expires = when(*l.ExpiresAt)
-	}
+	upgraded := ""
 	if upgradedBy != nil {
 		upgraded = upgradedBy.String()
 	}
 	if err := fields(a.out,
 		"code", l.Code, "product", l.Product, "status", status(l), "because of", strings.Join(reasons, ", "), "type", l.Type,
-		"test", yes(l.Test), "machines", seats(l), "expires", expires,
+		"test", yes(l.Test), "machines", seats(l), "expires", ends(l.ExpiresAt),
 		"order", orderRefJSON(l.Order).String(), "shared by", shared, "upgraded by", upgraded, "issued", when(l.CreatedAt),
 	); err != nil || len(machines) == 0 {
 		return err

@@ -84,7 +84,7 @@ func testLicensesByHand(t *testing.T, s *site) {
 		t.Errorf("expired: %s", problem)
 	}
 	s.read(0, &l, "license", "show", expired)
-	if l.Status != "active" || l.ExpiresAt == nil || !l.ExpiresAt.Equal(time.Date(2020, 1, 2, 0, 0, 0, 0, time.UTC)) {
+	if l.Status != "active" || l.ExpiresAt == nil || !l.ExpiresAt.Equal(time.Date(2020, 1, 1, 23, 59, 59, 0, time.UTC)) {
 		t.Errorf("expired = %+v", l)
 	}
 	test := strings.TrimSpace(s.must(0, "license", "issue", "--product", "demo", "--test", "--codes"))

@@ -218,20 +218,3 @@ func (c licenseIssue) product(conf *config) (string, error) {
 func sameTime(a, b *time.Time) bool {
 	return a == b || a != nil && b != nil && a.Equal(*b)
 }
-
-func parseExpiry(s *string) (*time.Time, error) {
-	if s == nil {
-		return nil, nil
-	}
-	at, err := time.Parse(time.RFC3339, *s)
-	if err != nil {
-		if at, err = time.Parse(time.DateOnly, *s); err != nil {
-			return nil, fmt.Errorf("--expires %s: it must be like 2027-12-31 or 2027-12-31T18:00:00Z", *s)
-		}
-		at = at.AddDate(0, 0, 1)
-	}
-	if at.Year() < 1970 || at.Year() > 9998 {
-		return nil, fmt.Errorf("--expires %s: the year must be from 1970 to 9998", *s)
-	}
-	return &at, nil
-}

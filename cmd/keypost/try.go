@@ -28,7 +28,7 @@ type keygenTry struct {
 	Quantity int      `help:"How many codes, 1 to 250." default:"1"`
 	Seed     []string `help:"What the buyer was asked for: Keyword: NAME - VALUE or NAME=VALUE. May be repeated." sep:"none"`
 	OEMSeed  string   `help:"What the vendor set at the store." name:"oem-seed"`
-	Expires  *string  `help:"When the codes end: 2027-12-31 or an RFC 3339 time." placeholder:"DATE"`
+	Expires  *string  `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
 }
 
 func (keygenTry) Help() string {
