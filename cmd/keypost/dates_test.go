@@ -1,10 +1,58 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
+
+// The day that somebody types is the day that everybody sees: in what commands
+// print, in scripts' JSON, in an export, in the mail to the buyer. When this
+// machine is in another time zone that is so, too.
+func TestTheDayThatWasTyped(t *testing.T) {
+	zone := time.Local
+	t.Cleanup(func() { time.Local = zone })
+	time.Local = time.FixedZone("Auckland", 13*60*60)
+	s := newSite(t)
+	s.add("\n[mail]\nsmtp = \"127.0.0.1:1\"\nfrom = \"shop@example.com\"\nvendor = \"me@example.com\"\n")
+	if err := s.serve()(); err != nil {
+		t.Fatal(err)
+	}
+	s.must(0, "license", "issue", "demo", "--expires", "2127-01-01", "--transaction", "typed")
+	s.must(0, "import", "csv", s.place("old.csv", "code,product,expires\nISO,demo,2127-01-01\nDOTS,demo,1.1.2127\nTIME,demo,2127-01-01T18:00:00+02:00\n"))
+	var o orderJSON
+	s.read(0, &o, "order", "show", "manual", "typed")
+	file := filepath.Join(filepath.Dir(s.config), "out.csv")
+	s.must(0, "export", "csv", file)
+	exported, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]struct{ shown, stored, cell string }{
+		o.Licenses[0]: {"2127-01-01 (that day", "2127-01-01T23:59:59Z", ",2127-01-01,"},
+		"ISO":         {"2127-01-01 (that day", "2127-01-01T23:59:59Z", ",2127-01-01,"},
+		"DOTS":        {"2127-01-01 (that day", "2127-01-01T23:59:59Z", ",2127-01-01,"},
+		"TIME":        {"2127-01-01 16:00 UTC", "2127-01-01T16:00:00Z", ",2127-01-01T16:00:00Z,"},
+	} {
+		if out := s.must(0, "license", "show", code); !strings.Contains(out, want.shown) {
+			t.Errorf("%s is shown as\n%s", code, out)
+		}
+		var l licenseJSON
+		if s.read(0, &l, "license", "show", code); l.ExpiresAt == nil || l.ExpiresAt.Format(time.RFC3339) != want.stored {
+			t.Errorf("%s: %v", code, l.ExpiresAt)
+		}
+		for line := range strings.Lines(string(exported)) {
+			if strings.Contains(line, code) && !strings.Contains(line, want.cell) {
+				t.Errorf("%s is exported as\n%s", code, line)
+			}
+		}
+	}
+	if out := s.must(0, "mail", "preview", "demo", "manual", "typed"); !strings.Contains(out, "1 January 2127") {
+		t.Errorf("the buyer reads\n%s", out)
+	}
+}
 
 func TestDates(t *testing.T) {
 	for text, want := range map[string]string{

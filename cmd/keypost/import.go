@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
@@ -24,12 +24,6 @@ type importCommands struct {
 	Maildir importFolder `cmd:"" help:"The same of a Maildir, or of any folder of mails."`
 }
 
-func (exportCommands) Help() string { return "Example: keypost export csv licenses.csv" }
-
-type exportCommands struct {
-	CSV exportCSV `cmd:"" name:"csv" help:"Write all licenses in the columns of import."`
-}
-
 // csvColumns are those of import and export. The first two are needed.
 var csvColumns = []string{
 	"product", "code", "name", "email", "type", "limit", "used", "status", "test", "created", "expires", "store", "transaction", "store_product",
@@ -38,13 +32,15 @@ var csvColumns = []string{
 type importCSV struct {
 	changing
 	jsonFlag
-	File    string `arg:"" help:"The file; its first line names the columns."`
-	Product string `help:"The product of rows that name none."`
-	DryRun  bool   `help:"Say what would be done, and do nothing."`
+	File     string `arg:"" help:"The file; its first line names the columns."`
+	Product  string `help:"The product of rows that name none."`
+	Encoding string `help:"What the file is written in, where it is neither UTF-8 nor UTF-16 with a byte order mark: windows-1252, iso-8859-15, macintosh, …" placeholder:"NAME"`
+	DryRun   bool   `help:"Say what would be done, and do nothing."`
 }
 
 func (importCSV) Help() string {
 	return "Columns, in any order: " + strings.Join(csvColumns, ", ") + ". Only code is needed, and product without --product. Dates are like 2027-12-31. " +
+		"Cells are separated by commas, semicolons or tabs, as the first line is; the last line of the output says what was recognised. " +
 		"Rows of one store, transaction and product are one order; with these three the store's repeats get the imported codes. A file that was taken in before adds nothing. " +
 		"Exit code 1: some rows were not taken in.\n\nExample: keypost import csv customers.csv --product demo --dry-run"
 }
@@ -64,6 +60,9 @@ type importedJSON struct {
 	Faults  []string `json:"faults"`  // what was not taken in, and why
 	DryRun  bool     `json:"dry_run"` // nothing was done
 	Invalid int      `json:"invalid"` // how many codes that are
+
+	Encoding  string `json:"encoding"`  // as the file was read
+	Delimiter string `json:"delimiter"` // between its cells
 }
 
 func (c importCSV) Run(a *app) error {
@@ -77,11 +76,18 @@ func (c importCSV) Run(a *app) error {
 		return err
 	}
 	defer f.Close()
-	rows, faults, err := c.read(conf, f)
+	text, err := readCSVText(f, c.Encoding)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	out := importedJSON{Codes: len(rows) + len(faults), Faults: append([]string{}, faults...), Invalid: len(faults), DryRun: c.DryRun}
+	rows, faults, err := c.read(conf, text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	out := importedJSON{
+		Codes: len(rows) + len(faults), Faults: append([]string{}, faults...), Invalid: len(faults), DryRun: c.DryRun,
+		Encoding: text.encoding, Delimiter: string(text.delimiter),
+	}
 	if err := c.take(a, ingest.New(db, conf.desk()), rows, &out); err != nil {
 		return err
 	}
@@ -105,7 +111,8 @@ func (c importCSV) print(a *app, out importedJSON) error {
 	if c.DryRun {
 		done = "would be taken in"
 	}
-	_, err := fmt.Fprintf(a.out, "%d codes: %d %s, %d are here already, %d cannot be.\n", out.Codes, out.Added, done, out.Known, out.Invalid)
+	_, err := fmt.Fprintf(a.out, "%d codes: %d %s, %d are here already, %d cannot be.\nThe file was read as %s, its cells separated by %s.\n",
+		out.Codes, out.Added, done, out.Known, out.Invalid, out.Encoding, delimiterName(out.Delimiter))
 	return err
 }
 
@@ -159,20 +166,32 @@ func sameSale(a, b csvRow) bool {
 		ingest.Fold(a.order.Transaction) == ingest.Fold(b.order.Transaction) && ingest.Fold(a.order.StoreProduct) == ingest.Fold(b.order.StoreProduct)
 }
 
-// read reads a file; faults are rows that cannot be taken in.
-func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []string, err error) {
-	r := csv.NewReader(f)
-	r.FieldsPerRecord = -1 // a short row is a fault of its own
-	head, err := r.Read()
-	if err != nil {
-		return nil, nil, fmt.Errorf("the first line must name the columns: %w", err)
+// readHead reads the names of the columns. A spreadsheet may save empty ones
+// after them.
+func readHead(r *csv.Reader) (head []string, err error) {
+	if head, err = r.Read(); err != nil {
+		return nil, fmt.Errorf("the first line must name the columns: %w", err)
 	}
-	head[0] = strings.TrimPrefix(head[0], "\ufeff")
+	for len(head) > 1 && strings.TrimSpace(head[len(head)-1]) == "" {
+		head = head[:len(head)-1]
+	}
 	for i, name := range head {
-		head[i] = strings.ToLower(strings.TrimSpace(name))
+		head[i] = columnName(name)
 		if !slices.Contains(csvColumns, head[i]) || slices.Contains(head[:i], head[i]) {
-			return nil, nil, fmt.Errorf("line 1: the column %q is unknown, or there twice: columns are %s", name, strings.Join(csvColumns, ", "))
+			return nil, fmt.Errorf("line 1: the column %q is unknown, or there twice: columns are %s", name, strings.Join(csvColumns, ", "))
 		}
+	}
+	return head, nil
+}
+
+// read reads a table; faults are rows that cannot be taken in.
+func (c importCSV) read(conf *config, text csvText) (rows []csvRow, faults []string, err error) {
+	r := csv.NewReader(bytes.NewReader(text.text))
+	r.Comma = text.delimiter
+	r.FieldsPerRecord = -1 // a short row is a fault of its own
+	head, err := readHead(r)
+	if err != nil {
+		return nil, nil, err
 	}
 	seen := map[string]int{}
 	for {
@@ -185,6 +204,9 @@ func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []stri
 			return nil, nil, err
 		}
 		line, _ := r.FieldPos(0)
+		if cells = withoutEmpty(cells, len(head)); cells == nil {
+			continue
+		}
 		if len(cells) != len(head) {
 			faults = append(faults, fmt.Sprintf("line %d: it has %d cells, the first line has %d", line, len(cells), len(head)))
 			continue
@@ -207,6 +229,18 @@ func (c importCSV) read(conf *config, f io.Reader) (rows []csvRow, faults []stri
 		got.line = line
 		rows = append(rows, got)
 	}
+}
+
+// withoutEmpty takes away the empty cells beyond the columns; nil: all are empty.
+func withoutEmpty(cells []string, columns int) []string {
+	last := len(cells)
+	for last > 0 && strings.TrimSpace(cells[last-1]) == "" {
+		last--
+	}
+	if last == 0 {
+		return nil
+	}
+	return cells[:max(last, min(len(cells), columns))]
 }
 
 // sale sorts the rows of one sale together.
@@ -272,128 +306,34 @@ func (r *csvRow) numbers(row map[string]string) (err error) {
 		return fmt.Errorf("status: %q is none of active, suspended, revoked", v)
 	}
 	if v := row["test"]; v != "" {
-		if r.order.Test, err = strconv.ParseBool(strings.ToLower(v)); err != nil {
+		if r.order.Test, err = parseTruth(v); err != nil {
 			return fmt.Errorf("test: %q is neither true nor false", v)
 		}
 	}
 	if v := row["created"]; v != "" {
-		at, err := csvTime(v)
-		if err != nil {
-			return fmt.Errorf("created: %w", err)
+		if r.past.CreatedAt, _, err = parseTime(v); err != nil {
+			return fmt.Errorf("created: %q: %w", v, err)
 		}
-		r.past.CreatedAt = at
 	}
 	if v := row["expires"]; v != "" {
-		at, err := parseExpiry(&v)
+		at, err := parseEnd(v)
 		if err != nil {
-			return fmt.Errorf("expires: %w", err)
+			return fmt.Errorf("expires: %q: %w", v, err)
 		}
-		r.order.ExpiresAt = at
+		r.order.ExpiresAt = &at
 	}
 	return nil
 }
 
-func csvTime(v string) (time.Time, error) {
-	for _, form := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
-		if at, err := time.Parse(form, v); err == nil && at.Year() >= 1970 && at.Year() < 9999 {
-			return at.UTC(), nil
-		}
+// parseTruth also reads what a spreadsheet makes of true and false when it saves
+// a table in the words of its country.
+func parseTruth(v string) (bool, error) {
+	v = strings.ToLower(v)
+	switch v {
+	case "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar":
+		return true, nil
+	case "falsch", "faux", "falso", "onwaar":
+		return false, nil
 	}
-	return time.Time{}, fmt.Errorf("%q is not a date like 2027-12-31", v)
-}
-
-// formula are the characters by which a spreadsheet takes a cell for one.
-const formula = "=+-@\t\r"
-
-// plainCell takes away what safeCell put before a cell.
-func plainCell(cell string) string {
-	if rest, ok := strings.CutPrefix(cell, "'"); ok && rest != "" && strings.ContainsRune(formula, rune(rest[0])) {
-		return rest
-	}
-	return cell
-}
-
-// safeCell keeps a spreadsheet from running what a buyer typed.
-func safeCell(cell string) string {
-	if cell != "" && strings.ContainsRune(formula, rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
-}
-
-type exportCSV struct {
-	File    string `arg:"" optional:"" help:"Where to; a file that is there stays. Without it: standard output."`
-	Product string `help:"Only of this product."`
-}
-
-func (exportCSV) Help() string {
-	return "Cells that a spreadsheet would take for a formula begin with an apostrophe, which import takes away again.\n\nExample: keypost export csv licenses.csv"
-}
-
-func (c exportCSV) Run(a *app) (err error) {
-	_, db, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	out := a.out
-	if c.File != "" {
-		f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
-		out = f
-	}
-	w := csv.NewWriter(out)
-	if err := w.Write(csvColumns); err != nil {
-		return err
-	}
-	list, err := db.Licenses(a, store.LicenseFilter{Product: c.Product})
-	if err != nil {
-		return err
-	}
-	shared := 0
-	for _, l := range slices.Backward(list) {
-		if l.Replaced {
-			continue
-		}
-		shares, err := db.Shares(a, l.ID)
-		if err != nil {
-			return err
-		}
-		if len(shares) > 0 {
-			shared++
-		}
-		if l.Limit > 0 {
-			l.Limit = max(l.Limit, l.Used) // a refund takes no machine's seat: see same_name
-		}
-		o, err := db.Order(a, l.OrderID)
-		if err != nil {
-			return err
-		}
-		if err := w.Write(csvCells(l, o)); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	if shared > 0 {
-		fmt.Fprintf(a.err, "%d codes are shared by several orders, and a row names the first alone: keypost db copy moves all of them.\n", shared)
-	}
-	return w.Error()
-}
-
-func csvCells(l store.License, o store.Order) []string {
-	expires := ""
-	if l.ExpiresAt != nil {
-		expires = l.ExpiresAt.Format(time.RFC3339)
-	}
-	cells := []string{
-		l.Product, l.Code, o.Name, o.Email, l.Type, strconv.Itoa(l.Limit), strconv.Itoa(l.Used), l.Status, strconv.FormatBool(l.Test),
-		l.CreatedAt.Format(time.RFC3339), expires, o.Store, o.Transaction, o.StoreProduct,
-	}
-	for i, cell := range cells {
-		cells[i] = safeCell(cell)
-	}
-	return cells
+	return strconv.ParseBool(v)
 }

@@ -43,6 +43,7 @@ func TestMistypedNames(t *testing.T) {
 	for want, args := range map[string][]string{
 		`No product has the id "dmeo".`:                        {"order", "list", "--product", "dmeo"},
 		`No product has the id "dmoe".`:                        {"license", "list", "--product", "dmoe"},
+		`No product has the id "mdeo".`:                        {"export", "csv", "--product", "mdeo"},
 		`No channel of the config has the store "kaig".`:       {"order", "list", "--store", "kaig"},
 		`No channel of the config has the name "mial".`:        {"mail", "list", "--channel", "mial"},
 		`No webhook of the config has the name "cmr".`:         {"outbox", "list", "--endpoint", "cmr"},
