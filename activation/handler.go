@@ -109,11 +109,16 @@ func (s *Server) validate(r *http.Request) (any, error) {
 	}
 	renew := p.Lease > 0 && (q.Renew || s.leaseIsShort(a, l, p))
 	if renew {
-		a, err = s.renew(r.Context(), a, l, p)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil, errNotActivated
+		var renewed store.Activation
+		if renewed, err = s.renew(r.Context(), a, l, p); err == nil {
+			a = renewed
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil, errNotActivated
+		case errors.Is(err, store.ErrNoWrites) && !q.Renew:
+			renew = false // the lease that it has holds for a while yet
+		case err != nil:
 			return nil, err
 		}
 	}

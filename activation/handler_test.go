@@ -491,6 +491,35 @@ func TestProductThatLeftTheConfig(t *testing.T) {
 }
 
 // The machines of all customers hang on these bytes: they must never change.
+// full is a store that takes no lease: its disk is full.
+type full struct{ *store.DB }
+
+func (full) RenewLease(context.Context, store.Activation, string) (store.Activation, error) {
+	return store.Activation{}, fmt.Errorf("%w: the disk is full", store.ErrNoWrites)
+}
+
+// A machine whose lease is to be renewed is told that its seat is good, without a
+// new lease, when that cannot be noted; one that asks for a lease comes again.
+func TestValidateWithoutWrites(t *testing.T) {
+	r := newRig(t)
+	l := r.issue()
+	if status, _, out := post(r.Activate(), form(l.Code, fingerprint), "10.0.0.1:1"); status != 200 {
+		t.Fatal(out)
+	}
+	r.pass(60 * time.Hour) // of 100
+	r.Server.store = full{r.db}
+	if status, _, out := post(r.Validate(), form(l.Code, fingerprint), "10.0.0.1:1"); status != 200 || out["lease"] != nil || out["activation"].(map[string]any)["id"] == "" {
+		t.Errorf("%d %v", status, out)
+	}
+	if status, header, out := post(r.Validate(), form(l.Code, fingerprint, "renew", "true"), "10.0.0.1:1"); status != 503 || header.Get("Retry-After") == "" {
+		t.Errorf("%d %v", status, out)
+	}
+	r.Server.store = r.db
+	if status, _, out := post(r.Validate(), form(l.Code, fingerprint), "10.0.0.1:1"); status != 200 || out["lease"] == nil {
+		t.Errorf("%d %v", status, out)
+	}
+}
+
 func TestMACIsFrozen(t *testing.T) {
 	r := newRig(t)
 	const want = "FP8sj5WwhbEhgCex6ZTtX9fUCmloeqNQN7ILk-Omfvs" // OpenSSL's HKDF and HMAC say so, too

@@ -111,7 +111,7 @@ func (c call) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := asProblem(err)
-	if p.Status >= 500 {
+	if p.Status >= 500 && !errors.Is(err, store.ErrNoWrites) { // the daemon has logged that, once
 		slog.Error("activation call failed", "err", err)
 	}
 	writeProblem(w, p)

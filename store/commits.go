@@ -198,7 +198,7 @@ func (s *sharing) member(t *txStatements, m *member) error {
 	}()
 	if m.err != nil || m.panicked != nil {
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO member"); err != nil {
-			return err
+			return errors.Join(m.err, err) // the first is why there is no savepoint any more
 		}
 	}
 	_, err := t.ExecContext(ctx, "RELEASE member")

@@ -23,6 +23,8 @@ type dialect struct {
 	duplicate    func(error) bool                     // a UNIQUE or PRIMARY KEY is taken
 	columnExists func(error) bool                     // a migration adds a column that is there
 	transient    func(error) bool                     // the whole transaction may be tried again
+	unwritable   func(error) string                   // why no write is taken at all, in a few words; "": another error
+	tryBytes     int                                  // of the row by which [DB.TryWrite] tries
 	check        func(context.Context, *DB) error     // is it whole, and does it keep what it commits
 	// end closes a database that was written as a whole, so that all of it is on
 	// disk, in one piece. nil: it is by then.

@@ -50,7 +50,22 @@ var mysqlDialect = dialect{
 		_, network := errors.AsType[net.Error](err)
 		return network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn)
 	},
-	check: checkMySQL,
+	unwritable: func(err error) string {
+		switch mysqlCode(err) {
+		case 1290, // a server option forbids it: --read-only
+			1792, // a transaction that only reads
+			1836: // read-only mode
+			return readOnly
+		case 1021, // disk full
+			1114: // the table is full
+			return diskFull
+		case 1026: // error writing a file
+			return diskBroken
+		}
+		return ""
+	},
+	tryBytes: 26, // as long as any owner
+	check:    checkMySQL,
 }
 
 func mysqlCode(err error) uint16 {

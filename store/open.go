@@ -41,7 +41,9 @@ type DB struct {
 	dialect        dialect
 	now            func() time.Time
 	subscribers    atomic.Pointer[[]Subscriber]
-	afterCommit    func() error // a test's fault: the commit is done and fails
+	unwritten      atomic.Pointer[noWrites]    // why writes fail; nil: they do not
+	onWrites       atomic.Pointer[func(error)] // see [DB.OnWrites]
+	afterCommit    func() error                // a test's fault: the commit is done and fails
 }
 
 // Open opens the store that a URL names: "sqlite:PATH", PATH as the operating
@@ -54,9 +56,13 @@ func Open(ctx context.Context, source string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	d := db.dialect
 	// Several processes may open a new database at once, and SQLite does not wait
 	// for the one that sets its journal mode.
 	if err := db.patiently(ctx, func() error { return db.prepare(ctx, o.Create) }); err != nil {
+		if why := d.unwritable(err); why != "" {
+			err = &noWrites{why, err}
+		}
 		db.Close()
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}

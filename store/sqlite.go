@@ -34,8 +34,21 @@ var sqliteDialect = dialect{
 		}
 		return false
 	},
-	check: checkSQLite,
-	end:   endSQLite,
+	unwritable: func(err error) string {
+		switch code := sqliteCode(err); {
+		case code&0xff == sqlite3.SQLITE_FULL,
+			code == sqlite3.SQLITE_IOERR_SHMSIZE: // no room for the log's index
+			return diskFull
+		case code&0xff == sqlite3.SQLITE_READONLY:
+			return readOnly
+		case code&0xff == sqlite3.SQLITE_IOERR:
+			return diskBroken
+		}
+		return ""
+	},
+	tryBytes: 64 << 10, // more pages than a few that may be left in the log
+	check:    checkSQLite,
+	end:      endSQLite,
 }
 
 func sqliteCode(err error) int {

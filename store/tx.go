@@ -69,7 +69,7 @@ const (
 // applied all the same; fn meets its own rows then, and knows them by their ids.
 func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) error {
 	alone, again := false, false
-	return db.explain(db.patiently(ctx, func() error {
+	return db.explainWrite(db.patiently(ctx, func() error {
 		if db.sharing == nil {
 			careful := again
 			again = true

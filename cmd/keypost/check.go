@@ -124,8 +124,11 @@ func (c *config) checkDatabase(ctx context.Context) []finding {
 	}
 	defer db.Close()
 	list := []finding{{"database", "ok", store.Name(c.Database.URL) + ": whole, and what is committed survives a loss of power"}}
-	if err := db.Check(ctx); err != nil {
-		list[0] = finding{"database", "failed", err.Error()}
+	if err := errors.Join(db.Check(ctx), db.TryWrite(ctx)); err != nil {
+		list[0] = finding{"database", "failed", strings.ReplaceAll(err.Error(), "\n", "; ")}
+	}
+	if f, ok := checkSpace(c.Database.URL); ok {
+		list = append(list, f)
 	}
 	if pauses, err := db.Pauses(ctx); err == nil && len(pauses) > 0 {
 		list = append(list, finding{"restore", "warning", "outbox and pools rest (" + pauses[0].Reason + "): keypost db restore --confirm lets them go on"})
@@ -158,6 +161,22 @@ func (c *config) checkMissingDatabase(ctx context.Context, err error) []finding 
 		list = append(list, finding{"keys", "failed", err.Error()})
 	}
 	return list
+}
+
+// littleSpace is under how many MiB check warns: the log of a busy day, and time to
+// do something about it.
+const littleSpace = 256
+
+func checkSpace(database string) (f finding, ok bool) {
+	free, ok := store.FreeSpace(database)
+	if !ok {
+		return f, false
+	}
+	f = finding{"disk", "ok", fmt.Sprintf("%d MiB free for the database", free>>20)}
+	if free>>20 < littleSpace {
+		f.Result, f.Detail = "warning", f.Detail+": when it is full, orders and new activations are not taken; free some space"
+	}
+	return f, true
 }
 
 func checkOutbox(ctx context.Context, db *store.DB) finding {

@@ -45,9 +45,7 @@ func (d *daemon) chores(ctx context.Context) {
 	var mine atomic.Bool
 	hold := func() {
 		held, err := claim.Hold(ctx)
-		if err != nil && !errors.Is(err, context.Canceled) {
-			slog.Error("claim the chores", "err", err)
-		}
+		logFault("claim the chores", err)
 		mine.Store(held)
 	}
 	hold()
@@ -59,10 +57,12 @@ func (d *daemon) chores(ctx context.Context) {
 				if c.alone && !mine.Load() || !soon && time.Since(last) < c.every-claimBeat/10 {
 					return
 				}
-				last = time.Now()
-				if err := c.do(ctx); err != nil && !errors.Is(err, context.Canceled) {
-					slog.Error(c.name, "err", err)
+				// What is sent and cannot be noted would be sent again and again.
+				if d.db.Writes() != nil {
+					return
 				}
+				last = time.Now()
+				logFault(c.name, c.do(ctx))
 			})
 		})
 	}
@@ -76,23 +76,21 @@ func (d *daemon) chores(ctx context.Context) {
 // sweep does not wait: a generator may take its time.
 func (d *daemon) sweep(ctx context.Context) error {
 	d.sweeps.Go(func() {
-		if err := d.desk.Sweep(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			slog.Error("finish what dead processes left", "err", err)
-		}
+		logFault("finish what dead processes left", d.desk.Sweep(ctx))
 	})
 	return nil
 }
 
 // live shows that the daemon lives, until stop is called: whoever moves the
-// database then knows that nothing more comes in.
+// database then knows that nothing more comes in. What it writes for that is also
+// how the daemon notices that the database takes no writes, or takes them again.
 func (d *daemon) live(ctx context.Context) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	claim, err := d.db.NewDaemonClaim(ctx, claimTerm)
-	if err != nil {
-		cancel()
-		return nil, err
+	if err == nil {
+		_, err = claim.Hold(ctx)
 	}
-	if _, err := claim.Hold(ctx); err != nil {
+	if err != nil && !errors.Is(err, store.ErrNoWrites) { // validations need none
 		cancel()
 		return nil, err
 	}
@@ -100,9 +98,14 @@ func (d *daemon) live(ctx context.Context) (stop func(), err error) {
 	go func() {
 		defer close(ended)
 		each(ctx, claimBeat, func() {
-			if _, err := claim.Hold(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				slog.Error("show that the daemon lives", "err", err)
+			if d.db.Writes() != nil {
+				if d.db.TryWrite(ctx) != nil {
+					return
+				}
+				logFault("load the pools", d.config.Load().loadPools(ctx, d.db)) // the start may have failed to
 			}
+			_, err := claim.Hold(ctx)
+			logFault("show that the daemon lives", err)
 		})
 		release(ctx, claim)
 	}()
@@ -113,7 +116,7 @@ func (d *daemon) live(ctx context.Context) (stop func(), err error) {
 func release(ctx context.Context, claim *store.Claim) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimBeat)
 	defer cancel()
-	if err := claim.Release(ctx); err != nil {
+	if err := claim.Release(ctx); err != nil && !errors.Is(err, store.ErrNoWrites) {
 		slog.Warn("a claim is not given up: another daemon waits for its term", "err", err)
 	}
 }

@@ -428,9 +428,7 @@ func (d *daemon) watch(ctx context.Context, ch channelConfig) {
 	watching := false
 	each(ctx, mailboxTerm/5, func() {
 		held, err := claim.Hold(ctx)
-		if err != nil && !errors.Is(err, context.Canceled) {
-			slog.Error("claim a mailbox", "channel", ch.Name, "err", err)
-		}
+		logFault("claim a mailbox", err, "channel", ch.Name)
 		switch {
 		case held && !watching:
 			stop = d.beginWatch(ctx, ch)

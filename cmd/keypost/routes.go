@@ -51,13 +51,7 @@ func routes(c *config, db *store.DB, desk *ingest.Desk, seats *activation.Server
 	call(http.MethodPost, "/v1/deactivate", seats.Deactivate())
 	call(http.MethodGet, "/.well-known/jwks.json", seats.JWKS())
 	call(http.MethodGet, "/healthz", text(func(*http.Request) (int, string) { return http.StatusOK, "alive\n" }))
-	call(http.MethodGet, "/readyz", text(func(r *http.Request) (int, string) {
-		if err := db.Ping(r.Context()); err != nil {
-			slog.Error("not ready", "err", err)
-			return http.StatusServiceUnavailable, "the database does not answer\n"
-		}
-		return http.StatusOK, "ready\n"
-	}))
+	call(http.MethodGet, "/readyz", ready(db))
 	call(http.MethodGet, "/", text(func(*http.Request) (int, string) {
 		return http.StatusOK, "A Keypost license server. Software activates at /v1/activate; orders come in at /in/.\n"
 	}))

@@ -62,6 +62,7 @@ func (serveCommand) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
+	db.OnWrites(tellWrites)
 	// What sets a new database up keeps 4 MB a migration in a pool, which takes
 	// two collections to empty: until then the heap could grow to five times that.
 	runtime.GC()
@@ -75,7 +76,7 @@ func (serveCommand) Run(a *app) error {
 		return err
 	}
 	c.reportMissing(a, db)
-	if err := c.loadPools(a, db); err != nil {
+	if err := c.loadPools(a, db); err != nil && !errors.Is(err, store.ErrNoWrites) {
 		return err
 	}
 	d := newDaemon(c, db, ring, listener.Addr().String())

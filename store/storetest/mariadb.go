@@ -69,6 +69,21 @@ func Shared(t testing.TB) *Server {
 	return shared
 }
 
+// ReadOnly makes the shared server take no writes until the test ends, or writable
+// is called.
+func ReadOnly(t testing.TB) (writable func()) {
+	t.Helper()
+	set := func(on string) {
+		if err := shared.Exec(context.Background(), "SET GLOBAL read_only = "+on); err != nil {
+			t.Error(err)
+		}
+	}
+	set("ON")
+	writable = sync.OnceFunc(func() { set("OFF") })
+	t.Cleanup(writable)
+	return writable
+}
+
 // LeaveOut skips the rest of a test, or fails it where nothing may be left out.
 func LeaveOut(t testing.TB, why string) {
 	t.Helper()
