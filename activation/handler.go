@@ -83,11 +83,11 @@ func (s *Server) activate(r *http.Request) (any, error) {
 	return s.answer(r.Context(), got, l, p, true)
 }
 
-// take takes the machine's seat, its own again or a new one, with a lease of
-// which at least half is left.
+// take takes the machine's seat, its own again or a new one, with a lease that
+// is not due for another.
 func (s *Server) take(ctx context.Context, a store.Activation, p Product) (store.Activation, store.License, error) {
 	got, l, err := s.store.Activate(ctx, a)
-	if err == nil && s.leaseIsShort(got, l, p) {
+	if err == nil && s.leaseIsDue(got, l, p) {
 		got, err = s.renew(ctx, got, l, p)
 	}
 	return got, l, err
@@ -107,7 +107,7 @@ func (s *Server) validate(r *http.Request) (any, error) {
 	case a.ID == "":
 		return nil, errNotActivated
 	}
-	renew := p.Lease > 0 && (q.Renew || s.leaseIsShort(a, l, p))
+	renew := p.Lease > 0 && (q.Renew || s.leaseIsDue(a, l, p))
 	if renew {
 		var renewed store.Activation
 		if renewed, err = s.renew(r.Context(), a, l, p); err == nil {

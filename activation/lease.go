@@ -78,11 +78,24 @@ func (s *Server) newLease(a store.Activation, l store.License, p Product) store.
 	return a
 }
 
-// leaseIsShort: less than half of it is left, and a new one would last longer.
-func (s *Server) leaseIsShort(a store.Activation, l store.License, p Product) bool {
+// clockLeeway is how far clocks of several daemons may be apart.
+const clockLeeway = 5 * time.Minute
+
+// leaseIsDue tells whether an activation needs a new lease: it has none; or less
+// than half of the last one is left, and a new one would last longer; or the last
+// one is from the future, since a clock ran ahead when it was issued. Such a lease
+// would hold for too long, and a client whose clock is right takes it for a sign
+// that its clock was set back.
+func (s *Server) leaseIsDue(a store.Activation, l store.License, p Product) bool {
+	now := s.now()
+	switch {
+	case p.Lease <= 0:
+		return false
+	case a.LeaseExpires.IsZero(), a.LeaseIssued.Sub(now) > clockLeeway:
+		return true
+	}
 	half := a.LeaseExpires.Sub(a.LeaseIssued) / 2
-	return p.Lease > 0 && a.LeaseExpires.Sub(s.now()) < half && s.newLease(a, l, p).LeaseExpires.After(a.LeaseExpires) ||
-		p.Lease > 0 && a.LeaseExpires.IsZero()
+	return a.LeaseExpires.Sub(now) < half && s.newLease(a, l, p).LeaseExpires.After(a.LeaseExpires)
 }
 
 func (s *Server) renew(ctx context.Context, a store.Activation, l store.License, p Product) (store.Activation, error) {

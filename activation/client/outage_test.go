@@ -239,6 +239,49 @@ func TestClock(t *testing.T) {
 	ok(t)(c.Check())
 }
 
+// A lease that the server issued while its clock ran ahead does no harm once that
+// clock is set right: the next call brings one of now, and the program runs on
+// without the server.
+func TestServersClockRanAhead(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Hour, 20 * time.Hour, 30 * 24 * time.Hour} {
+		for name, again := range map[string]func(*client.Client) (client.License, error){
+			"activate": func(c *client.Client) (client.License, error) { return c.Activate(t.Context(), "") },
+			"validate": func(c *client.Client) (client.License, error) { return c.Validate(t.Context()) },
+		} {
+			r := newRig(t)
+			c := r.client(func(o *client.Options) { o.Interval = -1 }) // it always asks
+			code := r.issue().Code
+			r.pass(ahead)
+			r.wrong(-ahead) // the machine's clock is right
+			if _, err := c.Activate(t.Context(), code); err != nil {
+				t.Errorf("%s, %s: %v", name, ahead, err)
+			}
+			r.pass(-ahead)
+			r.wrong(0)
+			want := r.now().Add(leaseTerm)
+			if l, err := again(c); err != nil || !l.LeaseExpiresAt.Equal(want) {
+				t.Errorf("%s, %s: its lease ends at %s, want %s: %v", name, ahead, l.LeaseExpiresAt, want, err)
+			}
+			r.breaks(down)
+			if l, err := c.Check(); err != nil || !l.LeaseExpiresAt.Equal(want) {
+				t.Errorf("%s, %s: without the server: %+v, %v", name, ahead, l, err)
+			}
+		}
+	}
+	// Clocks of several daemons are never quite the same: that costs no renewal.
+	r := newRig(t)
+	c, code := r.client(), r.issue().Code
+	r.pass(2 * time.Minute)
+	first, err := c.Activate(t.Context(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.pass(-2 * time.Minute)
+	if l, err := c.Activate(t.Context(), code); err != nil || !l.LeaseExpiresAt.Equal(first.LeaseExpiresAt) {
+		t.Errorf("%+v, %v", l, err)
+	}
+}
+
 // An answer that is played again forgives nothing: its lease was seen before.
 func TestReplayedAnswer(t *testing.T) {
 	r := newRig(t)
