@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/store"
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -43,6 +45,62 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(string(text), "\n| "+r.what+" | ") {
 			t.Errorf("the page lacks %s:\n%s", r.what, text)
 		}
+	}
+}
+
+// What is measured is databases as Keypost leaves them: after the fill, and after
+// the rows of plain SQL, no rule of db verify is broken.
+func TestFillIsWhole(t *testing.T) {
+	for _, kind := range []string{sqlite, mariadb} {
+		t.Run(kind, func(t *testing.T) {
+			if _, err := exec.LookPath("mariadbd"); err != nil && kind == mariadb {
+				storetest.LeaveOut(t, "MariaDB is missing: make test installs it")
+			}
+			b := &bench{size: quick, out: io.Discard}
+			if err := b.setUp(); err != nil {
+				t.Fatal(err)
+			}
+			defer b.tearDown()
+			database, err := b.filled(t.Context(), kind, 250)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := func(after string, orders int64) {
+				t.Helper()
+				db, err := store.Open(t.Context(), database, store.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				list, err := db.Verify(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range list {
+					if v.Broken > 0 {
+						t.Errorf("after %s: %s: not so for %d of %d", after, v.What, v.Broken, v.Rows)
+					}
+					if v.What == "each order has a key" && v.Rows != orders {
+						t.Errorf("after %s: %d orders, want %d", after, v.Rows, orders)
+					}
+				}
+			}
+			whole("the fill", 250)
+			p, err := openPlain(database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			if err := p.prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, rows := range []plainRows{activationRows, orderRows} {
+				if _, err := p.side(rows)(t.Context(), connections); err != nil {
+					t.Fatal(err)
+				}
+			}
+			whole("plain SQL", 250+connections)
+		})
 	}
 }
 

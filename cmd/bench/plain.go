@@ -66,7 +66,7 @@ func (p *plain) Close() error {
 
 // Statements of the same rows as in store/queries.
 const (
-	insertSale = `INSERT INTO sale (id, store, transaction_id, transaction_fold, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)`
+	insertSale = `INSERT INTO sale (id, store, transaction_id, transaction_fold, line_count, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
 	addLine    = `UPDATE sale SET line_count = line_count + 1, updated_at = ? WHERE store = ? AND transaction_fold = ?`
 	insertKey  = `INSERT INTO order_key (hash, order_id, created_at) VALUES (?, ?, ?)`
 	insertText = `INSERT INTO message (id, channel, verdict, reason, order_id, raw, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
@@ -90,9 +90,11 @@ func orderRow(id, sale string, now int64) []any {
 }
 
 func licenseRow(id, order, code string, used int, now int64) []any {
-	hash := sha256.Sum256([]byte(store.NormalCode(code)))
+	hash := codeHash(code)
 	return []any{id, order, 1, 0, "demo", code, hash[:], "single", "active", false, 0, used, now, now}
 }
+
+func codeHash(code string) [sha256.Size]byte { return sha256.Sum256([]byte(store.NormalCode(code))) }
 
 // code is the license code of a number.
 func code(i int) string { return fmt.Sprintf("BENCH-%08d", i) }
@@ -108,7 +110,7 @@ func (b *bench) seatRow(license string, i int, now int64) []any {
 // term of a lease: longer than the run, so that validate signs none.
 const term = 168 * time.Hour
 
-// fill puts n licenses, each with its sale, its order and a machine, into a database that
+// fill puts n licenses, each with its sale, its order and key, and a machine, into a database that
 // keypost set up, and closes it.
 func (b *bench) fill(ctx context.Context, source string, n int) error {
 	db, err := store.Open(ctx, source, store.Options{Create: true})
@@ -137,7 +139,7 @@ func (b *bench) fill(ctx context.Context, source string, n int) error {
 	numbers := make([]int, n)
 	hashes := make([]uint64, n)
 	for i := range numbers {
-		h := sha256.Sum256([]byte(store.NormalCode(code(i))))
+		h := codeHash(code(i))
 		numbers[i], hashes[i] = i, binary.BigEndian.Uint64(h[:])
 	}
 	slices.SortFunc(numbers, func(a, b int) int {
@@ -168,11 +170,13 @@ func (b *bench) fillBatch(ctx context.Context, conn *sql.Conn, numbers []int) er
 	now := time.Now().UnixMicro()
 	const rows = 100 // a statement
 	for part := range slices.Chunk(numbers, rows) {
-		var sales, orders, licenses, seats []any
+		var keys, sales, orders, licenses, seats []any
 		for _, i := range part {
 			sale, order := store.NewID(), store.NewID()
 			txn := fmt.Sprint("fill", i)
-			sales = append(sales, sale, "kagi", txn, txn, now, now)
+			key := codeHash(code(i)) // any that are in the order of the numbers
+			keys = append(keys, key[:], order, now)
+			sales = append(sales, sale, "kagi", txn, txn, 1, now, now)
 			orders = append(orders, orderRow(order, sale, now)...)
 			license := store.NewID()
 			licenses = append(licenses, licenseRow(license, order, code(i), 1, now)...)
@@ -182,7 +186,8 @@ func (b *bench) fillBatch(ctx context.Context, conn *sql.Conn, numbers []int) er
 			text string
 			args []any
 		}{
-			{strings.TrimSuffix(insertSale, places(6)), sales},
+			{strings.TrimSuffix(insertKey, places(3)), keys},
+			{strings.TrimSuffix(insertSale, places(7)), sales},
 			{insertOrder, orders},
 			{insertLicense, licenses},
 			{strings.TrimSuffix(insertSeat, places(12)), seats},
@@ -265,7 +270,7 @@ func orderRows(_ *plain, now int64) []statement {
 	raw := orderPost(order)
 	return []statement{
 		{insertKey, []any{random(32), order, now}},
-		{insertSale, []any{sale, "kagi", order, order, now, now}},
+		{insertSale, []any{sale, "kagi", order, order, 0, now, now}},
 		{addLine, []any{now, "kagi", order}},
 		{insertOrder + places(22), orderRow(order, sale, now)},
 		{insertLicense + places(14), licenseRow(store.NewID(), order, order, 0, now)},
