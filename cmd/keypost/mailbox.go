@@ -225,7 +225,7 @@ func tryIMAP(ctx context.Context, ch channelConfig) []finding {
 // of that domain waits.
 func checkKeys(ctx context.Context, ch channelConfig) finding {
 	f := finding{"dns of " + ch.Name, "ok", ""}
-	lookup := ch.resolver()
+	lookup, of := ch.resolver(), ch.nameServer()
 	var domains []string
 	for _, t := range ch.Trust {
 		if t.AuthservID != "" || slices.Contains(domains, t.DKIM) {
@@ -233,18 +233,22 @@ func checkKeys(ctx context.Context, ch channelConfig) finding {
 		}
 		_, err := lookup(ctx, "_domainkey."+t.DKIM)
 		if e, ok := errors.AsType[*net.DNSError](err); err != nil && !(ok && e.IsNotFound) {
-			of := "the system's name server (/etc/resolv.conf)"
-			if ch.DNS != "" {
-				of = "the name server that dns names (" + ch.DNS + ")"
-			}
 			return finding{f.Subject, "failed", fmt.Sprintf("it does not answer for %s, and without it mails wait: mend %s, or set dns to another, or let your mail server judge (authserv_id): %v", t.DKIM, of, err)}
 		}
 		domains = append(domains, t.DKIM)
 	}
 	if len(domains) > 0 {
-		f.Detail = "it answers for " + strings.Join(domains, ", ")
+		f.Detail = fmt.Sprintf("it answers for %s; asked: %s", strings.Join(domains, ", "), of)
 	}
 	return f
+}
+
+// nameServer says whom [channelConfig.resolver] asks.
+func (ch channelConfig) nameServer() string {
+	if ch.DNS != "" {
+		return "the name server that dns names (" + ch.DNS + ")"
+	}
+	return "the system's name server (/etc/resolv.conf)"
 }
 
 // checkTime is more than a log-in takes; a server that waits for TLS where we do
@@ -354,7 +358,11 @@ func (ch channelConfig) resolver() authentic.Resolver {
 		ctx, cancel := context.WithTimeout(ctx, dnsTime)
 		defer cancel()
 		records, err := r.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".") // as it is, with no search list
-		if e, ok := errors.AsType[*net.DNSError](err); err == nil || ok && e.IsNotFound {
+		e, ok := errors.AsType[*net.DNSError](err)
+		if ok && ch.DNS != "" {
+			e.Server = ch.DNS // the package names the system's, which it believes to have asked
+		}
+		if err == nil || ok && e.IsNotFound {
 			known.Add(name, dnsAnswer{records, err})
 		}
 		return records, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -367,6 +368,27 @@ func TestReadmeMailRuns(t *testing.T) {
 	awaited(t, exim, sale(3).Email, "")
 	if list := mailsOf(m.site, "refused"); len(list) != 1 || deref(list[0].Reason) != "no_signature" {
 		t.Errorf("refused %+v", list)
+	}
+}
+
+// When a name server does not answer, check names the one that was asked, and no
+// other: the system's own has no part in it where dns names one.
+func TestCheckNamesTheServerThatWasAsked(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := silent.LocalAddr().String()
+	silent.Close() // nobody listens there
+	ch := channelConfig{Name: "mail", imapConfig: imapConfig{DNS: asked, Trust: []trustConfig{{DKIM: "store.example"}}}}
+	f := checkKeys(t.Context(), ch)
+	if f.Result != "failed" || strings.Count(f.Detail, asked) < 2 {
+		t.Errorf("%+v", f)
+	}
+	for _, address := range regexp.MustCompile(`[0-9]+(\.[0-9]+){3}:[0-9]+`).FindAllString(strings.ReplaceAll(f.Detail, asked, ""), -1) {
+		if !strings.Contains(f.Detail, "udp "+address+"->") { // our own end
+			t.Errorf("it names %s, too: %s", address, f.Detail)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func TestCheckKeys(t *testing.T) {
 	var ch channelConfig
 	ch.Name, ch.Trust = "mail", []trustConfig{{DKIM: "store.example"}, {DKIM: "shop.example", AuthservID: "mx"}}
 	ch.DNS = shop.DNS // knows of no such name, and says so
-	if f := checkKeys(t.Context(), ch); f.Result != "ok" || f.Detail != "it answers for store.example" {
+	if f := checkKeys(t.Context(), ch); f.Result != "ok" || f.Detail != "it answers for store.example; asked: the name server that dns names ("+shop.DNS+")" {
 		t.Errorf("%+v", f)
 	}
 	ch.DNS = closed.LocalAddr().String()
