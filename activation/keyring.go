@@ -13,7 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/keypost/keypost/store"
 )
@@ -35,10 +36,23 @@ type Keyring struct {
 	store KeyStore
 	seal  cipher.AEAD
 	mac   []byte
+	now   func() time.Time // for how long a key was kept; not the clock of leases
 
-	mu   sync.Mutex
-	open map[string]ed25519.PrivateKey // unsealed, by id
+	kept atomic.Pointer[keptKey] // nil: none was looked up yet, or it was rotated
+	turn chan struct{}           // held by the one that looks the key up
 }
+
+// A keptKey is the current signing key, unsealed, as it was looked up.
+type keptKey struct {
+	signingKey
+	until time.Time
+}
+
+// keyKept is for how long a key is used before it is looked up again (DESIGN 5).
+// So a rotation by another process counts a second later at the latest. What is
+// signed meanwhile is good: vendors shipped the old key's public half, too, and
+// leases from before the rotation are signed by it for days to come.
+const keyKept = time.Second
 
 // ErrMaster: the master key is not the one that sealed the signing keys.
 var ErrMaster = errors.New("the master key is not this database's")
@@ -63,7 +77,7 @@ func NewKeyring(s KeyStore, master []byte) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keyring{store: s, seal: seal, mac: derive("find fingerprints"), open: map[string]ed25519.PrivateKey{}}, nil
+	return &Keyring{store: s, seal: seal, mac: derive("find fingerprints"), now: time.Now, turn: make(chan struct{}, 1)}, nil
 }
 
 // MakeFirst makes the first two keys of a new database; an older one keeps its own.
@@ -104,9 +118,37 @@ type signingKey struct {
 	private ed25519.PrivateKey
 }
 
-// current is the key that signs. It is looked up each time, so that a rotation
-// by another process counts at once.
+// current is the key that signs.
 func (k *Keyring) current(ctx context.Context) (signingKey, error) {
+	if key, ok := k.fresh(); ok {
+		return key, nil
+	}
+	// One looks, for all that wait; each waits no longer than its own caller does.
+	// An error is that one's alone, and nothing is kept of it: the next one looks.
+	select {
+	case k.turn <- struct{}{}:
+	case <-ctx.Done():
+		return signingKey{}, ctx.Err()
+	}
+	defer func() { <-k.turn }()
+	if key, ok := k.fresh(); ok {
+		return key, nil
+	}
+	return k.look(ctx)
+}
+
+// fresh is the key that is kept, if it need not be looked up.
+func (k *Keyring) fresh() (signingKey, bool) {
+	kept := k.kept.Load()
+	if kept == nil || !k.now().Before(kept.until) {
+		return signingKey{}, false
+	}
+	return kept.signingKey, true
+}
+
+// look looks the current key up and keeps it. The second begins before the look.
+func (k *Keyring) look(ctx context.Context) (signingKey, error) {
+	until := k.now().Add(keyKept)
 	keys, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return signingKey{}, err
@@ -115,18 +157,17 @@ func (k *Keyring) current(ctx context.Context) (signingKey, error) {
 		if key.Slot != store.SlotCurrent {
 			continue
 		}
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if private, ok := k.open[key.ID]; ok {
-			return signingKey{key.ID, private}, nil
+		if last := k.kept.Load(); last != nil && last.id == key.ID {
+			k.kept.Store(&keptKey{last.signingKey, until}) // it is unsealed
+			return last.signingKey, nil
 		}
 		seed, err := k.seal.Open(nil, nil, key.Sealed, []byte(key.ID))
 		if err != nil {
 			return signingKey{}, ErrMaster
 		}
-		private := ed25519.NewKeyFromSeed(seed)
-		k.open[key.ID] = private
-		return signingKey{key.ID, private}, nil
+		current := signingKey{key.ID, ed25519.NewKeyFromSeed(seed)}
+		k.kept.Store(&keptKey{current, until})
+		return current, nil
 	}
 	return signingKey{}, errors.New("there is no signing key yet: keypost db create makes it")
 }
@@ -141,7 +182,9 @@ func (k *Keyring) Rotate(ctx context.Context, actor string) error {
 	for _, key := range keys {
 		id[key.Slot] = key.ID
 	}
-	return k.store.RotateSigningKeys(ctx, id[store.SlotCurrent], id[store.SlotNext], k.newKey(), actor)
+	err = k.store.RotateSigningKeys(ctx, id[store.SlotCurrent], id[store.SlotNext], k.newKey(), actor)
+	k.kept.Store(nil) // here it counts at once, also where an error came back though it was applied
+	return err
 }
 
 // A JWK is a public key (RFC 8037).

@@ -85,8 +85,8 @@ var why = map[string]string{
 embedded database in another language would be faster and would need a C compiler to build Keypost.`,
 	"validate on MariaDB": `The query is answered by another process on the same processors, which the empty handler leaves to the load: much of the time the daemon waits.
 Licenses are not kept in memory, since another daemon may suspend one at any moment.`,
-	"activate on MariaDB": `A call makes seven round trips: the license by its code, BEGIN, INSERT, UPDATE, COMMIT, the license as it is by then, and the signing keys, so that
-a rotation counts at once. Plain SQL makes the four in the middle. The lease is signed, too.`,
+	"activate on MariaDB": `A call makes six round trips: the license by its code, BEGIN, INSERT, UPDATE, COMMIT, and the license as it is by then. Plain SQL makes the four in the
+middle. The signing keys are read once a second. The lease is signed, too.`,
 	"10,000 mails to orders, Dovecot to MariaDB": `mbsync writes a file for each mail; an order is a transaction of six rows and more, and most of the machine's time goes into MariaDB, which shares the
 processors. What was found out about mails is committed before anything is done about them, so that a crash in between costs nothing, and each order is
 committed by itself, as a store's post is.`,

@@ -66,7 +66,7 @@ type keysRotate struct {
 }
 
 func (keysRotate) Help() string {
-	return "Leases that the old key signed stay good for software that has it. Before you rotate, ship the next key: keypost keys list.\n\nExample: keypost keys rotate"
+	return "A running daemon signs with the new key after a second at the latest. Leases that the old key signed stay good for software that has it. Before you rotate, ship the next key: keypost keys list.\n\nExample: keypost keys rotate"
 }
 
 func (c keysRotate) Run(a *app) error {
