@@ -75,6 +75,21 @@ func lastDay(end time.Time) (day string, whole bool) {
 	return "", false
 }
 
+// begins shows people when a license was issued. An import may know the day alone,
+// which is stored as its midnight in UTC.
+func begins(at time.Time) string {
+	if day, whole := firstMoment(at); whole {
+		return day
+	}
+	return when(at)
+}
+
+// firstMoment is the day that a time is the first moment of, in UTC.
+func firstMoment(at time.Time) (day string, whole bool) {
+	at = at.UTC()
+	return at.Format(time.DateOnly), at.Equal(at.Truncate(24 * time.Hour))
+}
+
 // ends shows people when a license ends; "": never.
 func ends(end *time.Time) string {
 	if end == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestTheDayThatWasTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.must(0, "license", "issue", "demo", "--expires", "2127-01-01", "--transaction", "typed")
-	s.must(0, "import", "csv", s.place("old.csv", "code,product,expires\nISO,demo,2127-01-01\nDOTS,demo,1.1.2127\nTIME,demo,2127-01-01T18:00:00+02:00\n"))
+	s.must(0, "import", "csv", s.place("old.csv", "code,product,created,expires\nISO,demo,2019-05-01,2127-01-01\nDOTS,demo,1.5.2019,1.1.2127\nTIME,demo,2019-05-01T10:00:00Z,2127-01-01T18:00:00+02:00\n"))
 	var o orderJSON
 	s.read(0, &o, "order", "show", "manual", "typed")
 	file := filepath.Join(filepath.Dir(s.config), "out.csv")
@@ -48,6 +49,15 @@ func TestTheDayThatWasTyped(t *testing.T) {
 				t.Errorf("%s is exported as\n%s", code, line)
 			}
 		}
+	}
+	for _, code := range []string{"ISO", "DOTS"} { // in America it would be the evening before
+		time.Local = time.FixedZone("Los Angeles", -8*60*60)
+		if out := s.must(0, "license", "show", code); !regexp.MustCompile(`issued +2019-05-01\n`).MatchString(out) {
+			t.Errorf("%s is shown as\n%s", code, out)
+		}
+	}
+	if n := strings.Count(string(exported), ",2019-05-01,"); n != 2 {
+		t.Errorf("%d of 2 days are exported as days:\n%s", n, exported)
 	}
 	if out := s.must(0, "mail", "preview", "demo", "manual", "typed"); !strings.Contains(out, "1 January 2127") {
 		t.Errorf("the buyer reads\n%s", out)

@@ -98,12 +98,20 @@ func csvCells(l store.License, o store.Order) []string {
 	}
 	cells := []string{
 		l.Product, l.Code, o.Name, o.Email, l.Type, strconv.Itoa(l.Limit), strconv.Itoa(l.Used), l.Status, strconv.FormatBool(l.Test),
-		l.CreatedAt.Format(time.RFC3339), expires, o.Store, o.Transaction, o.StoreProduct,
+		csvCreated(l.CreatedAt), expires, o.Store, o.Transaction, o.StoreProduct,
 	}
 	for i, cell := range cells {
 		cells[i] = safeCell(cell)
 	}
 	return cells
+}
+
+// csvCreated writes when a license was issued as [parseTime] reads it.
+func csvCreated(at time.Time) string {
+	if day, whole := firstMoment(at); whole {
+		return day
+	}
+	return at.UTC().Format(time.RFC3339)
 }
 
 // csvEnd writes a license's end as [parseEnd] reads it.

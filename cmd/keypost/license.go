@@ -198,7 +198,7 @@ func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
 	if err := fields(a.out,
 		"code", l.Code, "product", l.Product, "status", status(l), "because of", strings.Join(reasons, ", "), "type", l.Type,
 		"test", yes(l.Test), "machines", seats(l), "expires", ends(l.ExpiresAt),
-		"order", orderRefJSON(l.Order).String(), "shared by", shared, "upgraded by", upgraded, "issued", when(l.CreatedAt),
+		"order", orderRefJSON(l.Order).String(), "shared by", shared, "upgraded by", upgraded, "issued", begins(l.CreatedAt),
 	); err != nil || len(machines) == 0 {
 		return err
 	}
