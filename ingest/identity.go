@@ -61,11 +61,16 @@ func mode(o Order) string {
 	return "live"
 }
 
-// keys are an order's keys; the first one is its sale key.
+// keys are an order's keys; the first one is its sale key. Its other names it
+// claims for live and for test alike: a digest's message does not cover the test
+// flag, so a post whose flag was changed must meet the order. Orders of before
+// hold the key of their own mode alone, and are met by it.
 func keys(o Order) []store.Key {
 	list := []store.Key{key(identity(o)...)}
 	for _, name := range o.Also {
-		list = append(list, key(withCopy(o, "also", o.Store, mode(o), name)...))
+		for _, mode := range []string{"live", "test"} {
+			list = append(list, key(withCopy(o, "also", o.Store, mode, name)...))
+		}
 	}
 	return list
 }

@@ -36,7 +36,7 @@ const (
 	HeldQuantity       = "quantity"        // more than the channel's max_quantity
 	HeldPrice          = "price"           // one copy cost less than the product's price_floor
 	HeldCurrency       = "currency"        // it was paid in another currency than the price_floor's
-	HeldConflict       = "conflict"        // a known order with another quantity, license type or price
+	HeldConflict       = "conflict"        // a known order with another quantity, license type, price or test flag
 	HeldLateLine       = "late_line"       // a known order with other seeds
 	HeldGenerator      = "generator"       // no code could be made
 	HeldPoolEmpty      = "pool_empty"      // no code is left in the product's pool, or pools rest
@@ -68,7 +68,7 @@ func Explain(reason string) string {
 	case HeldUpgradeUsed:
 		return "The old code was upgraded before (keypost license show tells by which order): approve it if the buyer has paid for both."
 	case HeldConflict:
-		return "The same sale came before with another product, quantity, license type or price, by a mail with another buyer, or its buyer was forgotten: compare the sale's lines with the store."
+		return "The same sale came before with another product, quantity, license type or price, as a test order or as a real one, by a mail with another buyer, or its buyer was forgotten: compare the sale's lines with the store."
 	case HeldLateLine:
 		return "The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not."
 	case HeldGenerator:

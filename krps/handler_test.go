@@ -98,6 +98,22 @@ func TestRecutPost(t *testing.T) {
 	}
 }
 
+// A test order's password is its live order's as well: whichever comes second is held.
+func TestChangedFlag(t *testing.T) {
+	for _, flags := range [][2]string{{"Test=1", ""}, {"", "Test=1"}} {
+		desk, _ := newDesk(t)
+		h := Handler(channel("MD5"), desk)
+		first := call(h, "POST", "/in/kagi", example("MD5", "ACG:Flags", flags[0]))
+		second := call(h, "POST", "/in/kagi", example("MD5", "ACG:Flags", flags[1]))
+		if a, b := first.Header().Get(StatusHeader), second.Header().Get(StatusHeader); a != store.Issued || b != store.Held {
+			t.Errorf("%q: the first is %s, the second %s", flags, a, b)
+		}
+		if again := call(h, "POST", "/in/kagi", example("MD5", "ACG:Flags", flags[0])); again.Body.String() != first.Body.String() {
+			t.Errorf("%q: the first again: %q, %q", flags, again.Body, first.Body)
+		}
+	}
+}
+
 func TestHandlerRefuses(t *testing.T) {
 	desk, db := newDesk(t)
 	c := channel("MD5")

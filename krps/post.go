@@ -202,8 +202,12 @@ func (c Channel) Order(p Post) ingest.Order {
 		LicenseType: p.Value("ACG:LicenseType"), Name: p.Licensee(), Email: p.Email(),
 		// KRPS 2.0, Table 4, ACG:UnitPayment: normalized to U.S. Dollars.
 		Price: p.posted["ACG:UnitPayment"], Currency: "USD",
-		// One password is for one order: fields that touch in its message
-		// (ProductName and UnitPayment, say) cannot be cut in two ways.
+		// One password is for one order, live or test: fields that touch in its
+		// message (ProductName and UnitPayment, say) cannot be cut in two ways,
+		// and a captured test post without its flag is no live order. So a test
+		// order and a live one need two transactions, as Kagi's have. The
+		// specification's samples are one order: Appendix B's form posts as a test
+		// what Appendix C signs, and whichever of the two comes second is held.
 		Also:  []string{"password " + message("", p.Posted)},
 		Seeds: Seeds(p.Value("ACG:CustomerSeed")), OEMSeed: p.Value("ACG:OEMSeed"),
 		Quantity: quantity, Test: p.Test, EightBit: p.EncodingPreserved,
