@@ -19,13 +19,11 @@ import (
 )
 
 const (
-	redraws      = 20      // codes that turn out to be taken, before the generator is blamed
-	maxText      = 256     // longest text kept of an order, in bytes
-	maxLanguage  = 35      // longest language tag, in bytes
-	maxSeeds     = 8 << 10 // bytes of all seeds of an order
-	maxHeldLines = 50      // held lines of one sale
-	maxRefused   = 4 << 10 // longest message kept that was refused, in bytes
-	maxAmount    = 32      // longest amount of a refund, in bytes
+	redraws     = 20      // codes that turn out to be taken, before the generator is blamed
+	maxText     = 256     // longest text kept of an order, in bytes
+	maxLanguage = 35      // longest language tag, in bytes
+	maxSeeds    = 8 << 10 // bytes of all seeds of an order
+	maxAmount   = 32      // longest amount of a refund, in bytes
 )
 
 // A Desk accepts orders. Its methods may be called from several goroutines and
@@ -84,19 +82,14 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 			if got.Forgotten {
 				forget(draft)
 			}
-			draft.Keys = []store.Key{differenceKey(o, differs)}
-			if last, full, err := d.full(ctx, draft); err != nil {
-				return store.Order{}, err
-			} else if full {
-				return d.db.Confirm(ctx, last)
-			}
-			got, added, err = d.add(ctx, c, draft, product, differs)
+			return d.acceptDifferent(ctx, c, o, draft, product, differs, got)
 		case copyByCopy(c, o, product):
+			if err := d.claimAlso(ctx, o, got); err != nil {
+				return store.Order{}, err
+			}
 			return d.acceptCopy(ctx, c, o, product, reason, got)
-		default:
-			err = d.claimRest(ctx, o, got)
 		}
-		if err != nil {
+		if err := d.claimRest(ctx, o, got); err != nil {
 			return store.Order{}, err
 		}
 	}
@@ -131,24 +124,6 @@ func (d *Desk) repeat(ctx context.Context, n *store.NewOrder, got store.Order) (
 func forget(n *store.NewOrder) {
 	n.Order.Name, n.Order.Email, n.Order.Seeds, n.Order.OEMSeed, n.Order.Forgotten = "", "", nil, "", true
 	n.Message.Raw = nil
-}
-
-// full tells whether a sale has so many held lines that one more tells a person
-// nothing: whoever has captured a post could make them without end. Further
-// deliveries, but for the repeats of those, get the last one.
-func (d *Desk) full(ctx context.Context, n *store.NewOrder) (last store.Order, full bool, err error) {
-	lines, err := d.db.CountLines(ctx, n.Order.Store, n.Order.Fold, store.Held)
-	if err != nil || lines < maxHeldLines {
-		return store.Order{}, false, err
-	}
-	if _, err := d.db.OrderByKey(ctx, n.Keys[0]); !errors.Is(err, store.ErrNotFound) {
-		return store.Order{}, false, err
-	}
-	newest, err := d.db.Orders(ctx, store.OrderFilter{Store: n.Order.Store, Fold: n.Order.Fold, Status: store.Held, Limit: 1})
-	if err != nil || len(newest) == 0 {
-		return store.Order{}, false, err
-	}
-	return newest[0], true, nil
 }
 
 // draft is the order as it would be stored, without an outcome.
@@ -220,41 +195,6 @@ func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Prod
 	n.Outcome.Codes = codes
 	n.Outcome.Notices = c.Notices(n.Order)
 	return ""
-}
-
-// Refuse keeps a message that no order was made of, with its reason, and has
-// the vendor told of it.
-func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
-	if !d.keeps(m.Channel + " refused") {
-		return nil
-	}
-	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
-	m.Reason = text(m.Reason, 255)
-	m.Raw = m.Raw[:min(len(m.Raw), maxRefused)]
-	return d.db.AddRefused(ctx, m, d.config.Load().Mail)
-}
-
-// noteDuplicate keeps a repeat beside its order. The answer does not depend on
-// it, so its failure is none.
-func (d *Desk) noteDuplicate(ctx context.Context, m store.Message, orderID string) {
-	if !d.keeps(m.Channel + " repeated") {
-		return
-	}
-	m.ID, m.Verdict, m.Reason, m.OrderID = store.NewID(), store.VerdictDuplicate, "", orderID
-	if err := d.db.AddMessage(ctx, m); err != nil {
-		slog.Warn("a repeat was answered and not kept", "order", orderID, "err", err)
-	}
-}
-
-// keeps bounds the messages of one sort that make no order: 100 at once, and
-// 100 an hour.
-func (d *Desk) keeps(sort string) bool {
-	l, ok := d.kept.Get(sort)
-	if !ok {
-		l = rate.NewLimiter(rate.Every(36*time.Second), 100)
-		d.kept.Add(sort, l)
-	}
-	return l.AllowN(d.now(), 1)
 }
 
 // bounded is as many seeds as an order keeps; whoever typed more meant no code to

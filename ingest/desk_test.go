@@ -231,30 +231,6 @@ func TestDifferencesAreHeld(t *testing.T) {
 	}
 }
 
-// Whoever has captured a post cannot fill the disk with variants of it.
-func TestVariantsAreBounded(t *testing.T) {
-	d := newDesk(t, config())
-	first := mustAccept(t, d, claim())
-	var last store.Order
-	variant := func(i int) store.Order {
-		return mustAccept(t, d, claim(func(o *Order) { o.Seeds = []string{fmt.Sprint(i)} }))
-	}
-	for i := range maxHeldLines + 10 {
-		if last = variant(i); last.Status != store.Held {
-			t.Fatalf("variant %d = %+v", i, last)
-		}
-	}
-	if again := variant(7); again.Line != 1+8 {
-		t.Errorf("a repeat of the eighth variant = %+v", again)
-	}
-	if last.Line != 1+maxHeldLines {
-		t.Errorf("the last variant is line %d", last.Line)
-	}
-	if again := mustAccept(t, d, claim()); again.ID != first.ID {
-		t.Errorf("the order itself = %+v", again)
-	}
-}
-
 // An order has several names; each is its alone.
 func TestOtherNames(t *testing.T) {
 	d := newDesk(t, config())

@@ -85,8 +85,8 @@ func (c *Config) difference(have store.Order, o Order) (reason string) {
 	switch {
 	case mail && c.mailDiffers(have, o):
 		return HeldConflict
-	case !mail && (!same(have.Transaction, o.Transaction) || !same(have.StoreProduct, o.StoreProduct) || have.Test != o.Test):
-		return HeldConflict // it was found by another name
+	case !mail && metByName(have, o):
+		return HeldConflict
 	case have.Quantity != o.Quantity && !c.copies(have, o),
 		!same(have.LicenseType, o.LicenseType),
 		have.Price != "" && o.Price != "" && have.Price != o.Price && !(mail && mailPrice(have, o)):
@@ -95,6 +95,12 @@ func (c *Config) difference(have store.Order, o Order) (reason string) {
 		return HeldLateLine
 	}
 	return ""
+}
+
+// metByName tells whether a post does not have the sale key of the order that it
+// met: it has another of its names.
+func metByName(have store.Order, o Order) bool {
+	return !same(have.Transaction, o.Transaction) || !same(have.StoreProduct, o.StoreProduct) || have.Test != o.Test
 }
 
 // same compares what both sides know.

@@ -249,24 +249,36 @@ func mailPrice(have store.Order, o Order) bool {
 }
 
 // claimRest makes all of a delivery's names those of the order that it repeats:
-// whatever comes next under one of them is that order too.
+// whatever comes next under one of them is that order too. An order has no more
+// than maxNames of them, since nobody signs the numbers (ACG:SQNM).
 func (d *Desk) claimRest(ctx context.Context, o Order, got store.Order) error {
 	if !meets(o) || o.ByMail && nameless(o) {
-		return nil
+		return d.claimAlso(ctx, o, got)
 	}
 	if o.ByMail {
 		o.Test = got.Test
 	}
-	var free []store.Key
-	for _, k := range names(o, true).all() {
-		if _, err := d.db.OrderByKey(ctx, k); errors.Is(err, store.ErrNotFound) {
-			free = append(free, k)
-		} else if err != nil {
-			return err
-		}
+	free, err := d.db.FreeKeys(ctx, names(o, true).all())
+	if err != nil || len(free) == 0 {
+		return err
 	}
-	if len(free) == 0 {
+	has, err := d.db.CountKeys(ctx, got.ID)
+	if err != nil || has+len(free) > maxNames {
+		return errors.Join(err, d.claimAlso(ctx, o, got))
+	}
+	return d.db.AddKeys(ctx, got.ID, free)
+}
+
+// claimAlso gives an order that came without them, by a mail or an import, the
+// other names that a post of it has: that post must not pass for another order,
+// cut anew.
+func (d *Desk) claimAlso(ctx context.Context, o Order, got store.Order) error {
+	if len(o.Also) == 0 {
 		return nil
+	}
+	free, err := d.db.FreeKeys(ctx, keys(o))
+	if err != nil || len(free) == 0 {
+		return err
 	}
 	return d.db.AddKeys(ctx, got.ID, free)
 }

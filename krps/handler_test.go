@@ -98,6 +98,47 @@ func TestRecutPost(t *testing.T) {
 	}
 }
 
+// One captured post, cut in every way that its password allows, as a test and
+// not, with seeds and numbers of all sorts: a bounded number of orders, and no
+// second code.
+func TestRecutPostIsBounded(t *testing.T) {
+	desk, db := newDesk(t)
+	c := channel("MD5")
+	c.Blurb = "me_Demo"
+	h := Handler(c, desk)
+	answer := func(changes ...string) Answer {
+		a, err := ParseReply(call(h, "POST", "/in/kagi", example("MD5", append(changes, "ACG:Password", vectors["MD5"])...)).Body.Bytes())
+		if err != nil || !a.Good || len(a.Lines) != 1 {
+			t.Fatalf("%v: %+v, %v", changes, a, err)
+		}
+		return a
+	}
+	code := answer().Lines[0].RegNumber
+	cut, posts := "CH0123456789Product_Name149.000", 0
+	for i := 1; i <= 23; i++ {
+		for _, price := range []string{"149.000", "49.000", "9.000"} {
+			for _, flags := range []string{"", "Test=1"} {
+				posts++
+				a := answer("ACG:TransactionID", cut[:i], "ACG:ProductName", strings.TrimSuffix(cut[i:], price), "ACG:UnitPayment", price,
+					"ACG:Flags", flags, "ACG:CustomerSeed", fmt.Sprint("a=", posts), "ACG:SQNM", fmt.Sprint(posts))
+				if a.Lines[0].RegNumber != ingest.HeldMessageWithoutMail {
+					t.Errorf("%d %s %s: %+v", i, price, flags, a)
+				}
+			}
+		}
+	}
+	for i := range 100 { // the same cut as ever
+		if a := answer("ACG:SQNM", fmt.Sprint(1000+i)); a.Lines[0].RegNumber != code {
+			t.Fatalf("a repeat: %+v", a)
+		}
+		answer("ACG:CustomerSeed", fmt.Sprint("b=", i))
+	}
+	list, err := db.Orders(t.Context(), store.OrderFilter{})
+	if err != nil || len(list) > 60 {
+		t.Errorf("%d posts made %d orders, %v", posts, len(list), err)
+	}
+}
+
 // A test order's password is its live order's as well: whichever comes second is held.
 func TestChangedFlag(t *testing.T) {
 	for _, flags := range [][2]string{{"Test=1", ""}, {"", "Test=1"}} {

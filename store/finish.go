@@ -119,12 +119,6 @@ func (db *DB) StaleOrders(ctx context.Context, product string, limit int) ([]str
 	return ids, db.explain(err)
 }
 
-// CountLines counts a sale's lines with a status.
-func (db *DB) CountLines(ctx context.Context, storeName, fold, status string) (int, error) {
-	n, err := db.read.CountLines(ctx, queries.CountLinesParams{Store: storeName, TransactionFold: fold, Status: status})
-	return int(n), db.explain(err)
-}
-
 // RejectOrder closes a held order without codes. ErrState: it is not held.
 func (db *DB) RejectOrder(ctx context.Context, id, actor string) error {
 	return db.act(ctx, actor, "order.reject", id, func(ctx context.Context, t *tx) error {

@@ -57,6 +57,14 @@ func (db *DB) AddRefused(ctx context.Context, m Message, tell bool) error {
 	return err
 }
 
+// AddRefusedOnce is [DB.AddRefused] for the first message of its order, m.OrderID,
+// that is refused for m.Reason: it gets an id of the time at, and any later one
+// finds that taken and changes nothing.
+func (db *DB) AddRefusedOnce(ctx context.Context, m Message, at time.Time, tell bool) error {
+	m.ID = idAt(at, "refused once", m.OrderID, m.Reason)
+	return db.AddRefused(ctx, m, tell)
+}
+
 // tell has the vendor told of something that was made at a time: the first time
 // in its hour at once, of the others in one notice when the hour is over.
 func (t *tx) tell(ctx context.Context, at time.Time, first, more, subject string) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -241,6 +242,24 @@ func (db *DB) AddKeys(ctx context.Context, orderID string, keys []Key) error {
 	})
 }
 
+// FreeKeys are those of keys that are no order's, in their order.
+func (db *DB) FreeKeys(ctx context.Context, keys []Key) (free []Key, err error) {
+	for _, k := range keys {
+		if _, err := db.read.OrderByKey(ctx, k[:]); errors.Is(err, sql.ErrNoRows) {
+			free = append(free, k)
+		} else if err != nil {
+			return nil, db.explain(err)
+		}
+	}
+	return free, nil
+}
+
+// CountKeys counts an order's keys.
+func (db *DB) CountKeys(ctx context.Context, orderID string) (int, error) {
+	n, err := db.read.CountKeys(ctx, orderID)
+	return int(n), db.explain(err)
+}
+
 // OrderByKey reads the order that owns a key; ErrNotFound.
 func (db *DB) OrderByKey(ctx context.Context, k Key) (Order, error) {
 	id, err := db.read.OrderByKey(ctx, k[:])
@@ -310,6 +329,12 @@ func seedList(text string) (seeds []string, err error) {
 		err = json.Unmarshal([]byte(text), &seeds)
 	}
 	return seeds, err
+}
+
+// CountMessages counts those that an order came by.
+func (db *DB) CountMessages(ctx context.Context, orderID string) (int, error) {
+	n, err := db.read.CountMessages(ctx, orderID)
+	return int(n), db.explain(err)
 }
 
 // Messages are those that an order came by, oldest first.

@@ -52,9 +52,8 @@ UPDATE orders SET reserved_until = ?, updated_at = ? WHERE id = ? AND status = '
 -- name: RejectOrder :execrows
 UPDATE orders SET status = 'rejected', updated_at = ? WHERE id = ? AND status = 'held';
 
--- name: CountLines :one
-SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
-WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?;
+-- name: CountKeys :one
+SELECT COUNT(*) FROM order_key WHERE order_id = ?;
 
 -- name: StaleProducts :many
 SELECT DISTINCT product FROM orders WHERE status = 'reserved' AND reserved_until <= ? ORDER BY product;
@@ -85,6 +84,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: MessagesOfOrder :many
 SELECT * FROM message WHERE order_id = ? ORDER BY id;
+
+-- name: CountMessages :one
+SELECT COUNT(*) FROM message WHERE order_id = ?;
 
 -- name: CountHeld :many
 SELECT channel, reason, COUNT(*) AS n FROM orders WHERE status = 'held' GROUP BY channel, reason ORDER BY channel, reason;

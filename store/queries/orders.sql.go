@@ -61,19 +61,23 @@ func (q *Queries) CountHeld(ctx context.Context) ([]CountHeldRow, error) {
 	return items, nil
 }
 
-const CountLines = `-- name: CountLines :one
-SELECT COUNT(*) FROM orders JOIN sale ON sale.id = orders.sale_id
-WHERE sale.store = ? AND sale.transaction_fold = ? AND orders.status = ?
+const CountKeys = `-- name: CountKeys :one
+SELECT COUNT(*) FROM order_key WHERE order_id = ?
 `
 
-type CountLinesParams struct {
-	Store           string
-	TransactionFold string
-	Status          string
+func (q *Queries) CountKeys(ctx context.Context, orderID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, CountKeys, orderID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-func (q *Queries) CountLines(ctx context.Context, arg CountLinesParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, CountLines, arg.Store, arg.TransactionFold, arg.Status)
+const CountMessages = `-- name: CountMessages :one
+SELECT COUNT(*) FROM message WHERE order_id = ?
+`
+
+func (q *Queries) CountMessages(ctx context.Context, orderID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, CountMessages, orderID)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
