@@ -108,11 +108,9 @@ func lower(s string) string {
 }
 
 // Authenticate tells whether the post is from somebody who has the channel's
-// secret. Its errors are [Bad].
+// user name and secret. Its errors are [Bad]; they do not tell which of the two
+// is wrong, or strangers could find out one after the other.
 func (c Channel) Authenticate(p Post) error {
-	if c.UserName != "" && !equal(c.UserName, p.posted["ACG:UserName"]) {
-		return Bad("ACG:UserName is not the one of this channel.")
-	}
 	for _, name := range append([]string{"ACG:Password"}, covered...) {
 		v, ok := p.posted[name]
 		if !ok || v == "" {
@@ -122,10 +120,16 @@ func (c Channel) Authenticate(p Post) error {
 			return badf("%s is not %s.", name, shape.want)
 		}
 	}
-	for _, secret := range c.Secrets {
-		if c.Digest.match(c.Digest.Password(secret, p.Posted), p.posted["ACG:Password"]) {
-			return nil
-		}
+	known := false
+	for _, secret := range c.Secrets { // all of them, whichever it is
+		known = c.Digest.match(c.Digest.Password(secret, p.Posted), p.posted["ACG:Password"]) || known
+	}
+	named := equal(c.UserName, p.posted["ACG:UserName"]) || c.UserName == ""
+	switch {
+	case known && named:
+		return nil
+	case c.UserName != "":
+		return badf("ACG:UserName or ACG:Password does not match: check the user name, the secret, and that the cipher is %s on both sides.", c.Digest)
 	}
 	return badf("ACG:Password does not match: check the secret, and that the cipher is %s on both sides.", c.Digest)
 }

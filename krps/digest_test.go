@@ -184,8 +184,13 @@ func TestAuthenticate(t *testing.T) {
 
 	c.UserName = "Harvey"
 	good(c, example("MD5", "ACG:UserName", "Harvey"))
-	bad("ACG:UserName is not", c, example("MD5", "ACG:UserName", "harvey"))
-	bad("ACG:UserName is not", c, example("MD5"))
+	// Which of the two is wrong, nobody is told.
+	const either = "ACG:UserName or ACG:Password does not match: check the user name, the secret, and that the cipher is MD5 on both sides."
+	bad(either, c, example("MD5", "ACG:UserName", "harvey"))
+	bad(either, c, example("MD5"))
+	bad(either, c, example("MD5", "ACG:UserName", "Harvey", "ACG:Password", "00"))
+	bad(either, c, example("MD5", "ACG:UserName", "harvey", "ACG:Password", "00"))
+	bad("ACG:Password is missing", c, example("MD5", "ACG:UserName", "harvey", "ACG:Password", "-"))
 	c.UserName, c.Secrets = "", []string{"new", secret}
 	good(c, example("MD5"))
 	c.Secrets = []string{"new"}

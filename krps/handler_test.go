@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,6 +185,14 @@ func TestHandlerRefuses(t *testing.T) {
 		if err != nil || a.Good || w.Code != bad.status || !strings.Contains(a.Message, bad.want) || w.Header().Get("Content-Type") != "text/text" {
 			t.Errorf("%s: %d %q, %v", bad.name, w.Code, w.Body, err)
 		}
+	}
+	var told []string // which part of the realm's pair is wrong, nobody is told
+	for _, pair := range [][2]string{{"realm", "x"}, {"x", "geheim"}, {"x", "x"}, {"realm:", "geheim"}, {"", ""}} {
+		w := call(h, "POST", "/in/kagi", example("MD5"), func(r *http.Request) { r.SetBasicAuth(pair[0], pair[1]) })
+		told = append(told, fmt.Sprint(w.Code, w.Header(), w.Body))
+	}
+	if len(slices.Compact(told)) != 1 {
+		t.Errorf("the realm: %q", told)
 	}
 	if w := call(h, "GET", "/in/kagi", "", basic); w.Code != 200 || !strings.Contains(w.Body.String(), "online") {
 		t.Errorf("a bare GET: %d %q", w.Code, w.Body)
