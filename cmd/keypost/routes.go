@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net"
@@ -20,15 +21,15 @@ import (
 
 // routes is the one table of who answers which path.
 func routes(c *config, db *store.DB, desk *ingest.Desk, seats *activation.Server) http.Handler {
-	r := mux.NewRouter().SkipClean(true) // cleaning redirects, and a redirected post is a lost one
-	channels := map[string]http.Handler{}
+	r := mux.NewRouter().SkipClean(true)             // cleaning redirects, and a redirected post is a lost one
+	channels := map[[sha256.Size]byte]http.Handler{} // by a hash: a name may be secret, and a look-up's time must not tell it
 	for _, ch := range c.Channels {
 		if k := kinds[ch.Kind]; k.handler != nil {
-			channels[ch.Name] = k.handler(ch, desk)
+			channels[sha256.Sum256([]byte(ch.Name))] = k.handler(ch, desk)
 		}
 	}
 	in := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, ok := channels[mux.Vars(r)["channel"]]
+		h, ok := channels[sha256.Sum256([]byte(mux.Vars(r)["channel"]))]
 		if !ok {
 			http.Error(w, "No channel has this name.", http.StatusNotFound)
 			return
