@@ -49,7 +49,7 @@ func made(t *testing.T, file string, l Limits) *Wasm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.compile(); err != nil {
+	if err := w.Load(); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -91,6 +91,9 @@ func TestWasmHostile(t *testing.T) {
 		{"sleep", short, late},
 		{"memory and loop", short, late},
 		{"chance", short, late},
+		{"poll", short, late},
+		{"vectors", patient, "more than 64 KiB of output"},
+		{"renumber", patient, "unreachable"},
 		{"memory", patient, "unreachable: had 56 MiB and more"}, // of 64, with its own
 		{"recursion", patient, "stack overflow"},
 		{"recursion in memory", patient, "out of bounds memory access"},

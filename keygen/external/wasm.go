@@ -20,26 +20,37 @@ import (
 )
 
 const (
-	wasmTimeout = time.Second
-	wasmMemory  = 64 << 20
-	wasmPage    = 64 << 10
+	wasmTimeout  = time.Second
+	wasmMemory   = 64 << 20
+	wasmPage     = 64 << 10
+	wasmPatience = 90 * time.Second
+
+	notSupported = 58 // WASI's errno ENOTSUP
 )
 
 // A Wasm generator runs a WebAssembly module, a WASI preview 1 command, once
 // for each request, in an instance of its own that is thrown away. The module
 // reaches nothing but its three streams, the clock and real randomness.
 type Wasm struct {
-	file    string
-	limits  Limits
-	gate    gate
-	mu      sync.Mutex // while it is compiled
-	runtime wazero.Runtime
-	module  wazero.CompiledModule // nil: not compiled yet
+	file     string
+	limits   Limits
+	patience time.Duration // with a compilation
+	gate     gate
+	mu       sync.Mutex
+	compiled *compilation // nil: it was not tried, or failed; guarded by mu
 }
 
-// compiled keeps machine code, so that a config that is read again does not
+// A compilation ends with a module or an error.
+type compilation struct {
+	ended   chan struct{}
+	err     error
+	runtime wazero.Runtime
+	module  wazero.CompiledModule
+}
+
+// cache keeps machine code, so that a config that is read again does not
 // compile its modules again.
-var compiled = sync.OnceValue(wazero.NewCompilationCache)
+var cache = sync.OnceValue(wazero.NewCompilationCache)
 
 // NewWasm makes a generator of a module's file. It is compiled by Load, or when
 // the first code is made; that takes a second or two.
@@ -51,7 +62,7 @@ func NewWasm(file string, l Limits) (*Wasm, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("module: %s is not a file", file)
 	}
-	return &Wasm{file: file, limits: l.or(wasmTimeout, wasmMemory), gate: make(gate, slots)}, nil
+	return &Wasm{file: file, limits: l.or(wasmTimeout, wasmMemory), patience: wasmPatience, gate: make(gate, slots)}, nil
 }
 
 // Generate runs the module once.
@@ -67,10 +78,11 @@ func (w *Wasm) Generate(ctx context.Context, r keygen.Request) ([]string, error)
 		return nil, w.failed(err)
 	}
 	defer leave()
-	if err := w.Load(); err != nil {
-		return nil, err
+	c, err := w.compile()
+	if err != nil {
+		return nil, w.failed(err)
 	}
-	codes, err := w.run(ctx, in, r)
+	codes, err := w.run(ctx, c, in, r)
 	if err != nil {
 		return nil, w.failed(err)
 	}
@@ -88,28 +100,51 @@ func (w *Wasm) failed(err error) error {
 // Load compiles the module, unless it is compiled. Nobody's time limit counts:
 // the next one needs it too.
 func (w *Wasm) Load() error {
-	if err := w.compile(); err != nil {
+	if _, err := w.compile(); err != nil {
 		return w.failed(err)
 	}
 	return nil
 }
 
-func (w *Wasm) compile() error {
+// compile waits for the compilation, which goes on when nobody waits any more:
+// the runtime cannot be stopped within a function, and a module may be made to
+// take very long. There is one at a time; after one that failed, the next call
+// begins another.
+func (w *Wasm) compile() (*compilation, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.module != nil {
-		return nil
+	c := w.compiled
+	if c == nil {
+		c = &compilation{ended: make(chan struct{})}
+		w.compiled = c
+		go func() {
+			defer close(c.ended)
+			if c.err = c.run(w.file, w.limits); c.err != nil {
+				w.mu.Lock()
+				w.compiled = nil
+				w.mu.Unlock()
+			}
+		}()
 	}
-	code, err := os.ReadFile(w.file)
+	w.mu.Unlock()
+	select {
+	case <-c.ended:
+		return c, c.err
+	case <-time.After(w.patience):
+		return nil, fmt.Errorf("it is not compiled after %s: is it very large, or the machine busy?", w.patience)
+	}
+}
+
+func (c *compilation) run(file string, l Limits) error {
+	code, err := readModule(file)
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithCompilationCache(compiled()).
+		WithCompilationCache(cache()).
 		WithCloseOnContextDone(true). // an endless loop ends with its context
-		WithMemoryLimitPages(uint32(w.limits.Memory/wasmPage)))
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+		WithMemoryLimitPages(uint32(l.Memory/wasmPage)))
+	if err := wasi(ctx, r); err != nil {
 		return errors.Join(err, r.Close(ctx))
 	}
 	module, err := r.CompileModule(ctx, code)
@@ -119,19 +154,32 @@ func (w *Wasm) compile() error {
 	if _, ok := module.ExportedFunctions()["_start"]; !ok {
 		return errors.Join(errors.New("it has no _start: build it as a WASI command, not as a library"), r.Close(ctx))
 	}
-	w.runtime, w.module = r, module
+	c.runtime, c.module = r, module
 	return nil
 }
 
+// wasi is what a module may call. To give a stream another number would have the
+// runtime make a list up to that number, of gigabytes; a module that has its three
+// streams alone needs none of that.
+func wasi(ctx context.Context, r wazero.Runtime) error {
+	b := r.NewHostModuleBuilder(wasi_snapshot_preview1.ModuleName)
+	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(b)
+	b.NewFunctionBuilder().
+		WithFunc(func(_, _ uint32) uint32 { return notSupported }).
+		Export("fd_renumber")
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
 // run runs one instance to its end or ctx's.
-func (w *Wasm) run(ctx context.Context, in []byte, r keygen.Request) ([]string, error) {
+func (w *Wasm) run(ctx context.Context, c *compilation, in []byte, r keygen.Request) ([]string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, w.limits.Timeout, errTimeout)
 	defer stop()
 	out := &capped{kept: maxOutput, max: maxOutput, over: func() { cancel(errOutput) }}
 	errs := &capped{kept: keptErrors, max: maxErrors, over: func() { cancel(errOutput) }}
-	instance, err := w.runtime.InstantiateModule(ctx, w.module, wazero.NewModuleConfig().
+	instance, err := c.runtime.InstantiateModule(ctx, c.module, wazero.NewModuleConfig().
 		WithName(""). // many at once
 		WithArgs(strings.TrimSuffix(filepath.Base(w.file), filepath.Ext(w.file))).
 		WithStdin(bytes.NewReader(in)).WithStdout(out).WithStderr(errs).

@@ -103,6 +103,32 @@ int main(void)
 	if (does("chance"))
 		for (block = malloc(16 << 20);;)
 			__wasi_random_get(block, 16 << 20);
+	if (does("renumber"))
+		if (__wasi_fd_renumber(0, 0x7fffffc0) != 0)
+			abort();
+	if (does("poll")) {
+		__wasi_subscription_t on[2] = {{.u.tag = __WASI_EVENTTYPE_FD_READ}, {.u.tag = __WASI_EVENTTYPE_CLOCK}};
+		__wasi_event_t events[2];
+		__wasi_size_t n;
+
+		on[1].u.u.clock.timeout = 3600ull * 1000 * 1000 * 1000;
+		for (;;)
+			(void)__wasi_poll_oneoff(on, events, 2, &n);
+	}
+	if (does("vectors")) { /* one call, with more buffers than there is memory */
+		__wasi_ciovec_t *list = malloc(sizeof *list << 20);
+		__wasi_size_t n;
+		int i;
+
+		if (!list)
+			abort();
+		for (i = 0; i < 1 << 20; i++) {
+			list[i].buf = (const uint8_t *)line;
+			list[i].buf_len = sizeof line;
+		}
+		for (;;)
+			(void)__wasi_fd_write(2, list, 1 << 20, &n);
+	}
 	if (does("output"))
 		repeat(stdout, "an endless code");
 	if (does("lines"))
