@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/krps"
@@ -42,6 +43,7 @@ type channelConfig struct {
 
 	localOnly string
 	httpsOnly bool
+	plainHTTP bool          // other machines reach it, and public_url is no HTTPS
 	testTo    *mail.Address // nil: [mail] vendor
 }
 
@@ -231,6 +233,7 @@ func (c *config) exposure(key func(string) string, ch *channelConfig) error {
 			}
 		}
 	}
+	ch.plainHTTP = !strings.HasPrefix(c.Server.PublicURL, "https:") && !(c.loopback() && c.publicOnLoopback())
 	guarded := ch.BasicAuth != "" || ch.krps().SecretPath()
 	ch.httpsOnly = krps.Digest(ch.Digest).Weak()
 	if ch.httpsOnly && !guarded {
@@ -280,11 +283,44 @@ func krpsFinding(ch channelConfig) finding {
 	case ch.MailCodes:
 		f.Detail += ", codes go by mail too"
 	}
-	switch {
-	case k.LocalOnly != "":
-		f.Result, f.Detail = "warning", f.Detail+": answers this machine alone. "+k.LocalOnly
-	case k.Digest.Weak():
-		f.Result, f.Detail = "warning", f.Detail+": whoever sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512."
+	if worries := krpsWorries(ch, k); len(worries) > 0 {
+		f.Result, f.Detail = "warning", f.Detail+": "+strings.Join(worries, " ")
 	}
 	return f
+}
+
+// A secret is guessed from one post, on the guesser's own machine: a digest is
+// computed billions of times a second, and case does not count in it. Sixteen
+// random letters and digits have 82 bits, which is out of reach. Kagi sets no
+// bound on the pass phrase (KRPS 2.0, Table 2).
+const (
+	minSecret        = 16
+	minSecretSymbols = 8 // different ones: "aaaaaaaaaaaaaaaa" is long, too
+)
+
+func weakSecret(secret string) bool {
+	symbols := map[rune]bool{}
+	for _, c := range strings.ToLower(secret) {
+		symbols[c] = true
+	}
+	return utf8.RuneCountInString(secret) < minSecret || len(symbols) < minSecretSymbols
+}
+
+// krpsWorries are sentences about what is weak in a channel, and what to do.
+func krpsWorries(ch channelConfig, k krps.Channel) (list []string) {
+	if k.LocalOnly != "" {
+		return []string{"answers this machine alone. " + k.LocalOnly}
+	}
+	if k.Digest.Weak() {
+		list = append(list, "whoever sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512.")
+	}
+	if slices.ContainsFunc(k.Secrets, weakSecret) {
+		list = append(list, fmt.Sprintf("whoever sees one post can guess a secret this short. Agree on at least %d random letters and digits, "+
+			"such as what openssl rand -hex 16 prints; until the store uses it, keep both: secrets = [\"new\", \"old\"].", minSecret))
+	}
+	if ch.plainHTTP {
+		list = append(list, "posts and codes pass in plain HTTP, and whoever is on the way can read and alter them. "+
+			"Put a proxy that speaks HTTPS in front, listen on 127.0.0.1, and set public_url to the https address.")
+	}
+	return list
 }

@@ -42,7 +42,7 @@ accept_test = true
 [[channel]]
 name = "kagi"
 kind = "krps"
-secret = "geheim"
+secret = "geheim1234567890"
 digest = "sha-512"
 max_quantity = 5
 held_message = "Wait, please."
