@@ -201,7 +201,7 @@ func tested(p *tfyp.Profile, name string, raw []byte) testedMailJSON {
 	switch {
 	case !r.Recognised:
 		t.Verdict = notRecognised
-		if len(m.Attached) > 0 {
+		if m.Attached > 0 {
 			t.Problems = append(t.Problems, "a mail is attached to it, which is judged by itself")
 		}
 	case r.Held != "":

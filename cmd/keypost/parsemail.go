@@ -232,7 +232,7 @@ func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) 
 	r := p.Read(m).Of(of)
 	out := parsedMailJSON{
 		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,
-		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: len(m.Attached), Mails: []parsedMailJSON{},
+		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: m.Attached, Mails: []parsedMailJSON{},
 	}
 	for _, f := range r.Fields {
 		out.Fields = append(out.Fields, mailFieldJSON{f.Name, f.Value, f.Where()})

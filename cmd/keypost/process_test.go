@@ -286,7 +286,7 @@ func TestImports(t *testing.T) {
 		"ingest/authentic":           {},
 		"ingest/mailbox":             {"ingest", "ingest/authentic", "ingest/tfyp", "store"},
 		"ingest/mailbox/mailboxtest": {}, // for tests
-		"ingest/tfyp":                {"ingest"},
+		"ingest/tfyp":                {"ingest", "ingest/authentic"},
 		"krps":                       {"ingest", "store"},
 		"activation":                 {"store"},
 		"activation/client":          {}, // and nothing but the standard library: see below

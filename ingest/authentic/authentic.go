@@ -5,10 +5,10 @@
 // own mail server, and when that very signature covers all that an order is
 // read from.
 //
-// policy.go has what is trusted, letter.go the message as bytes, signature.go
-// and key.go DKIM (RFC 6376), results.go the mail server's word (RFC 8601),
-// clauses.go what is asked beyond a valid signature, recipient.go whom a mail
-// is for.
+// policy.go has what is trusted, letter.go the message as bytes, canonical.go the
+// forms in which it is signed, signature.go and key.go DKIM (RFC 6376),
+// results.go the mail server's word (RFC 8601), clauses.go what is asked beyond
+// a valid signature, recipient.go whom a mail is for.
 //
 // DKIM is verified by code of our own: what is judged is one signature of
 // several, by the time of arrival and not of today, with the key record's

@@ -155,6 +155,30 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// One form for each two messages that a relaxed signature does not tell apart, and
+// for no others.
+func TestRelaxed(t *testing.T) {
+	const want = "subject:a b\r\nto:c\r\n\r\n d e\r\n\r\nf\r\n"
+	for _, same := range []string{want, "Subject: a b\nTO:c\n\n\td e\n\nf", "SUBJECT \t:\r\n a\r\n\t b \r\nTo:\tc\t\r\n\r\n  d \t e \r\n \r\nf\r\n\r\n \t\r\n"} {
+		if got := string(Relaxed([]byte(same))); got != want {
+			t.Errorf("%q = %q, want %q", same, got, want)
+		}
+	}
+	for _, other := range []string{
+		"subject:ab\r\nto:c\r\n\r\n d e\r\n\r\nf\r\n", "subject:a b\r\nto:c\r\n\r\nd e\r\n\r\nf\r\n", "subject:a b\r\nto:c\r\n\r\n d e\r\nf\r\n",
+		"subject:a b\r\nto:c\r\n\r\n d\re\r\n\r\nf\r\n", "subject:a b\r\nto:c\r\n\r\n d e\r\r\n\r\nf\r\n", "to:c\r\nsubject:a b\r\n\r\n d e\r\n\r\nf\r\n",
+	} {
+		if got := string(Relaxed([]byte(other))); got == want {
+			t.Errorf("%q has the same form as %q", other, want)
+		}
+	}
+	for raw, want := range map[string]string{"": "\r\n", "x": "x\r\n\r\n", "A: b": "a:b\r\n\r\n", " x:y\nz": " x:y\r\nz\r\n\r\n", "\n\nx": "\r\n\r\nx\r\n"} {
+		if got := string(Relaxed([]byte(raw))); got != want {
+			t.Errorf("%q = %q, want %q", raw, got, want)
+		}
+	}
+}
+
 // The body hash of a mail as a tag has it.
 func hashOf(mail string) string {
 	hash := must(readLetter([]byte(mail))).bodyHash(relaxed)

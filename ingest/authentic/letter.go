@@ -2,9 +2,7 @@ package authentic
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
-	"hash"
 	"strings"
 )
 
@@ -28,10 +26,11 @@ type field struct {
 	raw  []byte // name, colon, value, folds, and the CRLF at its end
 }
 
-// value is what is behind the colon, unfolded (RFC 5322, 2.2.3) and trimmed.
+// value is what is behind the colon, in relaxed form whatever the signature's:
+// no copy that it covers has another one.
 func (f field) value() string {
-	_, v, _ := bytes.Cut(f.raw, []byte(":"))
-	return strings.Trim(strings.ReplaceAll(string(v), "\r\n", ""), " \t")
+	_, v, _ := bytes.Cut(relaxed.field(f.raw), []byte(":"))
+	return string(bytes.TrimSuffix(v, []byte("\r\n")))
 }
 
 // readLetter takes a message apart. Where readers of mail differ (a line that
@@ -140,81 +139,4 @@ func (l letter) only(name string) string {
 
 func (l letter) told() string {
 	return fmt.Sprintf("%d header fields, %d bytes of body", len(l.fields), len(l.body))
-}
-
-// A canonical is one of the forms in which text is signed.
-type canonical bool
-
-// RFC 6376, 3.4.
-const (
-	simple  canonical = false
-	relaxed canonical = true
-)
-
-func (c canonical) String() string {
-	if c == relaxed {
-		return "relaxed"
-	}
-	return "simple"
-}
-
-// field is a header field in canonical form, with its CRLF (RFC 6376, 3.4.1
-// and 3.4.2).
-func (c canonical) field(raw []byte) []byte {
-	if c == simple {
-		return raw
-	}
-	name, value, _ := strings.Cut(string(raw), ":")
-	blank := func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' }
-	return []byte(strings.ToLower(strings.TrimRight(name, " \t")) + ":" +
-		strings.Join(strings.FieldsFunc(value, blank), " ") + "\r\n")
-}
-
-// bodyHash is SHA-256 of the body in canonical form.
-func (l letter) bodyHash(c canonical) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	if c == relaxed {
-		writeRelaxed(h, l.body)
-	} else {
-		writeSimple(h, l.body)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// RFC 6376, 3.4.3: no empty lines at the end, and one CRLF, even alone.
-func writeSimple(h hash.Hash, body []byte) {
-	for bytes.HasSuffix(body, []byte("\r\n")) {
-		body = body[:len(body)-2]
-	}
-	h.Write(body)
-	h.Write([]byte("\r\n"))
-}
-
-// RFC 6376, 3.4.4: no blanks at a line's end, one space for each run of them,
-// no empty lines at the end; an empty body is empty.
-func writeRelaxed(h hash.Hash, body []byte) {
-	empty := 0 // lines that may be the last ones
-	var out []byte
-	for line := range bytes.SplitSeq(body, []byte("\r\n")) {
-		line = bytes.TrimRight(line, " \t")
-		if len(line) == 0 {
-			empty++
-			continue
-		}
-		for ; empty > 0; empty-- {
-			out = append(out, "\r\n"...)
-		}
-		for i, b := range line {
-			blank := b == ' ' || b == '\t'
-			switch {
-			case !blank:
-				out = append(out, b)
-			case i == 0 || line[i-1] != ' ' && line[i-1] != '\t':
-				out = append(out, ' ')
-			}
-		}
-		out = append(out, "\r\n"...)
-		h.Write(out)
-		out = out[:0]
-	}
 }

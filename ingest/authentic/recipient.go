@@ -104,11 +104,12 @@ func (l letter) says(mark string) bool {
 	var head bytes.Buffer
 	for _, name := range []string{"content-type", "content-transfer-encoding"} {
 		for _, f := range l.named(name) {
-			head.Write(f.raw)
+			head.Write(relaxed.field(f.raw))
 		}
 	}
 	head.WriteString("\r\n")
-	e, err := message.Read(io.MultiReader(&head, bytes.NewReader(l.body)))
+	writeRelaxed(&head, l.body)
+	e, err := message.Read(&head)
 	if e == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
 		return false
 	}

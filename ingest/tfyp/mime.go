@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/emersion/go-message"
 	_ "github.com/emersion/go-message/charset" // teaches go-message the charsets there are
+
+	"github.com/keypost/keypost/ingest/authentic"
 )
 
 // Limits on one mail.
@@ -35,11 +38,13 @@ type Mail struct {
 	Subject, From, To string
 	MessageID         string
 	Date              time.Time // zero: none that can be read
-	Text              string    // UTF-8, lines end in \n
+	Text              string    // UTF-8, lines end in \n, one space for each run of blanks
 	HTML              bool      // Text was made of HTML
-	Attached          [][]byte  // messages that are attached, as they are (message/rfc822)
+	Attached          int       // how many messages are attached to it: [Attached] has them
 
 	wraps    bool     // an answer may go on in the next line: not where HTML makes the lines
+	flowed   bool     // and any line may, for which blank is at its end no signature tells
+	attached [][]byte // message/rfc822
 	guessed  bool     // the charset that was declared is wrong: letters beyond ASCII are as in Windows
 	broken   bool     // it could not be read to its end
 	doubled  string   // a header that must be there once
@@ -48,9 +53,21 @@ type Mail struct {
 	size     int // bytes as it came
 }
 
-// Open takes a mail apart. What is wrong with it is told by its reading; only
-// bytes that have no header at all are ErrMail.
+// Open takes a mail apart, in the form that all copies of it share which a
+// signature cannot tell apart ([authentic.Relaxed]): each of them reads the same.
+// What is wrong with it is told by its reading; only bytes that have no header at
+// all are ErrMail.
 func Open(raw []byte) (Mail, error) {
+	if len(raw) <= MaxMail {
+		raw = authentic.Relaxed(raw)
+	}
+	m, err := openAsIs(raw)
+	m.attached = nil // for they are changed
+	return m, err
+}
+
+// openAsIs takes a mail apart as it is.
+func openAsIs(raw []byte) (Mail, error) {
 	m := Mail{size: len(raw)}
 	if len(raw) > MaxMail {
 		m.brokenBy("it is longer than %d bytes", MaxMail)
@@ -65,6 +82,7 @@ func Open(raw []byte) (Mail, error) {
 	}
 	m.header(e.Header)
 	m.Text, m.HTML = m.body(e, err, 0, false)
+	m.Text = oneBlank(m.Text)
 	if len(m.Text) > maxText {
 		m.brokenBy("its text is longer than %d bytes", maxText)
 		m.Text = m.Text[:maxText]
@@ -81,11 +99,11 @@ func Attached(raw []byte) [][]byte {
 	var all [][]byte
 	var collect func(raw []byte, depth int)
 	collect = func(raw []byte, depth int) {
-		m, err := Open(raw)
+		m, err := openAsIs(raw)
 		if err != nil {
 			return
 		}
-		for _, a := range m.Attached {
+		for _, a := range m.attached {
 			if len(all) == maxAttached {
 				return
 			}
@@ -108,15 +126,25 @@ func (m *Mail) brokenBy(format string, args ...any) {
 	m.problem(format, args...)
 }
 
+// once are the fields that a mail is read by. RFC 5322, 3.6, and RFC 2045: at most
+// one of each, and programs differ in which of two they show. No other field of its
+// header is looked at (but for the Message-ID, which is noted): only these must be
+// signed (package authentic), and anybody can add others to a signed mail.
+var once = [...]string{"Subject", "Date", "From", "To", "Content-Type", "Content-Transfer-Encoding"}
+
 func (m *Mail) header(h message.Header) {
-	seen := [2]bool{}
+	var seen [len(once)]bool
 	for f := h.Fields(); f.Next(); {
+		if i := slices.Index(once[:], f.Key()); i >= 0 {
+			if seen[i] {
+				m.doubled = once[i]
+			}
+			seen[i] = true
+		}
 		switch f.Key() {
 		case "Subject":
-			m.once(&seen[0], "Subject")
 			m.Subject = m.decoded(f)
 		case "Date":
-			m.once(&seen[1], "Date")
 			m.Date = parseDate(f.Value())
 		case "From":
 			m.From = m.decoded(f)
@@ -139,23 +167,15 @@ func parseDate(v string) time.Time {
 	return t
 }
 
-// once: programs differ in which of two they show (RFC 5322, 3.6: at most one).
-func (m *Mail) once(seen *bool, name string) {
-	if *seen {
-		m.doubled = name
-	}
-	*seen = true
-}
-
 func (m *Mail) decoded(f message.HeaderFields) string {
 	if !strings.Contains(f.Value(), "=?") { // RFC 2047
-		return strings.ToValidUTF8(f.Value(), "\uFFFD")
+		return oneBlank(strings.ToValidUTF8(f.Value(), "\uFFFD"))
 	}
 	v, err := f.Text()
 	if err != nil {
 		m.problem("its %s is in an unknown character set", f.Key())
 	}
-	return strings.ToValidUTF8(v, "\uFFFD")
+	return oneBlank(strings.ToValidUTF8(v, "\uFFFD"))
 }
 
 // body is the text of a part: of alternatives the plain one, else that of all
@@ -168,13 +188,16 @@ func (m *Mail) body(e *message.Entity, err error, depth int, noHTML bool) (text 
 	}
 	kind := mediaType(e)
 	if r := e.MultipartReader(); r != nil {
+		if _, params, _ := e.Header.ContentType(); strings.ContainsAny(params["boundary"], " \t") {
+			m.brokenBy("a boundary between its parts has a blank, of which a signature does not tell how wide it is")
+		}
 		return m.multipart(r, kind == "multipart/alternative", depth, noHTML)
 	}
 	switch {
 	case kind == "message/rfc822":
 		m.attach(e)
 		return "", false
-	case attachment(e) || kind == "text/html" && noHTML || kind != "text/plain" && kind != "text/html" && kind != "":
+	case depth > 0 && attachment(e) || kind == "text/html" && noHTML || kind != "text/plain" && kind != "text/html" && kind != "":
 		return "", false
 	}
 	text = m.text(e, err)
@@ -183,9 +206,8 @@ func (m *Mail) body(e *message.Entity, err error, depth int, noHTML bool) (text 
 		return plain(text), true
 	}
 	if index(e.Header.Get("Content-Type"), "flowed") >= 0 {
-		if _, params, _ := e.Header.ContentType(); strings.EqualFold(params["format"], "flowed") {
-			text = unflow(text, strings.EqualFold(params["delsp"], "yes"))
-		}
+		_, params, _ := e.Header.ContentType()
+		m.flowed = m.flowed || strings.EqualFold(params["format"], "flowed")
 	}
 	return text, false
 }
@@ -227,12 +249,13 @@ func attachment(e *message.Entity) bool {
 }
 
 func (m *Mail) attach(e *message.Entity) {
-	if len(m.Attached) == maxAttached {
+	if m.Attached == maxAttached {
 		m.problem("it has more than %d attached messages: the others are left out", maxAttached)
 		return
 	}
 	if raw, err := io.ReadAll(io.LimitReader(e.Body, MaxMail)); err == nil {
-		m.Attached = append(m.Attached, raw)
+		m.attached = append(m.attached, raw)
+		m.Attached++
 	}
 }
 

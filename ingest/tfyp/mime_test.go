@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // tomlKeys are the keys of a profile.
@@ -41,7 +43,10 @@ func TestOpenBounds(t *testing.T) {
 	held("a long value", head+"\r\nEmail: "+strings.Repeat("x", maxValue+1), HeldMalformed)
 	held("broken base64", head+"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!", HeldUnreadable)
 	held("an unknown encoding", head+"Content-Type: text/plain\r\nContent-Transfer-Encoding: uuencode\r\n\r\nx", HeldUnreadable)
-	held("two subjects", head+"Subject: Thanks for your purchase\r\n\r\nx", HeldAmbiguous)
+	for _, field := range []string{"Subject: Thanks for your purchase", "From: a@store.example\r\nFrom: b@store.example", "To: a@example.com\r\nto : a@example.com", "Content-Type: text/plain\r\nContent-Type: text/plain"} {
+		held("twice "+field, head+field+"\r\n\r\nx", HeldAmbiguous)
+	}
+	held("a boundary with a blank", head+"Content-Type: multipart/mixed; boundary=\"b c\"\r\n\r\n--b c\r\n\r\nx\r\n--b c--\r\n", HeldUnreadable)
 	many := head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", maxParts+5) + "--b--\r\n"
 	held("many parts", many, HeldUnreadable)
 	for depth, want := range map[int]string{maxDepth: HeldIncomplete, maxDepth + 1: HeldUnreadable} {
@@ -76,22 +81,79 @@ func TestAlternatives(t *testing.T) {
 	}
 }
 
-func TestUnflow(t *testing.T) {
-	for text, want := range map[string]string{
-		"a \nb\n":          "a b\n",
-		"a\n b\n":          "a\nb\n", // stuffed
-		"a \n\nb\n":        "a \nb\n",
-		"> a \n> b\nc\n":   "> a b\nc\n",
-		"> a \nb\n":        "> a \nb\n", // the quotation ends
-		"a \n-- \nb\n":     "a \n-- \nb\n",
-		"a \n>> b \n> c\n": "a \n>> b \n> c\n",
+// One space and several are the same, in the mail, in what comes out of its
+// encoding, and in the profile.
+func TestBlanks(t *testing.T) {
+	p, err := ParseProfile("p", []byte("store = \"shop\"\nsubject = [\"New \\t order\"]\nitems = [\"{quantity}  x  {product}\"]\nkeywords = [\"Computer  number\"]\n[types]\n\"Site  license of\" = \"site\"\n"+
+		"[fields]\nname = [\"Name\\tof:\"]\ntransaction = [\"Order  no.\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range []string{
+		"Subject: New order\n\nOrder no. 17\n2 x Site license of Demo\n\nName of: Ada King\nComputer number: 4 7\n",
+		"Subject: New\n\t order\n\nOrder\tno.  17\n2 x  Site  license\tof Demo\t\n\nName  of:\tAda  King\nComputer \t number:  4  7 \n",
+		"Subject: =?utf-8?Q?New=20=09order?=\nContent-Transfer-Encoding: quoted-printable\n\nOrder=20=09no. 17\n2 x =20Site license=09of Demo=20\n\nName =20of: Ada=20 King\nComputer =20number: 4=09=\n7\n",
 	} {
-		if got := unflow(text, false); got != want {
-			t.Errorf("%q = %q, want %q", text, got, want)
+		m, err := Open([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := p.Read(m)
+		if r.Held != "" || len(r.Orders) != 1 {
+			t.Fatalf("%q: held %q, %q", raw, r.Held, r.Problems)
+		}
+		o := r.Orders[0]
+		if diff := cmp.Diff([]string{"17", "Demo", "site", "Ada King", "Keyword: Computer number - 4 7"}, []string{o.Transaction, o.StoreProduct, o.LicenseType, o.Name, o.Seeds[0]}); diff != "" || o.Quantity != 2 {
+			t.Errorf("%q (-want +got):\n%s", raw, diff)
 		}
 	}
-	if got := unflow("ab \ncd\n", true); got != "abcd\n" {
-		t.Errorf("delsp: %q", got)
+}
+
+// Of the header nothing is read that a signature need not cover.
+func TestUnsignedHeader(t *testing.T) {
+	const mail = "Subject: x\r\nContent-Type: text/plain\r\n\r\nthe text\r\n"
+	want, err := Open([]byte(mail))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, added := range []string{"Content-Disposition: attachment", "Content-Disposition: attachment; filename=x", "MIME-Version: 2.0", "Content-Language: de", "X-Subject: y"} {
+		got, err := Open([]byte(added + "\r\n" + mail))
+		if diff := cmp.Diff(want.Text, got.Text); diff != "" || got.Subject != "x" || err != nil {
+			t.Errorf("with %s: %v\n%s", added, err, diff)
+		}
+	}
+}
+
+// A line that may go on in the next one is not taken as if it ended there.
+func TestFlowed(t *testing.T) {
+	p, _ := Builtin("tfyp")
+	const head = "Subject: Thanks for your purchase\r\nDate: Wed, 5 May 2004 09:12:44 -0700\r\nContent-Type: text/plain; format="
+	const item, buyer, end = "US$ 35.00 - 1 * Product_Name\r\n", "Registered-To: Ada King\r\n", "\r\nSQNM-\"me_Demo\" 0042\r\n"
+	for text, want := range map[string]string{
+		"flowed\r\n\r\n" + item + "\r\n" + buyer + end:                                 "",
+		"flowed\r\n\r\n" + item + "\r\n" + buyer + "Noel\r\n" + end:                    HeldAmbiguous,
+		"Flowed; delsp=yes\r\n\r\n" + item + "\r\n" + buyer + "Noel\r\n" + end:         HeldAmbiguous,
+		"fixed\r\n\r\n" + item + "\r\n" + buyer + "Noel\r\n" + end:                     "",
+		"flowed\r\n\r\n" + item + "Other\r\n\r\n" + buyer + end:                        HeldAmbiguous,
+		"flowed\r\n\r\nThank you, \r\nAda.\r\n" + item + "\r\n" + buyer + "\r\n" + end: "",
+	} {
+		m, err := Open([]byte(head + text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := p.Read(m); r.Held != want || !r.Recognised {
+			t.Errorf("%q: %q, want %q; %q", text, r.Held, want, r.Problems)
+		}
+	}
+}
+
+func TestOneBlank(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "a": "a", "a b\nc\n": "a b\nc\n", "a \t b": "a b", "a\tb": "a b", "\t a": " a", "a \r\nb\t\n \n": "a\nb\n\n", "a \r": "a", "a\rb": "a\rb", "\u00a0  b": "\u00a0 b",
+	} {
+		if got := oneBlank(text); got != want || oneBlank(got) != got {
+			t.Errorf("%q = %q, want %q", text, got, want)
+		}
 	}
 }
 

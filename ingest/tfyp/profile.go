@@ -168,6 +168,7 @@ func (p *Profile) compile() error {
 		f.Kind = kindOrder
 	}
 	p.Kind, p.Store = f.Kind, f.Store
+	f.oneBlank()
 	switch {
 	case f.Kind != kindOrder && f.Kind != kindRefund:
 		return fmt.Errorf("kind: %q: it must be order or refund", f.Kind)
@@ -205,6 +206,25 @@ func (p *Profile) compile() error {
 		}
 	}
 	return nil
+}
+
+// oneBlank has one space for each run of blanks in what mails are held against, for
+// so it is in them. One at an end stays: it ends a word.
+func (f *file) oneBlank() {
+	one := func(s string) string { return strings.TrimSuffix(oneBlank(s+"\x00"), "\x00") }
+	for _, list := range [][]string{
+		f.Subject, f.Text, f.Test, f.Comment, f.CommentEnd, f.Items, f.Sequence, f.Keywords, f.Fields.Name, f.Fields.Email, f.Fields.Product, f.Fields.Quantity,
+		f.Fields.Price, f.Fields.Currency, f.Fields.LicenseType, f.Fields.Transaction, f.Fields.Reference, f.Fields.Amount, f.Fields.Language, f.Fields.Code,
+	} {
+		for i := range list {
+			list[i] = one(list[i])
+		}
+	}
+	types := map[string]string{}
+	for text, name := range f.Types {
+		types[one(text)] = name
+	}
+	f.Types = types
 }
 
 func (p *Profile) compileLabels() error {

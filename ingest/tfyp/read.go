@@ -22,7 +22,7 @@ func (p *Profile) Read(m Mail) Reading {
 	if !known && !r.scan.text {
 		return r.out
 	}
-	if forwarded && len(m.Attached) > 0 && !r.scan.text && len(r.scan.findings)+len(r.scan.items) == 0 {
+	if forwarded && m.Attached > 0 && !r.scan.text && len(r.scan.findings)+len(r.scan.items) == 0 {
 		return r.out // the attached mail is judged by its own bytes
 	}
 	r.out.Recognised = true
@@ -30,6 +30,7 @@ func (p *Profile) Read(m Mail) Reading {
 	r.whole(forwarded)
 	r.flag(subject)
 	r.fields()
+	r.cutShort()
 	if p.Kind == kindRefund {
 		r.refund()
 	} else {

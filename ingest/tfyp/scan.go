@@ -44,6 +44,9 @@ type scan struct {
 	begin, end int
 	// The line of the buyer's answer whose paragraph is being read; 0: of none.
 	answer int
+	// The last line with a label or a product, and those that one without follows.
+	known    int
+	followed []int
 
 	first struct { // room for an ordinary mail
 		findings [12]finding
@@ -105,6 +108,7 @@ func (p *Profile) line(s *scan, line string, n int) {
 		s.forwarded = n
 	}
 	if p.label(s, line, n) {
+		s.known = n
 		return
 	}
 	for _, list := range [2][]*pattern{p.starting[line[0]], p.floating} {
@@ -116,10 +120,14 @@ func (p *Profile) line(s *scan, line string, n int) {
 			}
 		}
 	}
+	if s.known > 0 && s.known == n-1 {
+		s.followed = append(s.followed, s.known)
+	}
 }
 
 // matched keeps what a line tells that matches a pattern.
 func (s *scan) matched(p *pattern, values [maxPlaces]string, n int) {
+	s.known = n
 	if slices.Contains(p.places, "number") {
 		s.number(p, values, n)
 	} else {

@@ -1,6 +1,7 @@
 package tfyp
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -37,36 +38,40 @@ func beyondASCII(s string) bool {
 	return false
 }
 
-// unflow joins the lines of a text that a mail program has wrapped.
-// RFC 3676, 4: a line that ends in a space goes on in the next one of the same
-// depth of quotation; a space at a line's beginning is stuffing; "-- " is a
-// signature's own line.
-func unflow(text string, delsp bool) string {
-	var b strings.Builder
-	b.Grow(len(text))
-	depth, open := 0, false
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		quotes := len(line) - len(strings.TrimLeft(line, ">"))
-		line = strings.TrimPrefix(line[quotes:], " ")
-		flowed := strings.HasSuffix(line, " ") && line != "-- "
-		if open && (quotes != depth || line == "-- ") {
-			b.WriteByte('\n')
-			open = false
-		}
-		if !open && quotes > 0 {
-			b.WriteString(strings.Repeat(">", quotes) + " ")
-		}
-		if flowed && delsp {
-			line = line[:len(line)-1]
-		}
-		b.WriteString(line)
-		if !flowed {
-			b.WriteByte('\n')
-		}
-		depth, open = quotes, flowed
+// oneBlank is a text with one space for each run of spaces and tabs, and none at a
+// line's end. What is signed is so already ([authentic.Relaxed]); what comes out of
+// an encoding is not, and is read in the same way.
+func oneBlank(text string) string {
+	if !uneven(text) {
+		return text
 	}
-	return b.String()
+	b := make([]byte, 0, len(text))
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '\n':
+			b = append(bytes.TrimRight(b, " \r"), c)
+		case c != ' ' && c != '\t':
+			b = append(b, c)
+		case len(b) == 0 || b[len(b)-1] != ' ':
+			b = append(b, ' ')
+		}
+	}
+	return string(bytes.TrimRight(b, " \r"))
+}
+
+// uneven tells whether oneBlank changes a text.
+func uneven(text string) bool {
+	for i := range len(text) {
+		switch text[i] {
+		case '\t', '\r':
+			return true
+		case ' ':
+			if i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // plain is the text of HTML as a person would read it line by line: blocks and

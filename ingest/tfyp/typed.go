@@ -12,6 +12,29 @@ func answers(mark string) bool { return mark == "email" || wraps(mark) }
 // wrapped onto the lines below it. An address has neither.
 func wraps(mark string) bool { return mark == "name" || strings.HasPrefix(mark, markKeyword) }
 
+// cutShort holds a mail of which a line may go on in the next one: with
+// format=flowed (RFC 3676, 4) a blank at its end says so, which no signature covers
+// in relaxed form (RFC 6376, 3.4.4).
+func (r *reader) cutShort() {
+	if !r.m.flowed {
+		return
+	}
+	lines := make([]int, 0, len(r.found)+len(r.scan.items))
+	for _, f := range r.found {
+		if wraps(f.mark) || f.mark == "product" || f.mark == "license_type" {
+			lines = append(lines, f.line)
+		}
+	}
+	for _, it := range r.scan.items {
+		lines = append(lines, it.line)
+	}
+	for _, line := range lines {
+		if slices.Contains(r.scan.followed, line) {
+			r.hold(HeldAmbiguous, "line %d may go on in line %d: the text is format=flowed, in which only a blank at the end tells, and a signature may not cover it", line, line+1)
+		}
+	}
+}
+
 // typed holds a mail with a product's line that the buyer may have typed: in the
 // paragraph of an answer, which may wrap, or parted from another one by an answer,
 // for a store writes its products one after the other.
