@@ -67,7 +67,8 @@ type MailNumber struct {
 // AddMail notes how a mail was judged, before anything is done about it. When
 // the channel has met the same content, nothing is added and what was noted
 // comes back with added == false. A mail that is taken or held claims its body:
-// ErrBodyTaken. Of one that is held the vendor is told.
+// ErrBodyTaken where it is another's, but that a mail which is taken takes it from one
+// that is held. Of one that is held the vendor is told.
 func (db *DB) AddMail(ctx context.Context, m Mail) (got Mail, added bool, err error) {
 	err = db.write(ctx, func(ctx context.Context, t *tx) error { return t.addMails(ctx, []Mail{m}) })
 	if !errors.Is(err, errDuplicate) {
@@ -91,7 +92,7 @@ func (db *DB) AddMails(ctx context.Context, list []Mail) (added bool, err error)
 func (t *tx) addMails(ctx context.Context, list []Mail) error {
 	var rows, bodies [][]any
 	for _, m := range list {
-		if m.claims() {
+		if m.claims() && len(list) > 1 {
 			bodies = append(bodies, t.body(m))
 		}
 		rows = append(rows, []any{
@@ -104,6 +105,11 @@ func (t *tx) addMails(ctx context.Context, list []Mail) error {
 	}
 	if err := t.claimBodies(ctx, bodies); err != nil {
 		return err
+	}
+	if len(list) == 1 {
+		if err := t.claimBody(ctx, list[0]); err != nil {
+			return err
+		}
 	}
 	return t.addVerdicts(ctx, list)
 }
@@ -147,10 +153,8 @@ func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 		if err != nil || n == 0 { // another process was faster, or an earlier try of ours
 			return err
 		}
-		if m.claims() {
-			if err := t.reclaimBody(ctx, m); err != nil {
-				return err
-			}
+		if err := t.claimBody(ctx, m); err != nil {
+			return err
 		}
 		return t.addVerdicts(ctx, []Mail{m})
 	})
@@ -179,17 +183,32 @@ func (t *tx) claimBodies(ctx context.Context, bodies [][]any) error {
 	return err
 }
 
-// reclaimBody is claimBodies for a mail that may have claimed its body before.
-func (t *tx) reclaimBody(ctx context.Context, m Mail) error {
+// claimBody is claimBodies for one mail, which may have claimed its body before. One
+// that is taken takes the body over from one that is held, which is a copy of it
+// then: it was judged by another config, for both read the same.
+func (t *tx) claimBody(ctx context.Context, m Mail) error {
+	if !m.claims() {
+		return nil
+	}
 	err := t.claimBodies(ctx, [][]any{t.body(m)})
 	if !errors.Is(err, ErrBodyTaken) {
 		return err
 	}
 	owner, err := t.MailOfBody(ctx, append([]byte{}, m.BodyHash...))
-	if err == nil && owner != m.ID {
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // another process has claimed it since this began
+		return errAgain
+	case err != nil, owner == m.ID:
+		return err
+	case m.Verdict != MailTaken:
 		return ErrBodyTaken
 	}
-	return err
+	n, err := t.SupersedeMail(ctx, owner)
+	if err := one(n, err, ErrBodyTaken); err != nil {
+		return err
+	}
+	n, err = t.PassMailBody(ctx, queries.PassMailBodyParams{Heir: m.ID, Hash: m.BodyHash, Owner: owner})
+	return one(n, err, ErrBodyTaken)
 }
 
 // MailByContent finds what was noted of a content that a channel has met;

@@ -157,7 +157,7 @@ func TestMailBodyIsHeldOnce(t *testing.T) {
 		if _, added, err := other.AddMail(t.Context(), again); err != nil || !added {
 			t.Errorf("the refused copy: added %v, %v", added, err)
 		}
-		again.Verdict = MailTaken
+		again.Verdict, again.Reason = MailHeld, "ambiguous"
 		if _, err := db.RejudgeMail(t.Context(), again); !errors.Is(err, ErrBodyTaken) {
 			t.Errorf("the copy, judged again: %v; want ErrBodyTaken", err)
 		}
@@ -169,6 +169,82 @@ func TestMailBodyIsHeldOnce(t *testing.T) {
 			big := newMail(name, func(m *Mail) { m.BodyHash, m.Verdict = nil, MailHeld })
 			if _, added, err := db.AddMail(t.Context(), big); err != nil || !added {
 				t.Errorf("%s: added %v, %v", name, added, err)
+			}
+		}
+	})
+}
+
+// A mail that is taken does not come too late for a copy of it that is held, whatever
+// way it comes; for one that a person has decided on it does.
+func TestMailTakesItsBodyFromAHeldCopy(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		for i, again := range []bool{false, true} {
+			body := func(m *Mail) { m.BodyHash = fmt.Appendf(nil, "body %d", i) }
+			held := newMail(fmt.Sprint("held ", i), body, func(m *Mail) { m.Verdict, m.Reason, m.Raw = MailHeld, "incomplete", []byte("From: …") })
+			if _, _, err := db.AddMail(t.Context(), held); err != nil {
+				t.Fatal(err)
+			}
+			genuine := newMail(fmt.Sprint("genuine ", i), body)
+			if again { // it was refused first
+				genuine.Verdict, genuine.Reason = MailRefused, "body_taken"
+				if _, _, err := other.AddMail(t.Context(), genuine); err != nil {
+					t.Fatal(err)
+				}
+				genuine.Verdict, genuine.Reason = MailTaken, ""
+				if got, err := other.RejudgeMail(t.Context(), genuine); err != nil || got.Verdict != MailTaken {
+					t.Errorf("the genuine mail, judged again: %s, %v", got.Verdict, err)
+				}
+			} else if _, added, err := other.AddMail(t.Context(), genuine); err != nil || !added {
+				t.Errorf("the genuine mail: added %v, %v", added, err)
+			}
+			if got, err := db.Mail(t.Context(), held.ID); err != nil || got.Verdict != MailRefused || got.Reason != "body_taken" {
+				t.Errorf("the copy: %s %s, %v", got.Verdict, got.Reason, err)
+			}
+			if _, _, err := db.AddMail(t.Context(), newMail(fmt.Sprint("copy ", i), body)); !errors.Is(err, ErrBodyTaken) {
+				t.Errorf("another copy: %v; want ErrBodyTaken", err)
+			}
+			held.Verdict = MailTaken
+			if _, err := db.RejudgeMail(t.Context(), held); !errors.Is(err, ErrBodyTaken) {
+				t.Errorf("the copy, judged again: %v; want ErrBodyTaken", err)
+			}
+		}
+		for i, verdict := range []string{MailTaken, MailUnknown} {
+			decided := newMail(fmt.Sprint("decided ", i), func(m *Mail) { m.Verdict, m.Reason = MailHeld, "incomplete" })
+			if _, _, err := db.AddMail(t.Context(), decided); err != nil {
+				t.Fatal(err)
+			}
+			decided.Verdict, decided.Reason = verdict, "by a person"
+			if err := db.SettleMail(t.Context(), decided, "test"); err != nil {
+				t.Fatal(err)
+			}
+			late := newMail(fmt.Sprint("late ", i), func(m *Mail) { m.BodyHash = decided.BodyHash })
+			if _, _, err := db.AddMail(t.Context(), late); !errors.Is(err, ErrBodyTaken) {
+				t.Errorf("after a person made it %s: %v; want ErrBodyTaken", verdict, err)
+			}
+		}
+	})
+}
+
+// Of many copies at once that are to be taken, while one is held, one is.
+func TestMailsTakeOneBodyFromAHeldCopy(t *testing.T) {
+	each(t, func(t *testing.T, db, other *DB) {
+		body := func(m *Mail) { m.BodyHash = []byte("one body") }
+		if _, _, err := db.AddMail(t.Context(), newMail("held", body, func(m *Mail) { m.Verdict, m.Reason = MailHeld, "incomplete" })); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				on := []*DB{db, other}[i%2]
+				if _, _, err := on.AddMail(t.Context(), newMail(string(rune('a'+i)), body)); err != nil && !errors.Is(err, ErrBodyTaken) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for verdict, want := range map[string]int{MailTaken: 1, MailHeld: 0, MailRefused: 1} {
+			if list, err := db.Mails(t.Context(), MailFilter{Verdict: verdict}); err != nil || len(list) != want {
+				t.Errorf("%d %s, %v; want %d", len(list), verdict, err, want)
 			}
 		}
 	})

@@ -35,6 +35,12 @@ INSERT INTO mail_body (hash, mail_id, created_at) VALUES (?, ?, ?);
 -- name: MailOfBody :one
 SELECT mail_id FROM mail_body WHERE hash = ?;
 
+-- name: PassMailBody :execrows
+UPDATE mail_body SET mail_id = sqlc.arg(heir) WHERE hash = sqlc.arg(hash) AND mail_id = sqlc.arg(owner);
+
+-- name: SupersedeMail :execrows
+UPDATE mail SET verdict = 'refused', reason = 'body_taken', detail = '' WHERE id = ? AND verdict = 'held';
+
 -- name: InsertMailNumber :exec
 INSERT INTO mail_number (id, mail_id, store, name, number, dated_at) VALUES (?, ?, ?, ?, ?, ?);
 

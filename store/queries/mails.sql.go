@@ -439,6 +439,24 @@ func (q *Queries) MessageByID(ctx context.Context, id string) (Message, error) {
 	return i, err
 }
 
+const PassMailBody = `-- name: PassMailBody :execrows
+UPDATE mail_body SET mail_id = ? WHERE hash = ? AND mail_id = ?
+`
+
+type PassMailBodyParams struct {
+	Heir  string
+	Hash  []byte
+	Owner string
+}
+
+func (q *Queries) PassMailBody(ctx context.Context, arg PassMailBodyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, PassMailBody, arg.Heir, arg.Hash, arg.Owner)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const RejudgeMail = `-- name: RejudgeMail :execrows
 UPDATE mail SET verdict = ?, reason = ?, detail = ?, profile = ?, domain = ?, body_hash = ?, store = ?, sale_fold = ?, told = ?
 WHERE id = ? AND verdict IN ('unknown', 'refused', 'held', 'waiting')
@@ -524,6 +542,18 @@ func (q *Queries) SettleMail(ctx context.Context, arg SettleMailParams) (int64, 
 		arg.ID,
 		arg.Verdict_2,
 	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const SupersedeMail = `-- name: SupersedeMail :execrows
+UPDATE mail SET verdict = 'refused', reason = 'body_taken', detail = '' WHERE id = ? AND verdict = 'held'
+`
+
+func (q *Queries) SupersedeMail(ctx context.Context, id string) (int64, error) {
+	result, err := q.db.ExecContext(ctx, SupersedeMail, id)
 	if err != nil {
 		return 0, err
 	}
