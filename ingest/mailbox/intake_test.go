@@ -767,7 +767,7 @@ func TestIntakeChangedCopies(t *testing.T) {
 func TestIntakeHeldCopy(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		profiles := b.Profiles
-		poor, err := tfyp.ParseProfile("poor", []byte("store = \"kagi\"\nsubject = [\"Thanks\"]\nitems = [\"Item {product}\"]\nsequence = ['SQNM-\"{blurb}\" {number}']\n[fields]\nname = [\"Registered-To:\"]\n"))
+		poor, err := tfyp.ParseProfile("poor", []byte("store = \"kagi\"\nsubject = [\"Thanks\"]\nitems = [\"Item {product}\"]\nsequence = ['SQNM-\"{blurb}\" {number}']\n[fields]\nname = [\"Registered-To:\"]\nemail = [\"Email:\"]\n"))
 		if err != nil {
 			t.Fatal(err)
 		}

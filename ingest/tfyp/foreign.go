@@ -30,25 +30,28 @@ func (p *Profile) addForeign(l label, anywhere bool) {
 	slices.SortStableFunc(p.foreign, func(a, b label) int { return len(b.text) - len(a.text) })
 }
 
-// foreignLabel is label for those labels. A shorter one of ASCII, which may be a
-// foreign one's beginning, is not looked for where found is true.
-func (p *Profile) foreignLabel(s *scan, line string, n int) (found, done bool) {
+// foreignLabel is firstLabel for those labels.
+func (p *Profile) foreignLabel(s *scan, line string, n int) string {
 	for _, l := range p.foreign {
 		if i := foreignPrefix(line, l.text); i > 0 && endsHere(line, i) {
-			s.add(l.mark, trim(line[i:]), n)
-			found, done = true, l.mark != markText
-			break
+			s.begins(l.mark, trim(line[i:]), n)
+			return l.mark
 		}
 	}
+	return ""
+}
+
+// foreignWithin finds those that may stand anywhere in a line, which begins with
+// another one, of, or with none.
+func (p *Profile) foreignWithin(s *scan, line string, n int, of string) {
 	for _, l := range p.within {
 		for at := range line {
 			if i := foreignPrefix(line[at:], l.text); i > 0 {
-				s.add(l.mark, trim(line[at+i:]), n)
+				s.add(l.mark, trim(line[at+i:]), n, of)
 				break
 			}
 		}
 	}
-	return found, done
 }
 
 // foreignPrefix is how many bytes of a line a label with letters beyond ASCII

@@ -26,6 +26,7 @@ type Profile struct {
 	items    []pattern
 	sequence []pattern
 	types    []licenseType
+	always   map[string]bool // fields that each mail has, or else it is held
 
 	starting [256][]*pattern // of items and sequence, by the byte that they begin with
 	floating []*pattern      // those that begin with a value
@@ -47,6 +48,7 @@ type file struct {
 	Price       string            `toml:"price"`
 	Sequence    []string          `toml:"sequence"`
 	Keywords    []string          `toml:"keywords"`
+	Always      []string          `toml:"always"`
 	Types       map[string]string `toml:"types"`
 	Fields      fieldLabels       `toml:"fields"`
 }
@@ -193,6 +195,9 @@ func (p *Profile) compile() error {
 	if err := p.compileLabels(); err != nil {
 		return err
 	}
+	if err := p.compileAlways(); err != nil {
+		return err
+	}
 	if err := p.compilePatterns(); err != nil {
 		return err
 	}
@@ -268,6 +273,35 @@ func (p *Profile) compileLabels() error {
 	}
 	if f.Kind == kindOrder {
 		return p.addLabel("Keyword:", markAnyKeyword)
+	}
+	return nil
+}
+
+// compileAlways finds out which fields each mail has: a mail without one is held, by
+// [reader.orders] and [reader.refund] those that an order or a refund needs.
+func (p *Profile) compileAlways() error {
+	f, l := &p.file, &p.file.Fields
+	labels := map[string][]string{
+		"name": l.Name, "email": l.Email, "product": l.Product, "quantity": l.Quantity, "price": l.Price, "currency": l.Currency, "license_type": l.LicenseType,
+		"transaction": l.Transaction, "reference": l.Reference, "amount": l.Amount, "language": l.Language, "code": l.Code,
+	}
+	order := f.Kind == kindOrder
+	p.always = map[string]bool{
+		"product":     len(f.Items) == 0 && (order || len(l.Amount) == 0),
+		"transaction": len(f.Sequence) == 0,
+		"name":        order && len(l.Email) == 0,
+		"email":       order && len(l.Name) == 0,
+		"amount":      !order,
+		"reference":   !order,
+	}
+	for _, field := range f.Always {
+		switch {
+		case len(labels[field]) == 0:
+			return fmt.Errorf("always: %q is no field that has a label here", field)
+		case field == markCode:
+			return fmt.Errorf("always: %q cannot be one: there may be several", field)
+		}
+		p.always[field] = true
 	}
 	return nil
 }

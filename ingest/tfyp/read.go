@@ -25,11 +25,12 @@ func (p *Profile) Read(m Mail) Reading {
 	if forwarded && m.Attached > 0 && !r.scan.text && len(r.scan.findings)+len(r.scan.items) == 0 {
 		return r.out // the attached mail is judged by its own bytes
 	}
-	r.out.Recognised = true
+	r.out.Recognised, r.bySubject = true, known
 	r.out.Problems = m.problems
 	r.whole(forwarded)
 	r.flag(subject)
 	r.fields()
+	r.typed()
 	r.cutShort()
 	if p.Kind == kindRefund {
 		r.refund()
@@ -57,7 +58,9 @@ type reader struct {
 	m     *Mail
 	scan  *scan
 	found []finding // those that count, one of each name
-	out   Reading
+
+	bySubject bool // it is known by its subject
+	out       Reading
 }
 
 // hold notes why the mail is held; the first reason stays.
@@ -102,6 +105,10 @@ func (r *reader) flag(subject string) {
 			r.show("flag", s.mark+" "+s.says, 0)
 		}
 	}
+	email := slices.IndexFunc(r.scan.findings, func(f finding) bool { return f.mark == "email" && !r.scan.inComment(f.line) })
+	if strings.Contains(tail, "@") && email >= 0 {
+		r.hold(HeldAmbiguous, "the subject's @ says that the buyer has no e-mail, and line %d has one: the buyer may have typed it", r.scan.findings[email].line)
+	}
 	if strings.Contains(tail, f) && r.scan.begin == 0 {
 		r.hold(HeldComment, "the subject's %s says that the buyer left comments, and no line begins them", f)
 	}
@@ -133,6 +140,11 @@ func (r *reader) fields() {
 			r.found = append(r.found, f)
 			r.show(f.mark, cut(f.value), f.line)
 			r.letters(f.mark, f.value)
+		}
+	}
+	for _, mark := range r.p.file.Always {
+		if _, ok := r.find(mark); !ok {
+			r.hold(HeldIncomplete, "it lacks %q, which each mail has (always)", mark)
 		}
 	}
 	for _, it := range r.scan.items {
@@ -380,7 +392,7 @@ func (r *reader) items() (list []item) {
 	if detailed > 0 && plain > 0 && (detailed != len(list) || plain != len(list)) {
 		r.hold(HeldAmbiguous, "the lines that tell products do not tell the same ones")
 	}
-	r.typed()
+	r.typedItems()
 	return list
 }
 

@@ -17,6 +17,8 @@ const (
 type finding struct {
 	mark, value string
 	line        int
+	below       int  // the line of a buyer's answer that may wrap onto it; 0: none; its own line: it stands in one
+	beyond      bool // a line without a label is between the two: the answer does go on
 }
 
 // An item is a line about a product.
@@ -29,7 +31,7 @@ type item struct {
 // A number is a blurb's last line.
 type number struct {
 	blurb, number string
-	line          int
+	line, below   int
 }
 
 // scan is what stands in a mail's text, nothing judged yet.
@@ -38,12 +40,15 @@ type scan struct {
 	items     []item
 	numbers   []number
 	text      bool // a line of the profile's text
-	forwarded int  // the line that shows it; 0: none
+	texts     []finding
+	forwarded int // the line that shows it; 0: none
 	tooMuch   string
 	// The buyer's comment, from the line after begin up to end.
 	begin, end int
-	// The line of the buyer's answer whose paragraph is being read; 0: of none.
+	// The line of the buyer's answer whose paragraph is being read; 0: of none. And
+	// whether a line of it had no label.
 	answer int
+	beyond bool
 	// The last line with a label or a product, and those that one without follows.
 	known    int
 	followed []int
@@ -79,7 +84,7 @@ func (p *Profile) scan(text string) *scan {
 		if line = trim(line); line != "" {
 			p.line(s, line, n)
 		} else {
-			s.answer = 0
+			s.answer, s.beyond = 0, false
 		}
 	}
 	if s.begin > 0 && s.end <= s.begin {
@@ -108,7 +113,6 @@ func (p *Profile) line(s *scan, line string, n int) {
 		s.forwarded = n
 	}
 	if p.label(s, line, n) {
-		s.known = n
 		return
 	}
 	for _, list := range [2][]*pattern{p.starting[line[0]], p.floating} {
@@ -120,6 +124,7 @@ func (p *Profile) line(s *scan, line string, n int) {
 			}
 		}
 	}
+	s.beyond = s.answer > 0
 	if s.known > 0 && s.known == n-1 {
 		s.followed = append(s.followed, s.known)
 	}
@@ -153,7 +158,7 @@ func (s *scan) item(p *pattern, values [maxPlaces]string, n int) {
 }
 
 func (s *scan) number(p *pattern, values [maxPlaces]string, n int) {
-	num := number{line: n}
+	num := number{line: n, below: s.answer}
 	for i, place := range p.places {
 		if place == "blurb" {
 			num.blurb = values[i]
@@ -167,25 +172,35 @@ func (s *scan) number(p *pattern, values [maxPlaces]string, n int) {
 // label finds the label that a line begins with, and those that may stand
 // anywhere; true: the line is done with.
 func (p *Profile) label(s *scan, line string, n int) (done bool) {
-	if len(p.foreign)+len(p.within) > 0 && beyondASCII(line) {
-		if found, done := p.foreignLabel(s, line, n); found {
-			return done
-		}
+	mark, foreign := "", len(p.foreign)+len(p.within) > 0 && beyondASCII(line)
+	if foreign {
+		mark = p.foreignLabel(s, line, n)
 	}
-	for i := range p.labels[lower(line[0])] {
-		l := &p.labels[lower(line[0])][i]
-		if begins(line, l.text) && ends(l.text, line) {
-			s.add(l.mark, trim(line[len(l.text):]), n)
-			done = l.mark != markText
-			break
-		}
+	if mark == "" { // or else a shorter one, which is the foreign one's beginning
+		mark = p.firstLabel(s, line, n)
 	}
 	for _, l := range p.anywhere {
 		if i := index(line, l.text); i >= 0 {
-			s.add(l.mark, trim(line[i+len(l.text):]), n)
+			s.add(l.mark, trim(line[i+len(l.text):]), n, mark)
 		}
 	}
-	return done
+	if foreign {
+		p.foreignWithin(s, line, n, mark)
+	}
+	return mark != "" && mark != markText
+}
+
+// firstLabel is the mark of the label of ASCII that a line begins with, which is
+// kept; "": it begins with none.
+func (p *Profile) firstLabel(s *scan, line string, n int) string {
+	for i := range p.labels[lower(line[0])] {
+		l := &p.labels[lower(line[0])][i]
+		if begins(line, l.text) && ends(l.text, line) {
+			s.begins(l.mark, trim(line[len(l.text):]), n)
+			return l.mark
+		}
+	}
+	return ""
 }
 
 // ends tells whether a label ends where a word does: "Item" is not in "Items".
@@ -197,29 +212,54 @@ func word(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-func (s *scan) add(mark, value string, n int) {
-	switch mark {
+// begins keeps a label that a line begins with. It ends the answer above it, and
+// may begin another.
+func (s *scan) begins(mark, value string, n int) {
+	if s.keep(finding{mark: mark, value: value, line: n, below: s.answer, beyond: s.beyond}) {
+		s.answer, s.beyond, s.known = 0, false, n
+		if wraps(s.findings[len(s.findings)-1].mark) {
+			s.answer = n
+		}
+	}
+}
+
+// add keeps a label within a line that begins with another one, of, or with none:
+// in a buyer's answer, the buyer may have typed it.
+func (s *scan) add(mark, value string, n int, of string) {
+	f := finding{mark: mark, value: value, line: n}
+	switch {
+	case answers(of) || of == markAnyKeyword:
+		f.below, f.beyond = n, true
+	case of == "":
+		f.below, f.beyond = s.answer, true
+	}
+	s.keep(f)
+}
+
+// keep keeps what was found; false: it is no field.
+func (s *scan) keep(f finding) bool {
+	switch f.mark {
 	case markText:
-		s.text = true
-		return
+		if s.text = true; len(s.texts) < maxFindings {
+			s.texts = append(s.texts, f)
+		}
+		return false
 	case markComment:
 		if s.begin == 0 {
-			s.begin = n
+			s.begin = f.line
 		}
 	case markCommentEnd:
-		s.end = n
+		s.end = f.line
 	case markAnyKeyword:
 		// Kagi: "Keyword: Name - value"; a value may hold " - " itself.
-		name, v, ok := strings.Cut(value, " - ")
+		name, v, ok := strings.Cut(f.value, " - ")
 		if !ok {
-			return
+			return false
 		}
-		mark, value = markKeyword+trim(name), trim(v)
+		f.mark, f.value = markKeyword+trim(name), trim(v)
 	}
-	s.findings = append(s.findings, finding{mark, value, n})
-	if s.answer = 0; wraps(mark) {
-		s.answer = n
-	}
+	s.findings = append(s.findings, f)
+	return true
 }
 
 // quoted: what is marked as another mail's text is no field, but shows that

@@ -12,6 +12,53 @@ func answers(mark string) bool { return mark == "email" || wraps(mark) }
 // wrapped onto the lines below it. An address has neither.
 func wraps(mark string) bool { return mark == "name" || strings.HasPrefix(mark, markKeyword) }
 
+// own tells whether a label says no more than what the buyer may say anyway: an
+// answer of the buyer's, the language, a code, which issues nothing.
+func own(mark string) bool { return answers(mark) || mark == "language" || mark == markCode }
+
+// typed holds a mail with a label or a number that the buyer may have typed: in an
+// answer's own line or, since an answer may hold line breaks or be wrapped, below
+// it in its paragraph. A label that each mail has is none of those: beside one that
+// was typed, it is there twice. Buyers' own labels may stand directly below each
+// other.
+func (r *reader) typed() {
+	for _, f := range r.scan.findings {
+		ownLine := f.below == f.line
+		switch {
+		case f.below == 0 || !ownLine && !r.m.wraps || f.mark == markCommentEnd:
+		case !ownLine && (r.p.always[f.mark] || own(f.mark) && !f.beyond):
+		case r.scan.inComment(f.line) && !(f.line == r.scan.begin && r.scan.hides()): // it was said already
+		case ownLine:
+			r.hold(HeldAmbiguous, "%q in line %d stands within the buyer's answer: the buyer may have typed it", f.mark, f.line)
+		default:
+			hint := ""
+			if f.mark != markCode && f.mark != markTest && f.mark != markComment && !strings.HasPrefix(f.mark, markKeyword) {
+				hint = "; if each mail has it, say so in the profile (always)"
+			}
+			r.hold(HeldAmbiguous, "%q in line %d may be what the buyer typed in line %d: an empty line would tell them apart%s", f.mark, f.line, f.below, hint)
+		}
+	}
+	sure := func(f finding) bool {
+		return !r.scan.inComment(f.line) && (f.below == 0 || f.below != f.line && !r.m.wraps)
+	}
+	if !r.bySubject && !slices.ContainsFunc(r.scan.texts, sure) {
+		r.hold(HeldAmbiguous, "line %d, by which the mail is known, may be what the buyer typed", r.scan.texts[0].line)
+	}
+	for _, n := range r.scan.numbers {
+		if n.below > 0 && r.m.wraps && !r.scan.inComment(n.line) {
+			r.hold(HeldAmbiguous, "the blurb's number in line %d may be what the buyer typed in line %d: an empty line would tell them apart", n.line, n.below)
+		}
+	}
+}
+
+// hides tells whether something of the store's stands in the buyer's comment: a
+// price, say, which would count if the comment did not begin above it.
+func (s *scan) hides() bool {
+	return slices.ContainsFunc(s.findings, func(f finding) bool {
+		return s.inComment(f.line) && f.line > s.begin && f.mark != markComment && f.mark != markCommentEnd && (!own(f.mark) || f.mark == markCode)
+	}) || slices.ContainsFunc(s.numbers, func(n number) bool { return s.inComment(n.line) })
+}
+
 // cutShort holds a mail of which a line may go on in the next one: with
 // format=flowed (RFC 3676, 4) a blank at its end says so, which no signature covers
 // in relaxed form (RFC 6376, 3.4.4).
@@ -35,10 +82,10 @@ func (r *reader) cutShort() {
 	}
 }
 
-// typed holds a mail with a product's line that the buyer may have typed: in the
+// typedItems holds a mail with a product's line that the buyer may have typed: in the
 // paragraph of an answer, which may wrap, or parted from another one by an answer,
 // for a store writes its products one after the other.
-func (r *reader) typed() {
+func (r *reader) typedItems() {
 	items := r.scan.items
 	for i, it := range items {
 		if r.scan.inComment(it.line) {
