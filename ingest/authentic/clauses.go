@@ -58,7 +58,7 @@ func title(name string) string {
 // of what the public registers under; a display name is no address.
 func (t *trial) sender(context.Context) (string, error) {
 	from := t.letter.only("from")
-	list, err := addresses(from)
+	list, err := Addresses(from)
 	if err != nil {
 		return "", refuse(Sender, "From cannot be read: %s", shown(from))
 	}

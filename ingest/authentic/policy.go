@@ -53,7 +53,7 @@ func (p Policy) Validate() error {
 		return errors.New("recipients and merchant are both empty: a mail of the store to another vendor would be taken for yours")
 	}
 	for _, r := range p.Recipients {
-		if _, err := address(r); err != nil {
+		if _, err := Address(r); err != nil {
 			return fmt.Errorf("recipients: %s is not an address: write it alone, such as shop@example.com", shown(r))
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/emersion/go-message"
@@ -33,7 +32,7 @@ func (t *trial) recipient(context.Context) (string, error) {
 		if !slices.Contains(t.sig.fields, name) {
 			continue // Cc may be unsigned, and is nothing then
 		}
-		list, err := addresses(t.letter.only(name))
+		list, err := Addresses(t.letter.only(name))
 		if err != nil {
 			continue
 		}
@@ -55,7 +54,7 @@ func (t *trial) recipient(context.Context) (string, error) {
 
 func (p Policy) isRecipient(a string) bool {
 	return slices.ContainsFunc(p.Recipients, func(r string) bool {
-		ours, err := address(r)
+		ours, err := Address(r)
 		return err == nil && ours == a
 	})
 }
@@ -67,9 +66,9 @@ func toldList(list []string) string {
 	return shown(strings.Join(list[:min(len(list), 3)], ", "))
 }
 
-// addresses reads a list of addresses, groups and all (RFC 5322, 3.4), each in
-// one form. Display names and comments are no addresses.
-func addresses(list string) ([]string, error) {
+// Addresses reads a list of addresses as a header field has it, groups and all (RFC
+// 5322, 3.4), each in one form. Display names and comments are no addresses.
+func Addresses(list string) ([]string, error) {
 	anyCharset := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
 	parser := mail.AddressParser{WordDecoder: &anyCharset}
 	parsed, err := parser.ParseList(list)
@@ -78,17 +77,17 @@ func addresses(list string) ([]string, error) {
 	}
 	found := make([]string, len(parsed))
 	for i, a := range parsed {
-		if found[i], err = address(a.Address); err != nil {
+		if found[i], err = Address(a.Address); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
 }
 
-// address is the one form of an address: its domain in punycode, all of it in
+// Address is the one form of an address, in which addresses are compared: its domain in punycode, all of it in
 // lower case. RFC 5321, 2.4 lets a host tell Shop@ from shop@; none does, and
 // stores print what was typed once. shop+x@ is another address than shop@.
-func address(a string) (string, error) {
+func Address(a string) (string, error) {
 	at := strings.LastIndexByte(a, '@')
 	if at < 1 || strings.ContainsAny(a[:at], "@ \t\r\n<>,;") {
 		return "", errors.New("it is no address")
@@ -153,18 +152,22 @@ var markup = regexp.MustCompile(`(?is)<!--.*?-->|<style\b.*?</style>|<script\b.*
 // oneLine is a text with a space for each run of blanks and line ends.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// hasWords tells whether words are in a text, not within longer words.
+// What makes words longer than they are: a letter or a digit, or what joins one.
+var (
+	longerBefore = regexp.MustCompile(`[\pL\pM\pN][-._@+]?$`)
+	longerAfter  = regexp.MustCompile(`^[-._@+]?[\pL\pM\pN]`)
+)
+
+// hasWords tells whether words are in a text, not within longer words: "Seller 47" is
+// not in "Seller 471" and not in "Seller 47-1", me@a.co not in me@a.co.example.
 func hasWords(text, words string) bool {
-	letter := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 	for from := 0; ; {
 		at := strings.Index(text[from:], words)
 		if at < 0 {
 			return false
 		}
 		at += from
-		before, _ := utf8.DecodeLastRuneInString(text[:at])
-		after, size := utf8.DecodeRuneInString(text[at+len(words):])
-		if (at == 0 || !letter(before)) && (size == 0 || !letter(after)) {
+		if !longerBefore.MatchString(text[max(0, at-2*utf8.UTFMax):at]) && !longerAfter.MatchString(text[at+len(words):]) {
 			return true
 		}
 		from = at + 1

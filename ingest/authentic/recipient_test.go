@@ -56,6 +56,22 @@ func TestMerchant(t *testing.T) {
 	bad(t, marked("You sold"), hand(order, ""), z, NotOurs) // in the header
 	bad(t, marked(" "), hand(order, ""), z, NotOurs)
 
+	for text, want := range map[string]bool{
+		"(Seller 47)": true, "Seller 47.": true, "id:Seller 47, thanks": true, "Seller 47 - thanks": true, "x - Seller 47": true, "Seller 471 or Seller 47": true,
+		"Seller 471": false, "Seller 47-1": false, "Seller 47.1": false, "Seller 47_a": false, "re-Seller 47": false, "x@Seller 47": false, "a.Seller 47": false, "éSeller 47": false, "e\u0301Seller 47": false,
+	} {
+		if hasWords(text, "Seller 47") != want {
+			t.Errorf("%q has the mark: %v, want %v", text, !want, want)
+		}
+	}
+	for text, want := range map[string]bool{
+		"to me@vendor.co.": true, "<me@vendor.co>": true, "me@vendor.com": false, "me@vendor.co.uk": false, "x-me@vendor.co": false, "x.me@vendor.co": false, "x+me@vendor.co": false, "xme@vendor.co": false,
+	} {
+		if hasWords(text, "me@vendor.co") != want {
+			t.Errorf("%q has the address: %v, want %v", text, !want, want)
+		}
+	}
+
 	body := func(kind, body string) string {
 		head, _, _ := strings.Cut(order, "Content-Type:")
 		return hand(head+"Content-Type: "+kind+"\r\n"+body, "")

@@ -1,6 +1,52 @@
 package tfyp
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/keypost/keypost/ingest/authentic"
+)
+
+// sentTo tells whether an address is one that the mail was sent to.
+func (m *Mail) sentTo(address string) bool {
+	a, err := authentic.Address(address)
+	return err == nil && slices.Contains(inField(m.to), a)
+}
+
+// sentBy tells whether a mail is from one of a profile's senders: an address, an @ and
+// a domain, a domain with those below it, or any other text, which is in From.
+func (m *Mail) sentBy(senders []string) bool {
+	return slices.ContainsFunc(senders, func(sender string) bool {
+		user, host, isAddress := strings.Cut(bare(fold(sender)), "@")
+		if !isAddress {
+			user, host = "", user
+		}
+		whole, err := authentic.Address("x@" + host)
+		if err != nil || !strings.Contains(host, ".") {
+			return strings.Contains(fold(m.From), fold(sender))
+		}
+		domain := strings.TrimPrefix(whole, "x@")
+		return slices.ContainsFunc(inField(m.from), func(from string) bool {
+			name, of, _ := strings.Cut(from, "@")
+			return (of == domain || !isAddress && strings.HasSuffix(of, "."+domain)) && (user == "" || user == name)
+		})
+	})
+}
+
+// inField are the addresses of a header field in the form in which they are compared.
+// One that breaks the rules is read as far as it can be: it proves nothing.
+func inField(value string) (list []string) {
+	list, err := authentic.Addresses(value)
+	if err == nil {
+		return list
+	}
+	for _, v := range addresses(value) {
+		if a, err := authentic.Address(bare(v)); err == nil {
+			list = append(list, a)
+		}
+	}
+	return list
+}
 
 // email is the buyer's address. Of several the first that can be one counts.
 func (r *reader) email() string {

@@ -32,6 +32,70 @@ func TestEmail(t *testing.T) {
 	}
 }
 
+// A test order is known by whole addresses: of one domain that begins like another,
+// and of names beside addresses, nothing follows.
+func TestToBuyer(t *testing.T) {
+	p, err := ParseProfile("p", []byte("subject = [\"Thanks\"]\ntest_unless_to_buyer = true\n[fields]\nname = [\"Name:\"]\nemail = [\"Email:\"]\nproduct = [\"Item:\"]\ntransaction = [\"Order:\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		to, email string
+		test      bool
+	}{
+		{"me@vendor.com", "me@vendor.com", false},
+		{"Shop <ME@Vendor.com>", "me@vendor.COM", false},
+		{"Shop <shop@vendor.com>, Me\r\n\t<me@vendor.com>", "me@vendor.com", false},
+		{"me@bücher.example", "me@xn--bcher-kva.example", false},
+		{"me@vendor.com", "me@vendor.co", true},
+		{"notme@vendor.com", "me@vendor.com", true},
+		{"\"ada@example.com\" <me@vendor.com>", "ada@example.com", true},
+		{"=?utf-8?Q?ada=40example.com=2C?= <me@vendor.com>", "ada@example.com", true},
+		{"me@vendor.com (ada@example.com)", "ada@example.com", true},
+		{"undisclosed-recipients:;", "ada@example.com", true},
+		{"me@vendor.com, <<", "me@vendor.com", false},
+		{"", "ada@example.com", true},
+	} {
+		m, err := Open([]byte("Subject: Thanks\r\nTo: " + test.to + "\r\n\r\nItem: Demo\r\nOrder: 17\r\n\r\nName: Ada\r\nEmail: " + test.email + "\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := p.Read(m); r.Held != "" || len(r.Orders) != 1 || r.Orders[0].Test != test.test {
+			t.Errorf("to %s, bought by %s: held %q, %+v; want a test order: %v", test.to, test.email, r.Held, r.Orders, test.test)
+		}
+	}
+}
+
+func TestSender(t *testing.T) {
+	for _, test := range []struct {
+		sender, from string
+		want         bool
+	}{
+		{"@shop.example", "Shop <orders@shop.example>", true},
+		{"@Shop.example", "orders@SHOP.example", true},
+		{"orders@shop.example", "Shop <orders@shop.example>", true},
+		{"Shop <orders@shop.example>", "orders@shop.example", true},
+		{"shop.example", "orders@shop.example", true},
+		{"shop.example", "orders@mail.shop.example", true},
+		{"A. Shop", "\"A. Shop\" <orders@shop.example>", true},
+		{"orders", "orders@shop.example", true},
+		{"@shop.example", "broken, <orders@shop.example>", true},
+		{"@shop.example", "orders@mail.shop.example", false},
+		{"@shop.example", "orders@shop.example.org", false},
+		{"@shop.example", "\"orders@shop.example\" <eve@else.example>", false},
+		{"orders@shop.example", "reorders@shop.example", false},
+		{"orders@shop.example", "new@shop.example", false},
+		{"shop.example", "orders@shop.example.org", false},
+		{"shop.example", "orders@bookshop.example", false},
+		{"@shop.example", "", false},
+	} {
+		m, err := Open([]byte("Subject: x\r\nFrom: " + test.from + "\r\n\r\n"))
+		if got := m.sentBy([]string{"@else.invalid", test.sender}); got != test.want || err != nil {
+			t.Errorf("%q from %q: %v, want %v; %v", test.sender, test.from, got, test.want, err)
+		}
+	}
+}
+
 // A quantity that cannot be is held, and is not one copy in what a person sees.
 func TestQuantity(t *testing.T) {
 	p, err := ParseProfile("shop", []byte("subject = [\"Thanks\"]\nprice = \"line\"\n[fields]\nname = [\"Kunde:\"]\nproduct = [\"Artikel:\"]\nquantity = [\"Anzahl:\"]\nprice = [\"Summe:\"]\ntransaction = [\"Nr.:\"]\n"))

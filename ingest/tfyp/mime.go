@@ -42,6 +42,7 @@ type Mail struct {
 	HTML              bool      // Text was made of HTML
 	Attached          int       // how many messages are attached to it: [Attached] has them
 
+	from, to string   // as they are encoded
 	wraps    bool     // an answer may go on in the next line: not where HTML makes the lines
 	flowed   bool     // and any line may, for which blank is at its end no signature tells
 	attached [][]byte // message/rfc822
@@ -147,9 +148,9 @@ func (m *Mail) header(h message.Header) {
 		case "Date":
 			m.Date = parseDate(f.Value())
 		case "From":
-			m.From = m.decoded(f)
+			m.From, m.from = m.decoded(f), f.Value()
 		case "To":
-			m.To = m.decoded(f)
+			m.To, m.to = m.decoded(f), f.Value()
 		case "Message-Id":
 			m.MessageID = strings.TrimSpace(f.Value())
 		}

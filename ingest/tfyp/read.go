@@ -13,7 +13,7 @@ import (
 // Read finds in a mail what the profile says of it.
 func (p *Profile) Read(m Mail) Reading {
 	r := &reader{p: p, m: &m}
-	if len(p.file.From) > 0 && !slices.ContainsFunc(p.file.From, func(f string) bool { return strings.Contains(fold(m.From), fold(f)) }) {
+	if len(p.file.From) > 0 && !m.sentBy(p.file.From) {
 		return r.out
 	}
 	subject, forwarded := answered(m.Subject)
@@ -285,7 +285,7 @@ func (r *reader) orders() {
 		o.Name = o.Email
 	}
 	_, o.Test = r.find(markTest)
-	if r.p.file.TestTo && o.Email != "" && !strings.Contains(fold(r.m.To), fold(o.Email)) {
+	if r.p.file.TestTo && o.Email != "" && !r.m.sentTo(o.Email) {
 		o.Test = true
 		r.tell("it was not sent to the buyer: a test order")
 	}
