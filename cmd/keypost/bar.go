@@ -27,13 +27,16 @@ func newBar(w io.Writer) *bar {
 }
 
 // terminal tells whether a person looks on.
-func terminal(w io.Writer) bool {
+func terminal(w io.Writer) bool { return device(w) && os.Getenv("TERM") != "dumb" }
+
+// device tells whether it is a terminal, of whatever kind, that is written to.
+func device(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // at notes how far it is.

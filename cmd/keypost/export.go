@@ -37,7 +37,7 @@ func (c exportCSV) Run(a *app) (err error) {
 		return err
 	}
 	defer db.Close()
-	out := a.out
+	out := asIs(a.out)
 	if c.File != "" {
 		f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 type licenseFile struct {
 	licenseName
-	Out string `help:"Where to; a file that is there stays. Without it: standard output." short:"o" placeholder:"FILE"`
+	Out string `help:"Where to; a file that is there stays. Without it: standard output, where a terminal is shown nothing that would control it." short:"o" placeholder:"FILE"`
 }
 
 func (licenseFile) Help() string {
@@ -40,7 +40,7 @@ func (c licenseFile) Run(a *app) error {
 		return err
 	}
 	if c.Out == "" {
-		_, err := a.out.Write(f.Content)
+		_, err := asIs(a.out).Write(f.Content)
 		return err
 	}
 	if err := writeNew(c.Out, f.Content); err != nil {

@@ -77,7 +77,7 @@ func (c mailPreview) Run(a *app) error {
 	case c.HTML && r.HTML == "":
 		return errors.New("the template has no HTML part")
 	case c.HTML:
-		_, err = fmt.Fprint(a.out, r.HTML)
+		_, err = fmt.Fprint(asIs(a.out), r.HTML)
 	default:
 		_, err = fmt.Fprintf(a.out, "Subject: %s\n\n%s", safe(r.Subject), safeLines(r.Text))
 	}

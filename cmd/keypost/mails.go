@@ -134,7 +134,7 @@ func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f mail
 type mailShow struct {
 	jsonFlag
 	mailName
-	Raw bool `help:"Print it as it came."`
+	Raw bool `help:"Print it as it came: byte by byte into a file or a pipe (--raw >mail.eml); on a terminal without what would control it."`
 }
 
 func (mailShow) Help() string {
@@ -218,7 +218,7 @@ func (c mailShow) printRaw(a *app, db *store.DB, m store.Mail, orders []store.Or
 	if len(m.Raw) == 0 {
 		return fmt.Errorf("mail %s: nothing of it is kept by itself, or not any more (keypost customer show ADDRESS --json has what an order came by; the mail itself is in your mailbox)", c.ID)
 	}
-	_, err := a.out.Write(m.Raw)
+	_, err := asIs(a.out).Write(m.Raw)
 	return err
 }
 

@@ -87,7 +87,8 @@ func (c keygenTry) Run(a *app) error {
 	}
 	for _, t := range codes {
 		if t.File != nil {
-			fmt.Fprintf(a.out, "\n%s, of %s:\n%s", safe(t.File.Name), safe(t.Code), t.File.Content)
+			fmt.Fprintf(a.out, "\n%s, of %s:\n", safe(t.File.Name), safe(t.Code))
+			fmt.Fprintf(asIs(a.out), "%s", t.File.Content)
 		}
 	}
 	return nil
