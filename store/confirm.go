@@ -20,13 +20,14 @@ func (db *DB) Confirm(ctx context.Context, o Order) (Order, error) {
 	if !db.dialect.early {
 		return o, nil
 	}
+	var out Order // not o: a try that failed must not take the next one's id away
 	err := db.write(ctx, func(ctx context.Context, t *tx) (err error) {
 		if err = t.touchSale(ctx, o.ID); err == nil {
-			o, err = loadOrder(ctx, t.Queries, o.ID)
+			out, err = loadOrder(ctx, t.Queries, o.ID)
 		}
 		return err
 	})
-	return o, err
+	return out, err
 }
 
 // confirmSeat returns the seat that a machine has on disk; ErrNotFound.
@@ -34,13 +35,14 @@ func (db *DB) confirmSeat(ctx context.Context, a Activation) (Activation, error)
 	if !db.dialect.early {
 		return a, nil
 	}
+	var out Activation
 	err := db.write(ctx, func(ctx context.Context, t *tx) error {
 		if err := t.lockLicense(ctx, a.License); err != nil {
 			return err
 		}
 		r, err := t.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
-		a = activation(r)
+		out = activation(r)
 		return err
 	})
-	return a, err
+	return out, err
 }

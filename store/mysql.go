@@ -43,6 +43,10 @@ var mysqlDialect = dialect{
 			1203, // the same, for this user
 			1047, // the node is not ready
 			1053, // server shutdown in progress
+			1180, // error during COMMIT: what a Galera node says when it loses the others
+			1290, // the server is read-only: it is not the one to write to, or not yet
+			1836, // the same
+			1927, // the connection was killed
 			2006, // the server has gone away
 			2013: // lost connection during query
 			return true

@@ -36,6 +36,7 @@ type Options struct {
 type DB struct {
 	writer, reader *sql.DB
 	read           *queries.Queries
+	search         queries.DBTX // reads whose text is made for each search
 	stmts          *statements
 	sharing        *sharing // nil: each write has a transaction of its own
 	dialect        dialect
@@ -84,7 +85,9 @@ func connect(source string, o opening, now func() time.Time) (*DB, error) {
 	if db.writer, db.reader, err = d.open(where, o); err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
-	db.read, db.stmts = queries.New(newStatements(db.reader, d.shared)), newStatements(db.writer, d.shared)
+	db.stmts = newStatements(db.writer, d.shared)
+	db.search = reads{db.reader, db}
+	db.read = queries.New(reads{newStatements(db.reader, d.shared), db})
 	if d.shared {
 		db.sharing = newSharing(db)
 	}

@@ -28,6 +28,7 @@ func (db *DB) SealAudit(ctx context.Context, key ed25519.PrivateKey) (head strin
 	}
 	id := NewID()
 	err = db.write(ctx, func(ctx context.Context, t *tx) error {
+		head = ""                                      // a try that failed has made none
 		if s, err := t.SealByID(ctx, id); err == nil { // an earlier try of ours was applied though it failed
 			head = headOf(s.Signature)
 			return nil

@@ -82,7 +82,7 @@ func (db *DB) TransactionOf(ctx context.Context, store, fold string) (string, er
 }
 
 func (db *DB) ids(ctx context.Context, query string, args []any) (ids []string, err error) {
-	rows, err := db.reader.QueryContext(ctx, query, args...)
+	rows, err := db.search.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, db.explain(err)
 	}
@@ -105,7 +105,7 @@ func (db *DB) Licenses(ctx context.Context, f LicenseFilter) (list []License, er
 	}
 	w.equal("license.product", f.Product)
 	w.equal("license.status", f.Status)
-	rows, err := db.reader.QueryContext(ctx, `SELECT license.id, license.order_id, license.ordinal, license.replaced, license.product,
+	rows, err := db.search.QueryContext(ctx, `SELECT license.id, license.order_id, license.ordinal, license.replaced, license.product,
   license.generation, license.code, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at,
   sale.store, sale.transaction_id, orders.line
 FROM license JOIN orders ON orders.id = license.order_id JOIN sale ON sale.id = orders.sale_id`+w.sql(f.Limit), w.args...)

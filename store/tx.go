@@ -82,12 +82,16 @@ func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) er
 	}))
 }
 
-// patiently calls fn again, after a pause with jitter, while the database says
-// that it may be called again.
+// patiently calls fn, and calls it again as [DB.retry] does.
 func (db *DB) patiently(ctx context.Context, fn func() error) error {
+	return db.retry(ctx, fn(), fn)
+}
+
+// retry calls fn again after it failed with err, after a pause with jitter,
+// while the database says that it may be called again.
+func (db *DB) retry(ctx context.Context, err error, fn func() error) error {
 	begin := time.Now()
 	for try := 1; ; try++ {
-		err := fn()
 		again := errors.Is(err, errAgain) || db.dialect.transient(err)
 		if err == nil || !again || try == writeTries || time.Since(begin) > writeFor {
 			return err
@@ -98,6 +102,7 @@ func (db *DB) patiently(ctx context.Context, fn func() error) error {
 			return ctx.Err()
 		case <-time.After(pause):
 		}
+		err = fn()
 	}
 }
 
