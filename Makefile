@@ -57,6 +57,8 @@ parts:
 	[ -n "$$(find /usr/lib/llvm-*/lib/clang -name 'libclang_rt.builtins*wasm32*' 2>/dev/null)" ] || missing="$$missing libclang-rt-dev-wasm32"; \
 	command -v exim4 >/dev/null || missing="$$missing exim4-daemon-light"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
+	[ -e /usr/lib/galera/libgalera_smm.so ] || missing="$$missing galera-4"; \
+	command -v rsync >/dev/null || missing="$$missing rsync"; \
 	command -v dovecot >/dev/null || missing="$$missing dovecot-imapd"; \
 	command -v mbsync >/dev/null || missing="$$missing isync"; \
 	perl -MDigest::MD2 -e 1 2>/dev/null || missing="$$missing libdigest-md2-perl"; \

@@ -38,6 +38,9 @@ type Config struct {
 // Store is the part of the license store that activations use.
 type Store interface {
 	HasLicenses(ctx context.Context, product string) (bool, error)
+	// Lags tells whether a code that was not found may be there all the same: see
+	// [store.Sure].
+	Lags() bool
 	FindLicense(ctx context.Context, product, code string) (store.License, error)
 	Activate(context.Context, store.Activation) (store.Activation, store.License, error)
 	FindSeat(ctx context.Context, product, code string, fpmac []byte) (store.License, store.Activation, error)

@@ -163,7 +163,19 @@ func (s *Server) find(r *http.Request, look func(ctx context.Context, p Product,
 	}
 	l, err := look(r.Context(), p, q)
 	if errors.Is(err, store.ErrNotFound) {
-		s.misses.add(from, p.ID, s.now())
+		// It counts before it is asked again: many that come at once must not
+		// have the database work twice for all of them.
+		within := s.misses.add(from, p.ID, s.now())
+		if s.store.Lags() && !within {
+			limited := errLimited
+			limited.retryAfter = 1
+			return q, p, l, limited
+		}
+		if s.store.Lags() {
+			l, err = s.lookAgain(r.Context(), p, q, look)
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
 		if p.Malformed != nil && p.Malformed(q.Code) {
 			return q, p, l, errMalformed
 		}
@@ -191,6 +203,18 @@ func (s *Server) notConfigured(ctx context.Context, product, from string) error 
 	}
 	s.misses.add(from, "", s.now())
 	return errUnknown
+}
+
+// sureTimeout is how long a call waits for a node of a cluster that lags behind
+// the others.
+const sureTimeout = 5 * time.Second
+
+// lookAgain looks where a code is seen that another node has just sold: a no is
+// final, and the software that hears it refuses offline, too.
+func (s *Server) lookAgain(ctx context.Context, p Product, q request, look func(context.Context, Product, request) (store.License, error)) (store.License, error) {
+	ctx, cancel := context.WithTimeout(store.Sure(ctx), sureTimeout)
+	defer cancel()
+	return look(ctx, p, q)
 }
 
 func (s *Server) answer(ctx context.Context, a store.Activation, l store.License, p Product, lease bool) (any, error) {

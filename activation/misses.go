@@ -47,16 +47,19 @@ func (m *misses) wait(address string, now time.Time) int {
 	return 0
 }
 
-// add counts a miss; product is "" where it does not exist either.
-func (m *misses) add(address, product string, now time.Time) {
+// add counts a miss; product is "" where it does not exist either. within tells
+// whether the address's budget had room for it.
+func (m *misses) add(address, product string, now time.Time) (within bool) {
 	// Reserve goes below zero: calls that came at once are paid for later.
-	limiter(m.addresses, address, rate.NewLimiter(1, m.budget)).ReserveN(now, 1)
+	within = limiter(m.addresses, address, rate.NewLimiter(1, m.budget)).ReserveN(now, 1).DelayFrom(now) == 0
+	within = within || m.honest.Contains(address)
 	if product == "" {
-		return
+		return within
 	}
 	if !limiter(m.products, product, rate.NewLimiter(rate.Every(time.Hour/productMisses), productMisses)).AllowN(now, 1) && m.warnings.AllowN(now, 1) {
 		slog.Warn("many unknown codes: somebody may be guessing", "product", product, "an hour", productMisses)
 	}
+	return within
 }
 
 // activated notes that an address has a code that works.

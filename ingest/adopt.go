@@ -47,5 +47,5 @@ func (d *Desk) Adopt(ctx context.Context, productID, code string) (store.License
 	if _, _, err := d.db.AddOrder(ctx, *n); err != nil && !errors.Is(err, store.ErrCodeTaken) {
 		return store.License{}, err
 	}
-	return d.db.FindLicense(ctx, p.ID, code)
+	return d.db.FindLicense(store.Sure(ctx), p.ID, code)
 }

@@ -62,7 +62,7 @@ func (r *Rehearsal) taken(ctx context.Context, product, code string) (bool, erro
 	if r.codes[codeName(product, code)] {
 		return true, nil
 	}
-	_, err := r.d.db.FindLicense(ctx, product, code)
+	_, err := r.d.db.FindLicense(store.Sure(ctx), product, code)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}

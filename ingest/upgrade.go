@@ -57,7 +57,7 @@ func (d *Desk) upgrades(ctx context.Context, p Product, seeds []string, quantity
 // oldLicense is one that may be upgraded; store.ErrNotFound.
 func (d *Desk) oldLicense(ctx context.Context, p Product, code string) (store.License, error) {
 	for _, from := range p.Upgrade.From {
-		l, err := d.db.FindLicense(ctx, from, code)
+		l, err := d.db.FindLicense(store.Sure(ctx), from, code)
 		ended := l.ExpiresAt != nil && !l.ExpiresAt.After(d.now())
 		if errors.Is(err, store.ErrNotFound) || err == nil && (l.Test || l.Status != store.Active || ended) {
 			continue

@@ -141,6 +141,10 @@ func Alive(ctx context.Context, source string, beat time.Duration) (bool, error)
 		return false, err
 	}
 	defer db.Close()
+	if err := db.learn(ctx); err != nil {
+		return false, fmt.Errorf("database %s: %w", Name(source), err)
+	}
+	db.always = true // on a node that lags no claim moves
 	if v, err := db.schemaVersion(ctx); err != nil || v == 0 {
 		if err == nil {
 			err = ErrNoDatabase

@@ -30,19 +30,22 @@ func (db *DB) Confirm(ctx context.Context, o Order) (Order, error) {
 	return out, err
 }
 
-// confirmSeat returns the seat that a machine has on disk; ErrNotFound.
-func (db *DB) confirmSeat(ctx context.Context, a Activation) (Activation, error) {
-	if !db.dialect.early {
-		return a, nil
+// seat returns the seat that a machine has on disk; ErrNotFound.
+func (db *DB) seat(ctx context.Context, a Activation) (out Activation, err error) {
+	machine := queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC}
+	read := func(ctx context.Context, q *queries.Queries) error {
+		r, err := q.ActivationByMachine(ctx, machine)
+		out = activation(r)
+		return err
 	}
-	var out Activation
-	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+	if !db.dialect.early {
+		return out, db.explain(read(ctx, db.read))
+	}
+	err = db.write(ctx, func(ctx context.Context, t *tx) error {
 		if err := t.lockLicense(ctx, a.License); err != nil {
 			return err
 		}
-		r, err := t.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
-		out = activation(r)
-		return err
+		return read(ctx, t.Queries)
 	})
 	return out, err
 }

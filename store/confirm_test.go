@@ -101,7 +101,7 @@ func TestConfirm(t *testing.T) {
 	if _, err := second.Confirm(t.Context(), lost); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an order that is lost: %v; want ErrNotFound", err)
 	}
-	if _, err := second.confirmSeat(t.Context(), seat); !errors.Is(err, ErrNotFound) {
+	if _, err := second.seat(t.Context(), seat); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a seat that is lost: %v; want ErrNotFound", err)
 	}
 }

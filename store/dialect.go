@@ -11,24 +11,30 @@ type dialect struct {
 	// open opens the pool that writes and the one that reads: where is the URL
 	// after its scheme. It fails with ErrNoDatabase where there is none and it
 	// is not to be created.
-	open         func(where string, o opening) (writer, reader *sql.DB, err error)
-	goose        string                               // goose's name for it
-	prepare      string                               // before an empty database is set up; "": nothing
-	shared       bool                                 // writers that wait share a transaction; without it the database sees to that
-	early        bool                                 // a commit is seen by others before it is on disk: see Confirm
-	snapshot     sql.IsolationLevel                   // of a transaction that reads all as it is at one moment
-	table        string                               // finds a table by its name
-	versions     string                               // counts the tables that hold the schema's version
-	careful      func(context.Context, *sql.Tx) error // in a transaction that is tried again: its reads see what other nodes have committed; nil: nothing
-	duplicate    func(error) bool                     // a UNIQUE or PRIMARY KEY is taken
-	columnExists func(error) bool                     // a migration adds a column that is there
-	transient    func(error) bool                     // the whole transaction may be tried again
-	unwritable   func(error) string                   // why no write is taken at all, in a few words; "": another error
-	tryBytes     int                                  // of the row by which [DB.TryWrite] tries
-	check        func(context.Context, *DB) error     // is it whole, and does it keep what it commits
+	open         func(where string, o opening) (pools, error)
+	goose        string                                       // goose's name for it
+	prepare      string                                       // before an empty database is set up; "": nothing
+	shared       bool                                         // writers that wait share a transaction; without it the database sees to that
+	early        bool                                         // a commit is seen by others before it is on disk: see Confirm
+	snapshot     sql.IsolationLevel                           // of a transaction that reads all as it is at one moment
+	table        string                                       // finds a table by its name
+	versions     string                                       // counts the tables that hold the schema's version
+	clustered    func(context.Context, *sql.DB) (bool, error) // it is a node that may lag behind others; nil: never
+	duplicate    func(error) bool                             // a UNIQUE or PRIMARY KEY is taken
+	columnExists func(error) bool                             // a migration adds a column that is there
+	transient    func(error) bool                             // the whole transaction may be tried again
+	unwritable   func(error) string                           // why no write is taken at all, in a few words; "": another error
+	tryBytes     int                                          // of the row by which [DB.TryWrite] tries
+	check        func(context.Context, *DB) error             // is it whole, and does it keep what it commits
 	// end closes a database that was written as a whole, so that all of it is on
 	// disk, in one piece. nil: it is by then.
 	end func(context.Context, *DB) error
+}
+
+// pools are the connections to a database.
+type pools struct {
+	writer, reader *sql.DB
+	sure           *sql.DB // see [Sure]; nil: none needs it. It connects when it is first used.
 }
 
 // An opening is how a database is opened.

@@ -104,7 +104,7 @@ func TestConfirmAfterBrokenConnection(t *testing.T) {
 		t.Errorf("the order: %+v, %v", got, err)
 	}
 	w.cut("-- name: ActivationByMachine")
-	a, err := db.confirmSeat(t.Context(), seat)
+	a, err := db.seat(t.Context(), seat)
 	if err != nil || a.ID != seat.ID {
 		t.Errorf("the seat: %+v, %v", a, err)
 	}

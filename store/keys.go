@@ -24,7 +24,16 @@ type SigningKey struct {
 
 // SigningKeys lists all signing keys, oldest first.
 func (db *DB) SigningKeys(ctx context.Context) (keys []SigningKey, err error) {
-	rows, err := db.read.SigningKeys(ctx)
+	var rows []queries.SigningKey
+	err = db.found(ctx, func(ctx context.Context) (err error) {
+		if rows, err = db.read.SigningKeys(ctx); err == nil && len(rows) == 0 {
+			err = ErrNotFound // another daemon may have just made them
+		}
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
 	for _, r := range rows {
 		keys = append(keys, SigningKey{r.Kid, r.Slot, r.Public, r.Sealed, fromMicros(r.CreatedAt)})
 	}

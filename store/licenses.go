@@ -79,7 +79,9 @@ func (t *tx) computeStatus(ctx context.Context, licenseID string) error {
 }
 
 // FindLicense finds a license by its product and code, in whatever case and
-// with whatever spaces and dashes; ErrNotFound.
+// with whatever spaces and dashes; ErrNotFound, which is final under [Sure] alone:
+// strangers ask for codes that do not exist, and the caller decides how often a
+// node is asked twice.
 func (db *DB) FindLicense(ctx context.Context, product, code string) (License, error) {
 	r, err := db.read.LicenseByCode(ctx, queries.LicenseByCodeParams{Product: product, CodeHash: codeHash(code)})
 	return license(r), db.explain(err)

@@ -161,7 +161,11 @@ func (db *DB) RejudgeMail(ctx context.Context, m Mail) (Mail, error) {
 	if err != nil {
 		return Mail{}, err
 	}
-	r, err := db.read.MailByID(ctx, m.ID)
+	var r queries.Mail
+	err = db.found(ctx, func(ctx context.Context) (err error) {
+		r, err = db.read.MailByID(ctx, m.ID)
+		return err
+	})
 	return mail(r), db.explain(err)
 }
 
@@ -213,16 +217,20 @@ func (t *tx) claimBody(ctx context.Context, m Mail) error {
 
 // MailByContent finds what was noted of a content that a channel has met;
 // ErrNotFound.
-func (db *DB) MailByContent(ctx context.Context, channel string, content [32]byte) (Mail, error) {
-	known, err := db.MailsByContent(ctx, channel, [][32]byte{content})
-	m, ok := known[content]
-	if err == nil && !ok {
-		err = ErrNotFound
-	}
+func (db *DB) MailByContent(ctx context.Context, channel string, content [32]byte) (m Mail, err error) {
+	err = db.found(ctx, func(ctx context.Context) error {
+		known, err := db.MailsByContent(ctx, channel, [][32]byte{content})
+		ok := false
+		if m, ok = known[content]; err == nil && !ok {
+			err = ErrNotFound
+		}
+		return err
+	})
 	return m, err
 }
 
 // MailsByContent finds what was noted of those contents that a channel has met.
+// Most are new, and [DB.AddMail] decides, so none is looked for twice: see [Sure].
 func (db *DB) MailsByContent(ctx context.Context, channel string, contents [][32]byte) (map[[32]byte]Mail, error) {
 	known := map[[32]byte]Mail{}
 	for some := range slices.Chunk(contents, contentsAtOnce) {
@@ -257,7 +265,11 @@ func mail(r queries.Mail) Mail {
 
 // Mail reads one mail with what is kept of it; ErrNotFound.
 func (db *DB) Mail(ctx context.Context, id string) (Mail, error) {
-	r, err := db.read.MailByID(ctx, id)
+	var r queries.Mail
+	err := db.found(ctx, func(ctx context.Context) (err error) {
+		r, err = db.read.MailByID(ctx, id)
+		return err
+	})
 	if err != nil {
 		return Mail{}, db.explain(err)
 	}
@@ -324,7 +336,10 @@ func (db *DB) DeleteMailNumbers(ctx context.Context, before time.Time) error {
 
 // HasKey tells whether an order has a key.
 func (db *DB) HasKey(ctx context.Context, k Key) (bool, error) {
-	_, err := db.read.OrderByKey(ctx, k[:])
+	err := db.found(ctx, func(ctx context.Context) error {
+		_, err := db.read.OrderByKey(ctx, k[:])
+		return err
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -103,7 +103,7 @@ func (db *DB) Refunds(ctx context.Context, orderID string) (list []Refund, err e
 
 // HasRefund tells whether [DB.AddRefund] noted a refund before.
 func (db *DB) HasRefund(ctx context.Context, r Refund) (bool, error) {
-	sale, err := db.read.SaleByFold(ctx, queries.SaleByFoldParams{Store: r.Store, TransactionFold: r.Fold})
+	sale, err := db.saleByFold(ctx, r.Store, r.Fold)
 	if err != nil {
 		if err = db.explain(err); errors.Is(err, ErrNotFound) {
 			return false, nil

@@ -16,22 +16,14 @@ import (
 )
 
 var mysqlDialect = dialect{
-	open:     openMySQL,
-	goose:    "mysql",
-	prepare:  "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-	table:    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
-	early:    true,
-	snapshot: sql.LevelRepeatableRead,
-	versions: "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
-	// A node of a Galera cluster may lag behind the one that the first try went
-	// to. The connection stays so until it is closed.
-	careful: func(ctx context.Context, t *sql.Tx) error {
-		_, err := t.ExecContext(ctx, "SET SESSION wsrep_sync_wait = 1")
-		if mysqlCode(err) == 1193 { // unknown system variable: a server without Galera
-			return nil
-		}
-		return err
-	},
+	open:         openMySQL,
+	goose:        "mysql",
+	prepare:      "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+	table:        "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+	early:        true,
+	snapshot:     sql.LevelRepeatableRead,
+	versions:     "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'goose_db_version'",
+	clustered:    isGalera,
 	duplicate:    func(err error) bool { return mysqlCode(err) == 1062 },
 	columnExists: func(err error) bool { return mysqlCode(err) == 1060 },
 	transient: func(err error) bool {
@@ -82,23 +74,51 @@ func mysqlCode(err error) uint16 {
 // mysqlConnections is how many a daemon opens at the most.
 const mysqlConnections = 32
 
-func openMySQL(where string, o opening) (writer, reader *sql.DB, err error) {
+func openMySQL(where string, o opening) (p pools, err error) {
 	c, err := mysqlConfig(where)
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 	if o.slow {
 		c.ReadTimeout = 0
 	}
+	if p.writer, err = mysqlPool(c, mysqlConnections); err != nil {
+		return p, err
+	}
+	p.reader = p.writer
+	c.Params["wsrep_sync_wait"] = "1"
+	p.sure, err = mysqlPool(c, sureConnections)
+	return p, err
+}
+
+func mysqlPool(c *mysql.Config, connections int) (*sql.DB, error) {
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	pool := sql.OpenDB(readCommitted{connector})
-	pool.SetMaxOpenConns(mysqlConnections)
-	pool.SetMaxIdleConns(mysqlConnections)
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(time.Minute)
-	return pool, pool, nil
+	return pool, nil
+}
+
+// isGalera tells whether a server is a node of a Galera cluster.
+func isGalera(ctx context.Context, db *sql.DB) (bool, error) {
+	rows, err := db.QueryContext(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider')")
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	values := map[string]string{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return false, err
+		}
+		values[name] = value
+	}
+	return values["wsrep_on"] == "ON" && values["wsrep_provider"] != "none", rows.Err()
 }
 
 // readCommitted: each statement sees what is committed, for an UPDATE that

@@ -28,6 +28,7 @@ var ErrUnfinished = errors.New("a copy into it was not finished: run keypost db 
 type Options struct {
 	Create bool             // set up an empty database
 	Slow   bool             // for work on whole tables: a statement may take as long as it does
+	Sure   bool             // all is done as under [Sure]: for commands, which nobody calls by the thousand
 	Now    func() time.Time // the clock; nil: time.Now
 }
 
@@ -35,6 +36,9 @@ type Options struct {
 // and several processes at once.
 type DB struct {
 	writer, reader *sql.DB
+	sureDB         *sql.DB  // reads on it see all nodes' commits; nil: there are no nodes
+	lagging        *lagging // nil: all reads see all commits
+	always         bool     // each read is to be sure
 	read           *queries.Queries
 	search         queries.DBTX // reads whose text is made for each search
 	stmts          *statements
@@ -57,11 +61,15 @@ func Open(ctx context.Context, source string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := db.dialect
 	// Several processes may open a new database at once, and SQLite does not wait
 	// for the one that sets its journal mode.
-	if err := db.patiently(ctx, func() error { return db.prepare(ctx, o.Create) }); err != nil {
-		if why := d.unwritable(err); why != "" {
+	err = db.learn(ctx)
+	db.always = o.Sure
+	if err == nil {
+		err = db.patiently(ctx, func() error { return db.prepare(ctx, o.Create) })
+	}
+	if err != nil {
+		if why := db.dialect.unwritable(err); why != "" {
 			err = &noWrites{why, err}
 		}
 		db.Close()
@@ -81,13 +89,14 @@ func connect(source string, o opening, now func() time.Time) (*DB, error) {
 	if db.now == nil {
 		db.now = time.Now
 	}
-	var err error
-	if db.writer, db.reader, err = d.open(where, o); err != nil {
+	p, err := d.open(where, o)
+	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
+	db.writer, db.reader, db.sureDB = p.writer, p.reader, p.sure
 	db.stmts = newStatements(db.writer, d.shared)
-	db.search = reads{db.reader, db}
-	db.read = queries.New(reads{newStatements(db.reader, d.shared), db})
+	db.search = reads{db.reader, db, true}
+	db.read = queries.New(reads{newStatements(db.reader, d.shared), db, false})
 	if d.shared {
 		db.sharing = newSharing(db)
 	}
@@ -162,7 +171,11 @@ func (db *DB) Close() error {
 	if db.sharing != nil {
 		db.sharing.close()
 	}
-	return errors.Join(db.reader.Close(), db.writer.Close())
+	err := errors.Join(db.reader.Close(), db.writer.Close())
+	if db.sureDB != nil {
+		err = errors.Join(err, db.sureDB.Close())
+	}
+	return err
 }
 
 // Ping tells whether the database answers.

@@ -188,28 +188,6 @@ func TestCheckFindsClockSkew(t *testing.T) {
 	}
 }
 
-// A try that may have been applied on another node is looked for there too.
-func TestRetryWaitsForOtherNodes(t *testing.T) {
-	db := mustOpen(t, storetest.MariaDB(t), Options{Create: true})
-	db.writer.SetMaxOpenConns(1)
-	syncWait := func() (v int) {
-		t.Helper()
-		if err := db.writer.QueryRowContext(t.Context(), "SELECT @@SESSION.wsrep_sync_wait").Scan(&v); err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	mustAdd(t, db, newOrder("T1", "k1", "A"))
-	if v := syncWait(); v != 0 {
-		t.Errorf("a first try has wsrep_sync_wait = %d", v)
-	}
-	failOnce(db)
-	mustAdd(t, db, newOrder("T2", "k2", "B"))
-	if v := syncWait(); v != 1 {
-		t.Errorf("a second try has wsrep_sync_wait = %d", v)
-	}
-}
-
 // A place for a new database is looked at before anything is made there.
 func TestCheckNew(t *testing.T) {
 	folder := t.TempDir()

@@ -262,7 +262,11 @@ func (db *DB) CountKeys(ctx context.Context, orderID string) (int, error) {
 
 // OrderByKey reads the order that owns a key; ErrNotFound.
 func (db *DB) OrderByKey(ctx context.Context, k Key) (Order, error) {
-	id, err := db.read.OrderByKey(ctx, k[:])
+	var id string
+	err := db.found(ctx, func(ctx context.Context) (err error) {
+		id, err = db.read.OrderByKey(ctx, k[:])
+		return err
+	})
 	if err != nil {
 		return Order{}, db.explain(err)
 	}
@@ -270,8 +274,11 @@ func (db *DB) OrderByKey(ctx context.Context, k Key) (Order, error) {
 }
 
 // Order reads one order with its licenses; ErrNotFound.
-func (db *DB) Order(ctx context.Context, id string) (Order, error) {
-	o, err := loadOrder(ctx, db.read, id)
+func (db *DB) Order(ctx context.Context, id string) (o Order, err error) {
+	err = db.found(ctx, func(ctx context.Context) (err error) {
+		o, err = loadOrder(ctx, db.read, id)
+		return err
+	})
 	return o, db.explain(err)
 }
 

@@ -51,8 +51,11 @@ func (w *where) sql(limit int) string {
 }
 
 // Orders lists orders, newest first; within one sale ([OrderFilter.Fold]) the
-// caller gets them in that order too.
+// caller gets them in that order too, and all of them (see [Sure]).
 func (db *DB) Orders(ctx context.Context, f OrderFilter) (list []Order, err error) {
+	if f.Fold != "" { // a line that is missing here is refunded by nobody
+		ctx = Sure(ctx)
+	}
 	var w where
 	w.equal("sale.store", f.Store)
 	w.equal("sale.transaction_fold", f.Fold)
@@ -77,8 +80,16 @@ func (db *DB) Orders(ctx context.Context, f OrderFilter) (list []Order, err erro
 
 // TransactionOf is the name of a sale as it was first received; ErrNotFound.
 func (db *DB) TransactionOf(ctx context.Context, store, fold string) (string, error) {
-	sale, err := db.read.SaleByFold(ctx, queries.SaleByFoldParams{Store: store, TransactionFold: fold})
+	sale, err := db.saleByFold(ctx, store, fold)
 	return sale.TransactionID, db.explain(err)
+}
+
+func (db *DB) saleByFold(ctx context.Context, store, fold string) (sale queries.Sale, err error) {
+	err = db.found(ctx, func(ctx context.Context) (err error) {
+		sale, err = db.read.SaleByFold(ctx, queries.SaleByFoldParams{Store: store, TransactionFold: fold})
+		return err
+	})
+	return sale, err
 }
 
 func (db *DB) ids(ctx context.Context, query string, args []any) (ids []string, err error) {

@@ -69,28 +69,35 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 	if err != nil && !errors.Is(err, errKnown) && !errors.Is(err, ErrLimit) {
 		return Activation{}, License{}, err
 	}
-	l, readErr := db.License(ctx, a.License)
-	if readErr != nil {
-		return Activation{}, License{}, readErr
-	}
-	if why := l.usable(db.now()); why != nil {
-		return Activation{}, l, why
-	}
-	if errors.Is(err, ErrLimit) {
+	l, readErr := db.usableLicense(ctx, a.License)
+	switch {
+	case readErr != nil:
+		return Activation{}, l, readErr
+	case errors.Is(err, ErrLimit):
 		return Activation{}, l, ErrLimit
-	}
-	if err == nil {
+	case err == nil:
 		return a, l, nil
 	}
-	r, err := db.read.ActivationByMachine(ctx, queries.ActivationByMachineParams{LicenseID: a.License, FpMac: a.FPMAC})
-	got := activation(r)
-	if err = db.explain(err); err == nil {
-		got, err = db.confirmSeat(ctx, got)
-	}
+	got, err := db.seat(ctx, a)
 	if errors.Is(err, ErrNotFound) {
 		err = errAgain
 	}
 	return got, l, err
+}
+
+// usableLicense reads a license; ErrRevoked, ErrSuspended and ErrExpired come
+// with it, and are final.
+func (db *DB) usableLicense(ctx context.Context, id string) (l License, err error) {
+	read := func(ctx context.Context) error {
+		if l, err = db.License(ctx, id); err != nil {
+			return err
+		}
+		return l.usable(db.now())
+	}
+	if err = read(ctx); absent(err) && db.Lags() && !db.sure(ctx) {
+		err = surely(ctx, read)
+	}
+	return l, err
 }
 
 // FindSeat finds a license by its code and on it the seat of a machine, whose
@@ -98,7 +105,23 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 // license comes without code and order, the activation without its machine,
 // salt and hash. ErrNotFound: there is no such license; ErrRevoked,
 // ErrSuspended and ErrExpired come with the license.
+//
+// What it says of a license that is there is final; that there is none is so under
+// [Sure] alone, as for [DB.FindLicense].
 func (db *DB) FindSeat(ctx context.Context, product, code string, fpmac []byte) (License, Activation, error) {
+	l, a, err := db.findSeat(ctx, product, code, fpmac)
+	no := err == nil && a.ID == "" || absent(err) && !errors.Is(err, ErrNotFound)
+	if !no || !db.Lags() || db.sure(ctx) {
+		return l, a, err
+	}
+	err = surely(ctx, func(ctx context.Context) (err error) {
+		l, a, err = db.findSeat(ctx, product, code, fpmac)
+		return err
+	})
+	return l, a, err
+}
+
+func (db *DB) findSeat(ctx context.Context, product, code string, fpmac []byte) (License, Activation, error) {
 	r, err := db.read.SeatByCode(ctx, queries.SeatByCodeParams{FpMac: fpmac, Product: product, CodeHash: codeHash(code)})
 	if err != nil {
 		return License{}, Activation{}, db.explain(err)
@@ -185,6 +208,10 @@ func (db *DB) Activations(ctx context.Context, licenseID string) (list []Activat
 
 // License reads one license, without its order's name; ErrNotFound.
 func (db *DB) License(ctx context.Context, id string) (License, error) {
-	r, err := db.read.LicenseByID(ctx, id)
+	var r queries.License
+	err := db.found(ctx, func(ctx context.Context) (err error) {
+		r, err = db.read.LicenseByID(ctx, id)
+		return err
+	})
 	return license(r), db.explain(err)
 }

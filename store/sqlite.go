@@ -58,9 +58,9 @@ func sqliteCode(err error) int {
 	return 0
 }
 
-func openSQLite(path string, o opening) (writer, reader *sql.DB, err error) {
+func openSQLite(path string, o opening) (p pools, err error) {
 	if err := makeFile(path, o.create); err != nil {
-		return nil, nil, err
+		return p, err
 	}
 	// One writer that takes its lock at BEGIN, many readers beside it. FULL:
 	// a commit that was answered survives a loss of power. Secure delete: what
@@ -75,18 +75,18 @@ func openSQLite(path string, o opening) (writer, reader *sql.DB, err error) {
 		u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
 		return u.String() + "?" + pragmas.Encode() + extra
 	}
-	if writer, err = sql.Open("sqlite", name("&_txlock=immediate&_pragma="+cache(8))); err != nil {
-		return nil, nil, err
+	if p.writer, err = sql.Open("sqlite", name("&_txlock=immediate&_pragma="+cache(8))); err != nil {
+		return p, err
 	}
-	writer.SetMaxOpenConns(1)
+	p.writer.SetMaxOpenConns(1)
 	readers := max(4, 2*runtime.NumCPU())
-	if reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)&_pragma="+cache(max(2, 32/readers)))); err != nil {
-		writer.Close()
-		return nil, nil, err
+	if p.reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)&_pragma="+cache(max(2, 32/readers)))); err != nil {
+		p.writer.Close()
+		return p, err
 	}
-	reader.SetMaxOpenConns(readers)
-	reader.SetMaxIdleConns(readers)
-	return writer, reader, nil
+	p.reader.SetMaxOpenConns(readers)
+	p.reader.SetMaxIdleConns(readers)
+	return p, nil
 }
 
 // cache lets a connection keep so many MB of pages.

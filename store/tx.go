@@ -68,12 +68,16 @@ const (
 // that it may be tried again. A try that came back as an error may have been
 // applied all the same; fn meets its own rows then, and knows them by their ids.
 func (db *DB) write(ctx context.Context, fn func(context.Context, *tx) error) error {
-	alone, again := false, false
+	alone, again := false, db.sure(ctx)
 	return db.explainWrite(db.patiently(ctx, func() error {
 		if db.sharing == nil {
 			careful := again
 			again = true
-			return db.writeOnce(ctx, careful, fn)
+			err := db.writeOnce(ctx, careful, fn)
+			if !careful && db.lagging != nil && absent(err) {
+				err = db.writeOnce(ctx, true, fn)
+			}
+			return err
 		}
 		err := db.sharing.write(ctx, alone, fn)
 		_, failed := errors.AsType[apart](err)
@@ -106,19 +110,19 @@ func (db *DB) retry(ctx context.Context, err error, fn func() error) error {
 	}
 }
 
-// writeOnce is one try; careful: not the first one.
+// writeOnce is one try; careful: not the first one, so that what the one before
+// may have done, perhaps on another node, must be seen.
 func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Context, *tx) error) error {
-	sqlTx, err := db.writer.BeginTx(ctx, nil)
+	pool, stmts := db.writer, db.stmts
+	if careful && db.lagging != nil {
+		pool, stmts = db.lagging.pool, db.lagging.stmts
+	}
+	sqlTx, err := pool.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	t := db.stmts.in(sqlTx)
+	t := stmts.in(sqlTx)
 	defer t.end()
-	if careful && db.dialect.careful != nil {
-		if err := db.dialect.careful(ctx, sqlTx); err != nil {
-			return err
-		}
-	}
 	if err := fn(ctx, &tx{queries.New(t), t, db, micros(db.now())}); err != nil {
 		return err
 	}

@@ -48,7 +48,11 @@ func (t *tx) claimUpgrade(ctx context.Context, orderID, licenseID string) error 
 
 // UpgradedBy is the order that upgraded a license; ErrNotFound: none did.
 func (db *DB) UpgradedBy(ctx context.Context, licenseID string) (Order, error) {
-	u, err := db.read.UpgradeOfLicense(ctx, licenseID)
+	var u queries.Upgrade
+	err := db.found(ctx, func(ctx context.Context) (err error) {
+		u, err = db.read.UpgradeOfLicense(ctx, licenseID)
+		return err
+	})
 	if err != nil {
 		return Order{}, db.explain(err)
 	}

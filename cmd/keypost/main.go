@@ -203,7 +203,7 @@ func (a *app) open() (*config, *store.DB, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(a, c.Database.URL, store.Options{})
+	db, err := store.Open(a, c.Database.URL, store.Options{Sure: true})
 	if err != nil {
 		return nil, nil, c.notMade(err)
 	}

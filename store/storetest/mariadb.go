@@ -23,6 +23,8 @@ import (
 // A Server is a private MariaDB.
 type Server struct {
 	folder, addr string
+	account      string   // that it runs as; "": this process's
+	args         []string // beside those of every server
 	cmd          *exec.Cmd
 	exited       chan struct{}
 }
@@ -33,12 +35,15 @@ var (
 	failed error
 )
 
-// Main runs a package's tests and ends the server that they shared. It is for
+// Main runs a package's tests and ends the servers that they shared. It is for
 // TestMain.
 func Main(m *testing.M) int {
 	defer func() {
 		if shared != nil {
 			shared.Stop()
+		}
+		if cluster != nil {
+			cluster.Stop()
 		}
 	}()
 	return m.Run()
@@ -109,11 +114,9 @@ func Start() (*Server, error) {
 		return nil, err
 	}
 	s := &Server{folder: folder, addr: fmt.Sprintf("127.0.0.1:%d", port)}
-	install := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal",
-		"--skip-test-db", s.user(), "--tmpdir="+folder) // in /tmp, two packages' installs take each other's tables away
-	if out, err := install.CombinedOutput(); err != nil {
+	if err := s.install(); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
+		return nil, err
 	}
 	if err := s.Run(); err != nil {
 		s.Stop()
@@ -122,10 +125,23 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
+// install makes the server's data.
+func (s *Server) install() error {
+	install := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal",
+		"--skip-test-db", s.user(), "--tmpdir="+s.folder) // in /tmp, two packages' installs take each other's tables away
+	if out, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
+	}
+	return nil
+}
+
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
 // user is root's own name for a server that root starts; others start it as they are.
 func (s *Server) user() string {
+	if s.account != "" {
+		return "--user=" + s.account
+	}
 	if os.Getuid() == 0 {
 		return "--user=root"
 	}
@@ -133,11 +149,16 @@ func (s *Server) user() string {
 }
 
 // Run starts the server on its data, again after a kill, and waits until it answers.
-func (s *Server) Run() error {
+func (s *Server) Run() error { return s.run() }
+
+func (s *Server) run(once ...string) error {
 	var log bytes.Buffer
 	_, port, _ := net.SplitHostPort(s.addr)
-	s.cmd = exec.Command("mariadbd", "--no-defaults", s.user(), "--datadir="+s.data(), "--socket="+filepath.Join(s.folder, "socket"),
-		"--port="+port, "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M")
+	args := append([]string{
+		"--no-defaults", s.user(), "--datadir=" + s.data(), "--socket=" + filepath.Join(s.folder, "socket"),
+		"--port=" + port, "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=64M",
+	}, s.args...)
+	s.cmd = exec.Command("mariadbd", append(args, once...)...)
 	s.cmd.Stderr = &log
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -200,9 +221,6 @@ func (s *Server) NewDatabase(ctx context.Context) (string, error) {
 	}
 	return "mysql://" + name + ":p%40ss%2Fword@" + s.addr + "/" + name, nil
 }
-
-// Addr is where the server listens: host:port.
-func (s *Server) Addr() string { return s.addr }
 
 // Exec runs a statement as root.
 func (s *Server) Exec(ctx context.Context, statement string) error {

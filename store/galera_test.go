@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/keypost/keypost/store/storetest"
+)
+
+// hasty is a context for what would have to wait.
+func hasty(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A node that lags gives no final no: neither of what was sold, activated,
+// released or restored on another node, nor of an order that is there.
+func TestGaleraNodeThatLags(t *testing.T) {
+	c, url := storetest.Galera(t)
+	ctx := t.Context()
+	first := mustOpen(t, c.URL(url, 0), Options{Create: true})
+	full := mustAdd(t, first, newOrder("T1", "k1", "FULL")).Licenses[0]
+	for _, name := range []string{"m1", "m2", "m3"} {
+		if _, _, err := first.Activate(ctx, machine(full, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoked := mustAdd(t, first, newOrder("T2", "k2", "REVOKED")).Licenses[0]
+	if _, err := first.RevokeLicense(ctx, revoked.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	second := mustOpen(t, c.URL(url, 1), Options{})
+	if !second.Lags() {
+		t.Fatal("a node of a cluster is not known for one")
+	}
+	if _, err := second.FindLicense(Sure(ctx), "demo", "REVOKED"); err != nil {
+		t.Fatal(err)
+	}
+
+	end, err := c.Nodes[1].Lag(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	sold := mustAdd(t, first, newOrder("T3", "k3", "SOLD"))
+	fresh := machine(sold.Licenses[0], "m1")
+	if _, _, err := first.Activate(ctx, fresh); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Deactivate(ctx, full.ID, machine(full, "m1").FPMAC); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.RestoreLicense(ctx, revoked.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.FindLicense(ctx, "demo", "SOLD"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("the node does not lag: %v", err)
+	}
+
+	asked := []struct {
+		what string
+		ask  func(context.Context) error
+	}{
+		{"the code", func(ctx context.Context) error { _, err := second.FindLicense(Sure(ctx), "demo", "SOLD"); return err }},
+		{"the machine", func(ctx context.Context) error {
+			_, a, err := second.FindSeat(Sure(ctx), "demo", "SOLD", fresh.FPMAC)
+			if err == nil && a.ID != fresh.ID {
+				err = ErrNotFound
+			}
+			return err
+		}},
+		{"the restored license", func(ctx context.Context) error {
+			_, _, err := second.FindSeat(ctx, "demo", "REVOKED", fresh.FPMAC)
+			return err
+		}},
+		{"the restored license's seat", func(ctx context.Context) error {
+			_, _, err := second.Activate(ctx, machine(revoked, "m1"))
+			return err
+		}},
+		{"the released seat", func(ctx context.Context) error { _, _, err := second.Activate(ctx, machine(full, "m4")); return err }},
+		{"the order", func(ctx context.Context) error { _, err := second.Order(ctx, sold.ID); return err }},
+		{"the order by its key", func(ctx context.Context) error {
+			_, err := second.OrderByKey(ctx, newOrder("T3", "k3").Keys[0])
+			return err
+		}},
+		{"the sale's lines", func(ctx context.Context) error {
+			list, err := second.Orders(ctx, OrderFilter{Store: "kagi", Fold: "T3"})
+			if err == nil && len(list) == 0 {
+				err = ErrNotFound
+			}
+			return err
+		}},
+		{"the sale", func(ctx context.Context) error { _, err := second.TransactionOf(ctx, "kagi", "T3"); return err }},
+		{"the duplicate", func(ctx context.Context) error { _, err := second.Confirm(ctx, sold); return err }},
+	}
+	for _, a := range asked {
+		if err := a.ask(hasty(t)); err == nil || absent(err) {
+			t.Errorf("%s, while the node lags: %v", a.what, err)
+		}
+	}
+	end()
+	for _, a := range asked {
+		if err := a.ask(ctx); err != nil {
+			t.Errorf("%s, afterwards: %v", a.what, err)
+		}
+	}
+}
+
+// A try that may have been applied on another node is looked for there too; a
+// first try waits for no node.
+func TestGaleraRetryWaitsForOtherNodes(t *testing.T) {
+	c, url := storetest.Galera(t)
+	db := mustOpen(t, c.URL(url, 0), Options{Create: true})
+	inStep := func(ctx context.Context, t *tx) (v int, err error) {
+		return v, t.raw.QueryRowContext(ctx, "SELECT @@SESSION.wsrep_sync_wait").Scan(&v)
+	}
+	var seen []int
+	err := db.write(t.Context(), func(ctx context.Context, t *tx) error {
+		v, err := inStep(ctx, t)
+		if seen = append(seen, v); err == nil && len(seen) == 1 {
+			err = errAgain
+		}
+		return err
+	})
+	if err != nil || !slices.Equal(seen, []int{0, 1}) {
+		t.Errorf("tries have wsrep_sync_wait = %v, %v; want 0 and 1", seen, err)
+	}
+}
+
+// A server that is no node of a cluster is asked once.
+func TestPlainServersDoNotLag(t *testing.T) {
+	each(t, func(t *testing.T, db, _ *DB) {
+		if db.Lags() {
+			t.Error("it is taken for a node that lags")
+		}
+	})
+}
