@@ -35,6 +35,7 @@ type dialect struct {
 type pools struct {
 	writer, reader *sql.DB
 	sure           *sql.DB // see [Sure]; nil: none needs it. It connects when it is first used.
+	nodes          *nodes  // where the URL names several
 }
 
 // An opening is how a database is opened.

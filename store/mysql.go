@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -71,54 +70,73 @@ func mysqlCode(err error) uint16 {
 	return 0
 }
 
+// isOneOf tells whether an error is one of the server's errors.
+func isOneOf(err error, codes ...uint16) bool {
+	code := mysqlCode(err)
+	return code != 0 && slices.Contains(codes, code)
+}
+
 // mysqlConnections is how many a daemon opens at the most.
 const mysqlConnections = 32
 
 func openMySQL(where string, o opening) (p pools, err error) {
-	c, err := mysqlConfig(where)
+	u, err := readMySQLURL(where)
 	if err != nil {
 		return p, err
 	}
+	c := u.config()
 	if o.slow {
 		c.ReadTimeout = 0
 	}
-	if p.writer, err = mysqlPool(c, mysqlConnections); err != nil {
-		return p, err
+	var plain, sure driver.Connector
+	if len(u.hosts) > 1 {
+		if p.nodes, err = newNodes(c, u.hosts); err != nil {
+			return p, err
+		}
+		plain, sure = nodesConnector{p.nodes, false}, nodesConnector{p.nodes, true}
+	} else {
+		c.Addr = u.hosts[0]
+		if plain, err = mysql.NewConnector(c); err != nil {
+			return p, err
+		}
+		if sure, err = mysql.NewConnector(sureConfig(c)); err != nil {
+			return p, err
+		}
+		plain, sure = readCommitted{plain}, readCommitted{sure}
 	}
-	p.reader = p.writer
-	c.Params["wsrep_sync_wait"] = "1"
-	p.sure, err = mysqlPool(c, sureConnections)
-	return p, err
+	p.writer = mysqlPool(plain, mysqlConnections)
+	p.reader, p.sure = p.writer, mysqlPool(sure, sureConnections)
+	return p, nil
 }
 
-func mysqlPool(c *mysql.Config, connections int) (*sql.DB, error) {
-	connector, err := mysql.NewConnector(c)
-	if err != nil {
-		return nil, err
-	}
-	pool := sql.OpenDB(readCommitted{connector})
+// sureConfig is the config of connections on which reads see all nodes' commits.
+func sureConfig(c *mysql.Config) *mysql.Config {
+	c = c.Clone()
+	c.Params["wsrep_sync_wait"] = "1"
+	return c
+}
+
+func mysqlPool(c driver.Connector, connections int) *sql.DB {
+	pool := sql.OpenDB(c)
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	pool.SetConnMaxIdleTime(time.Minute)
-	return pool, nil
+	return pool
 }
 
 // isGalera tells whether a server is a node of a Galera cluster.
-func isGalera(ctx context.Context, db *sql.DB) (bool, error) {
-	rows, err := db.QueryContext(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_provider')")
+func isGalera(ctx context.Context, db *sql.DB) (clustered bool, err error) {
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer rows.Close()
-	values := map[string]string{}
-	for rows.Next() {
-		var name, value string
-		if err := rows.Scan(&name, &value); err != nil {
-			return false, err
-		}
-		values[name] = value
-	}
-	return values["wsrep_on"] == "ON" && values["wsrep_provider"] != "none", rows.Err()
+	defer conn.Close()
+	err = conn.Raw(func(c any) error {
+		s, err := stateOf(ctx, c.(driver.Conn))
+		clustered = s.clustered
+		return err
+	})
+	return clustered, err
 }
 
 // readCommitted: each statement sees what is committed, for an UPDATE that
@@ -139,19 +157,12 @@ func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// mysqlConfig reads //user:password@host:port/database.
-func mysqlConfig(where string) (*mysql.Config, error) {
-	u, err := url.Parse("mysql:" + where)
-	if err != nil || u.Host == "" || u.User == nil || len(u.Path) < 2 || strings.Contains(u.Path[1:], "/") {
-		return nil, errors.New("it must be mysql://user:password@host:port/database")
-	}
+// config is how each of the hosts is connected to, without its address.
+func (u mysqlURL) config() *mysql.Config {
 	c := mysql.NewConfig()
-	c.User = u.User.Username()
-	c.Passwd, _ = u.User.Password()
-	c.Net, c.Addr, c.DBName = "tcp", u.Host, u.Path[1:]
-	if u.Port() == "" {
-		c.Addr = net.JoinHostPort(u.Hostname(), "3306")
-	}
+	c.User = u.user.Username()
+	c.Passwd, _ = u.user.Password()
+	c.Net, c.DBName = "tcp", u.database
 	c.Collation = "utf8mb4_bin"
 	c.ClientFoundRows = true   // an UPDATE that changes nothing found its row all the same
 	c.InterpolateParams = true // saves a round trip
@@ -161,7 +172,7 @@ func mysqlConfig(where string) (*mysql.Config, error) {
 		"sql_mode":                 "'TRADITIONAL'", // refuse what does not fit
 		"innodb_lock_wait_timeout": "5",             // seconds; then the whole transaction again
 	}
-	return c, nil
+	return c
 }
 
 // driverLog: what the driver complains of comes back as an error, too.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -39,6 +38,7 @@ type DB struct {
 	sureDB         *sql.DB  // reads on it see all nodes' commits; nil: there are no nodes
 	lagging        *lagging // nil: all reads see all commits
 	always         bool     // each read is to be sure
+	nodes          *nodes   // nil: there is one host
 	read           *queries.Queries
 	search         queries.DBTX // reads whose text is made for each search
 	stmts          *statements
@@ -52,7 +52,8 @@ type DB struct {
 }
 
 // Open opens the store that a URL names: "sqlite:PATH", PATH as the operating
-// system takes it, or "mysql://user:password@host:port/database". It fails with
+// system takes it, or "mysql://user:password@host:port/database"; of a cluster's
+// nodes, host1:port,host2:port,…, the first that is well is used. It fails with
 // [ErrNoDatabase] where nothing was set up yet, with [ErrSchema] where the
 // schema is newer than the binary, or older (see [Migrate]), and with
 // [ErrUnfinished].
@@ -93,7 +94,7 @@ func connect(source string, o opening, now func() time.Time) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
-	db.writer, db.reader, db.sureDB = p.writer, p.reader, p.sure
+	db.writer, db.reader, db.sureDB, db.nodes = p.writer, p.reader, p.sure, p.nodes
 	db.stmts = newStatements(db.writer, d.shared)
 	db.search = reads{db.reader, db, true}
 	db.read = queries.New(reads{newStatements(db.reader, d.shared), db, false})
@@ -159,11 +160,12 @@ func Name(source string) string {
 	if ok {
 		return path
 	}
-	u, err := url.Parse(source)
-	if err != nil || u.Host == "" || u.Opaque != "" { // else a password may be anywhere in it
+	where, _ := strings.CutPrefix(source, "mysql:")
+	u, err := readMySQLURL(where)
+	if err != nil { // a password may be anywhere in it
 		return "(its URL cannot be read)"
 	}
-	return u.Redacted()
+	return u.redacted()
 }
 
 // Close closes the store, after the writes that wait; what was answered is on disk.
@@ -174,6 +176,9 @@ func (db *DB) Close() error {
 	err := errors.Join(db.reader.Close(), db.writer.Close())
 	if db.sureDB != nil {
 		err = errors.Join(err, db.sureDB.Close())
+	}
+	if db.nodes != nil {
+		db.nodes.close()
 	}
 	return err
 }

@@ -206,3 +206,42 @@ func TestCheckNew(t *testing.T) {
 		t.Errorf("a good server: %v", err)
 	}
 }
+
+// A URL names one host, or the nodes of a cluster.
+func TestMySQLHosts(t *testing.T) {
+	for in, want := range map[string]string{
+		"//u:p@h/db":                             "h:3306",
+		"//u:p@h:1,h:2/db":                       "h:1 h:2",
+		"//u:p@a,b:33,c/db":                      "a:3306 b:33 c:3306",
+		"//u:p@[2001:db8::1]:1,[::1],10.0.0.1/d": "[2001:db8::1]:1 [::1]:3306 10.0.0.1:3306",
+		"//u:p%40%2F@h,i:1/db":                   "h:3306 i:1",
+	} {
+		u, err := readMySQLURL(in)
+		if got := strings.Join(u.hosts, " "); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", in, got, err, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"//u:secret@h,/db":          "is no host:port",
+		"//u:secret@,h/db":          "is no host:port",
+		"//u:secret@h h/db":         "is no host:port",
+		"//u:secret@h:x,i/db":       "is no host:port",
+		"//u:secret@h?a=b,i/db":     "is no host:port",
+		"//u:secret@2001:db8::1/db": "brackets",
+		"//u:secret@h:70000,i/db":   "no port from 1",
+		"//u:secret@h,h:3306/db":    "twice",
+		"//u:sec/ret@h,i/db":        "must be mysql://",
+		"//u:sec?ret@h,i/db":        "must be mysql://",
+		"//h,i/db":                  "must be mysql://",
+		"//u:secret@h,i/db/x":       "must be mysql://",
+		"//u:secret@h,i":            "must be mysql://",
+	} {
+		_, err := readMySQLURL(in)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sec") {
+			t.Errorf("%s: %v; want %q", in, err, want)
+		}
+	}
+	if got, want := Name("mysql://u:secret@h:1,[::1]/db"), "mysql://u:xxxxx@h:1,[::1]:3306/db"; got != want {
+		t.Errorf("Name = %s, want %s", got, want)
+	}
+}

@@ -100,6 +100,9 @@ func (db *DB) retry(ctx context.Context, err error, fn func() error) error {
 		if err == nil || !again || try == writeTries || time.Since(begin) > writeFor {
 			return err
 		}
+		if db.nodes != nil && !isOneOf(err, 1213, 1205, 1020) { // those say nothing of the node
+			db.nodes.doubt()
+		}
 		pause := time.Duration(rand.Int64N(int64(time.Millisecond) << try))
 		select {
 		case <-ctx.Done():

@@ -74,6 +74,7 @@ func (c *config) findings(ctx context.Context) []finding {
 	list := []finding{{"config", "ok", fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))}}
 	list = append(list, c.checkProxy())
 	list = append(list, c.checkDatabase(ctx)...)
+	list = append(list, c.checkNodes(ctx)...)
 	for _, p := range c.Products {
 		list = append(list, p.finding())
 		if len(p.Gives) == 0 && p.codes.Pool == "" {
@@ -115,6 +116,21 @@ func (c *config) publicOnLoopback() bool {
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// checkNodes looks at each host where the database's URL names several.
+func (c *config) checkNodes(ctx context.Context) (list []finding) {
+	for _, n := range store.CheckNodes(ctx, c.Database.URL) {
+		f := finding{"database node " + n.Addr, "ok", n.Detail}
+		switch {
+		case n.Err != nil:
+			f.Result, f.Detail = "failed", n.Err.Error()
+		case n.Lags:
+			f.Result = "warning"
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 func (c *config) checkDatabase(ctx context.Context) []finding {
