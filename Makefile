@@ -33,9 +33,10 @@ generate:
 test: parts
 	go test ./...
 
-# The kills and races of make test, for longer.
+# The kills and races of make test, for longer, and the store's suite on a cluster.
 test-long: parts
-	go test -count=1 -timeout 90m ./cmd/torture -rounds 50 -mailrounds 50
+	go test -count=1 -timeout 90m ./cmd/torture -rounds 50 -mailrounds 50 -galerarounds 50
+	go test -count=1 -timeout 30m ./store -galera
 
 # The same work with and without keypost, side by side; writes docs/benchmarks.md.
 bench: parts build

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,21 @@ var backends = []backend{
 	{"mariadb", storetest.MariaDB},
 }
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+var onGalera = flag.Bool("galera", false, "run the suite on two nodes of a cluster, too")
+
+// galera is a cluster's first node; [each] opens the other store on the second.
+var galera = backend{"galera", func(t testing.TB) string {
+	c, url := storetest.Galera(t)
+	return c.URL(url, 0)
+}}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *onGalera {
+		backends = append(backends, galera)
+	}
+	os.Exit(storetest.Main(m))
+}
 
 func mustOpen(t *testing.T, source string, o Options) *DB {
 	t.Helper()
@@ -46,7 +61,12 @@ func each(t *testing.T, test func(t *testing.T, db, other *DB)) {
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
 			source := b.new(t)
-			test(t, mustOpen(t, source, Options{Create: true}), mustOpen(t, source, Options{}))
+			first := mustOpen(t, source, Options{Create: true, Sure: true})
+			if b.name == galera.name {
+				c, _ := storetest.Galera(t)
+				source = c.URL(source, 1)
+			}
+			test(t, first, mustOpen(t, source, Options{Sure: true}))
 		})
 	}
 }
@@ -262,7 +282,7 @@ func TestHeldApprovedRejected(t *testing.T) {
 // audited are the actions in the audit log.
 func audited(t *testing.T, db *DB) (actions []string) {
 	t.Helper()
-	rows, err := db.reader.QueryContext(t.Context(), "SELECT action FROM audit WHERE actor = 'test' ORDER BY id")
+	rows, err := db.search.QueryContext(t.Context(), "SELECT action FROM audit WHERE actor = 'test' ORDER BY id")
 	if err != nil {
 		t.Fatal(err)
 	}

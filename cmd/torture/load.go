@@ -21,9 +21,12 @@ import (
 // A torture remembers what was promised.
 type torture struct {
 	binary, config, log string
+	second              string // the second daemon's config; "": the same
 
-	server  *storetest.Server // nil: the database is a file
-	daemons [2]*daemon        // on one database; nil: killed
+	server  *storetest.Server  // nil: the database is a file, or a cluster
+	cluster *storetest.Cluster // nil: the database is none
+	daemons [2]*daemon         // on one database; nil: killed
+	running [2]*daemon         // as they were when the load began
 
 	mu        sync.Mutex
 	attempted []string            // transactions
@@ -32,6 +35,7 @@ type torture struct {
 	seats     map[seat]string     // → the activation's id
 	released  map[seat]bool       // machines that were told that they have no seat any more
 	kills     map[string]int      // by what was killed
+	strikes   int                 // at nodes
 	approvals int
 }
 
@@ -55,9 +59,11 @@ func (t *torture) round(ctx context.Context, round int, random *rand.Rand) error
 	approving.Go(func() { t.approve(ctx) })
 	err := l.answers(ctx, random.IntN(150)+1)
 	if err == nil {
-		if err = t.strike(random); err == nil && t.daemons != [2]*daemon{} {
+		var heal func() error
+		if heal, err = t.strike(random); err == nil && t.daemons != [2]*daemon{} {
 			err = l.answers(ctx, afterwards)
 		}
+		err = errors.Join(err, heal())
 	}
 	cancel()
 	<-l.gone
@@ -68,31 +74,65 @@ func (t *torture) round(ctx context.Context, round int, random *rand.Rand) error
 	return err
 }
 
-// strike kills one daemon, both, the database, or all of them. A database comes
-// back at once; what was killed of the daemons is started by the next round.
-func (t *torture) strike(random *rand.Rand) error {
+// strike kills one daemon, both, the database, or all of them; or it kills, stops
+// or locks a node of a cluster. A database comes back at once, and a node when
+// heal is called; what was killed of the daemons is started by the next round.
+func (t *torture) strike(random *rand.Rand) (heal func() error, err error) {
 	victims := []string{"a daemon", "both daemons"}
 	if t.server != nil {
 		victims = append(victims, "the database", "everything")
 	}
 	victim := victims[random.IntN(len(victims))]
+	if t.cluster != nil {
+		return t.strikeNode(random)
+	}
 	t.kills[victim]++
+	heal = func() error { return nil }
 	switch victim {
 	case "a daemon":
 		i := random.IntN(len(t.daemons))
 		t.daemons[i].kill()
 		t.daemons[i] = nil
-		return nil
+		return heal, nil
 	case "both daemons":
 		t.killDaemons()
-		return nil
+		return heal, nil
 	case "everything":
 		t.server.Kill()
 		t.killDaemons()
 	default:
 		t.server.Kill()
 	}
-	return t.server.Run()
+	return heal, t.server.Run()
+}
+
+// strikeNode strikes one of the nodes, in turn in each of the ways, and a daemon
+// now and then.
+func (t *torture) strikeNode(random *rand.Rand) (heal func() error, err error) {
+	ways := []string{"a node", "a node, stopped", "a node, locked", "a daemon"}
+	way := ways[t.strikes%len(ways)]
+	t.strikes++
+	t.kills[way]++
+	node := t.cluster.Nodes[random.IntN(2)] // the two that are in use
+	switch way {
+	case "a node":
+		node.Kill()
+		return func() error { return t.cluster.Synced(context.Background()) }, nil
+	case "a node, stopped":
+		thaw, err := node.Freeze()
+		return func() error { thaw(); return t.cluster.Synced(context.Background()) }, err
+	case "a node, locked":
+		unlock, err := node.Lag(context.Background())
+		if err != nil {
+			return func() error { return nil }, err
+		}
+		return func() error { unlock(); return t.cluster.Synced(context.Background()) }, nil
+	default:
+		i := random.IntN(len(t.daemons))
+		t.daemons[i].kill()
+		t.daemons[i] = nil
+		return func() error { return nil }, nil
+	}
 }
 
 // A load is workers that post and activate.
@@ -104,6 +144,7 @@ type load struct {
 
 func (t *torture) load(ctx context.Context, round int, seed uint64) *load {
 	l := &load{make(chan bool), make(chan error, workers), make(chan bool)}
+	t.running = t.daemons // a strike takes them out of the other list
 	var all sync.WaitGroup
 	for w := range workers {
 		d := t.daemons[w%len(t.daemons)]
@@ -156,6 +197,7 @@ func (t *torture) once(ctx context.Context, d *daemon, transaction string, worke
 	if !ok {
 		return false, nil
 	}
+	d = t.elsewhere(d)
 	if err := t.acknowledged(transaction, codes); err != nil {
 		return false, err
 	}
@@ -173,6 +215,20 @@ func (t *torture) once(ctx context.Context, d *daemon, transaction string, worke
 		}
 	}
 	return true, nil
+}
+
+// elsewhere is who a daemon's codes are activated at: with a cluster the other
+// one, whose node may not know of them yet, as long as it lives.
+func (t *torture) elsewhere(d *daemon) *daemon {
+	if t.cluster == nil {
+		return d
+	}
+	for _, other := range t.running {
+		if other != d {
+			return &daemon{url: other.url, next: d}
+		}
+	}
+	return d
 }
 
 // activate asks for a seat and notes the one that was given; none where all
@@ -318,6 +374,10 @@ func activate(ctx context.Context, d *daemon, call, product, code, machine strin
 	form := url.Values{"product": {product}, "code": {code}, "fingerprint": {machine}}
 	for ctx.Err() == nil {
 		status, body, _, ok := send(ctx, d.url+"/v1/"+call, form.Encode())
+		if !ok && d.next != nil {
+			d = d.next
+			continue
+		}
 		if ok && status == http.StatusServiceUnavailable {
 			continue
 		}

@@ -133,7 +133,7 @@ func (m *mailTorture) run() {
 			m.t.Fatal(err)
 		}
 		m.until(m.sold-m.random.IntN(mailsARound+1), "Done")
-		if err := m.strike(m.random); err != nil {
+		if _, err := m.strike(m.random); err != nil {
 			m.t.Fatal(err)
 		}
 	}

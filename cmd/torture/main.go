@@ -1,5 +1,5 @@
 // Command torture kills daemons and their database with SIGKILL, again and
-// again, while orders are posted to two daemons at once, machines come and go
+// again, and stops and locks the nodes of a cluster, while orders are posted to two daemons at once, machines come and go
 // and held orders are approved, and then counts: every acknowledged order must
 // be there with the same codes, none twice, and every seat must be held by
 // exactly the machine that was told so.
@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -52,7 +53,7 @@ max_quantity = 2
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
 	binary := flags.String("keypost", "bin/keypost", "the keypost to torture")
-	database := flags.String("database", "sqlite", "sqlite, or mariadb: a private server, which is killed too")
+	database := flags.String("database", "sqlite", "sqlite; mariadb: a private server, which is killed too; or galera: a private cluster, whose nodes are killed, stopped and locked too")
 	rounds := flags.Int("rounds", 20, "how often something is killed")
 	seed := flags.Uint64("seed", rand.Uint64(), "of the random choices")
 	if err := flags.Parse(args); err != nil {
@@ -68,10 +69,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	t := &torture{
-		binary: path, config: filepath.Join(folder, "keypost.toml"), log: filepath.Join(folder, "log"),
+		binary: path, config: filepath.Join(folder, "keypost.toml"), second: filepath.Join(folder, "second.toml"), log: filepath.Join(folder, "log"),
 		acks: map[string][]string{}, products: map[string]string{}, seats: map[seat]string{}, released: map[seat]bool{}, kills: map[string]int{},
 	}
 	url := "sqlite:keypost.db"
+	other := "" // the second daemon's, where it is not the same
 	switch *database {
 	case "sqlite":
 	case "mariadb":
@@ -82,15 +84,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if url, err = t.server.NewDatabase(ctx); err != nil {
 			return err
 		}
+	case "galera":
+		if t.cluster, err = storetest.StartCluster(); err != nil {
+			return err
+		}
+		defer t.cluster.Stop()
+		if url, err = t.cluster.NewDatabase(ctx); err != nil {
+			return err
+		}
+		other = t.cluster.URL(url, 1, 2, 0) // the two work on two nodes at once
 	default:
-		return fmt.Errorf("-database %s: it must be sqlite or mariadb", *database)
+		return fmt.Errorf("-database %s: it must be sqlite, mariadb or galera", *database)
 	}
 	maker := newMaker()
 	defer maker.Close()
 	if err := t.fill(folder); err != nil {
 		return err
 	}
-	if err := t.create(ctx, fmt.Sprintf(config, url)+productsConfig(maker.URL)); err != nil {
+	configOf := func(url string) string { return fmt.Sprintf(config, url) + productsConfig(maker.URL) }
+	if err := errors.Join(
+		os.WriteFile(t.second, []byte(configOf(cmp.Or(other, url))), 0o600),
+		t.create(ctx, configOf(url)),
+	); err != nil {
 		return err
 	}
 	defer t.killDaemons()
@@ -99,6 +114,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	for round := range *rounds {
 		if err := t.round(ctx, round, random); err != nil {
 			return fmt.Errorf("round %d: %w%s", round, err, t.lastLog())
+		}
+	}
+	if t.cluster != nil {
+		if err := t.cluster.Synced(ctx); err != nil {
+			return err
 		}
 	}
 	if err := t.startAll(ctx); err != nil {
@@ -157,7 +177,11 @@ func (t *torture) startAll(ctx context.Context) error {
 		if d != nil {
 			continue
 		}
-		d, err := t.start(ctx)
+		config := t.config
+		if i == 1 && t.second != "" {
+			config = t.second
+		}
+		d, err := t.start(ctx, config)
 		if err != nil {
 			return err
 		}
@@ -177,13 +201,14 @@ func (t *torture) killDaemons() {
 
 // A daemon is a real process.
 type daemon struct {
-	url string
-	cmd *exec.Cmd
+	url  string
+	cmd  *exec.Cmd
+	next *daemon // asked where this one does not answer; nil: none is
 }
 
 // start starts keypost serve and waits until it says where it is.
-func (t *torture) start(ctx context.Context) (*daemon, error) {
-	cmd := exec.CommandContext(ctx, t.binary, "--config", t.config, "serve")
+func (t *torture) start(ctx context.Context, config string) (*daemon, error) {
+	cmd := exec.CommandContext(ctx, t.binary, "--config", config, "serve")
 	log, err := os.OpenFile(t.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,10 @@ import (
 	"github.com/keypost/keypost/store/storetest"
 )
 
-var rounds = flag.Int("rounds", 8, "how often something is killed")
+var (
+	rounds       = flag.Int("rounds", 8, "how often something is killed")
+	galeraRounds = flag.Int("galerarounds", 4, "how often a node of a cluster is killed, stopped or locked, or a daemon killed: each takes some seconds")
+)
 
 // A kill of daemons and of their database at any moment loses no acknowledged
 // order, issues none twice and leaks no seat.
@@ -24,13 +27,13 @@ func TestKills(t *testing.T) {
 	if b, err := exec.Command("go", "build", "-o", binary, "../keypost").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, b)
 	}
-	for _, database := range []string{"sqlite", "mariadb"} {
+	for database, rounds := range map[string]int{"sqlite": *rounds, "mariadb": *rounds, "galera": *galeraRounds} {
 		t.Run(database, func(t *testing.T) {
 			var out strings.Builder
-			err := run(t.Context(), []string{"-keypost", binary, "-rounds", fmt.Sprint(*rounds), "-database", database}, &out)
+			err := run(t.Context(), []string{"-keypost", binary, "-rounds", fmt.Sprint(rounds), "-database", database}, &out)
 			t.Log(out.String())
 			if errors.Is(err, exec.ErrNotFound) {
-				storetest.LeaveOut(t, "MariaDB, openssl or clang is missing: make test installs them")
+				storetest.LeaveOut(t, "MariaDB, Galera, openssl or clang is missing: make test installs them")
 			}
 			if err != nil {
 				t.Fatal(err)
