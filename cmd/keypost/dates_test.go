@@ -2,20 +2,19 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keypost/keypost/store/storetest"
 )
 
 // The day that somebody types is the day that everybody sees: in what commands
-// print, in scripts' JSON, in an export, in the mail to the buyer. When this
-// machine is in another time zone that is so, too.
+// print, in scripts' JSON, in an export, in the mail to the buyer.
 func TestTheDayThatWasTyped(t *testing.T) {
-	zone := time.Local
-	t.Cleanup(func() { time.Local = zone })
-	time.Local = time.FixedZone("Auckland", 13*60*60)
 	s := newSite(t)
 	s.add("\n[mail]\nsmtp = \"127.0.0.1:1\"\nfrom = \"shop@example.com\"\nvendor = \"me@example.com\"\n")
 	if err := s.serve()(); err != nil {
@@ -50,8 +49,7 @@ func TestTheDayThatWasTyped(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range []string{"ISO", "DOTS"} { // in America it would be the evening before
-		time.Local = time.FixedZone("Los Angeles", -8*60*60)
+	for _, code := range []string{"ISO", "DOTS"} {
 		if out := s.must(0, "license", "show", code); !regexp.MustCompile(`issued +2019-05-01\n`).MatchString(out) {
 			t.Errorf("%s is shown as\n%s", code, out)
 		}
@@ -61,6 +59,27 @@ func TestTheDayThatWasTyped(t *testing.T) {
 	}
 	if out := s.must(0, "mail", "preview", "demo", "manual", "typed"); !strings.Contains(out, "1 January 2127") {
 		t.Errorf("the buyer reads\n%s", out)
+	}
+}
+
+// The machine's time zone changes nothing about a day.
+func TestTheDayInOtherTimeZones(t *testing.T) {
+	binary := program(t)
+	s := newSite(t)
+	if err := s.serve()(); err != nil {
+		t.Fatal(err)
+	}
+	s.must(0, "import", "csv", s.place("old.csv", "code,product,created,expires\nOLD,demo,2019-05-01,2127-01-01\n"))
+	for _, zone := range []string{"Pacific/Auckland", "America/Los_Angeles"} {
+		if _, err := time.LoadLocation(zone); err != nil {
+			storetest.LeaveOut(t, "the time zones are missing (tzdata)")
+		}
+		cmd := exec.Command(binary, "license", "show", "OLD", "--config", s.config)
+		cmd.Env = append(os.Environ(), "TZ="+zone)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !regexp.MustCompile(`expires +2127-01-01 \(that day`).Match(out) || !regexp.MustCompile(`issued +2019-05-01\n`).Match(out) {
+			t.Errorf("%s: %v\n%s", zone, err, out)
+		}
 	}
 }
 
