@@ -96,8 +96,7 @@ func (db *DB) patiently(ctx context.Context, fn func() error) error {
 func (db *DB) retry(ctx context.Context, err error, fn func() error) error {
 	begin := time.Now()
 	for try := 1; ; try++ {
-		again := errors.Is(err, errAgain) || db.dialect.transient(err)
-		if err == nil || !again || try == writeTries || time.Since(begin) > writeFor {
+		if err == nil || !db.mayRetry(err) || try == writeTries || time.Since(begin) > writeFor {
 			return err
 		}
 		if db.nodes != nil && !isOneOf(err, 1213, 1205, 1020) { // those say nothing of the node
@@ -111,6 +110,15 @@ func (db *DB) retry(ctx context.Context, err error, fn func() error) error {
 		}
 		err = fn()
 	}
+}
+
+// mayRetry tells whether a call that failed may be called again. A server that is
+// known to take no writes is not asked again and again: validations wait for it.
+func (db *DB) mayRetry(err error) bool {
+	if db.Writes() != nil && db.dialect.unwritable(err) != "" {
+		return false
+	}
+	return errors.Is(err, errAgain) || db.dialect.transient(err)
 }
 
 // writeOnce is one try; careful: not the first one, so that what the one before

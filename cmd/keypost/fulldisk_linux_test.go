@@ -54,6 +54,7 @@ func testFullDisk(t *testing.T, binary string) {
 	t.Cleanup(func() { _ = syscall.Unmount(folder, syscall.MNT_DETACH) })
 	s := &site{t: t, config: filepath.Join(folder, "keypost.toml")}
 	s.write(siteConfig)
+	s.create()
 	p := start(t, folder, binary, "--config", s.config)
 	s.url = p.url
 	code := s.post()[0]
