@@ -80,7 +80,7 @@ func openSQLite(path string, o opening) (p pools, err error) {
 	}
 	p.writer.SetMaxOpenConns(1)
 	readers := max(4, 2*runtime.NumCPU())
-	if p.reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)&_pragma="+cache(max(2, 32/readers)))); err != nil {
+	if p.reader, err = sql.Open("sqlite", name("&_pragma=query_only(1)"+mapped+"&_pragma="+cache(max(2, 32/readers)))); err != nil {
 		p.writer.Close()
 		return p, err
 	}
@@ -88,6 +88,14 @@ func openSQLite(path string, o opening) (p pools, err error) {
 	p.reader.SetMaxIdleConns(readers)
 	return p, nil
 }
+
+// mapped lets a reader map the file into memory, up to SQLite's own bound, so
+// that a look-up among many licenses copies no pages. The pages are the file
+// cache's, which takes them back when memory is short, although the process seems
+// to hold them. A read error of the disk, and a file that another program cuts
+// short, end the daemon (SIGBUS) where they were the error of one call: it starts
+// again, and what was committed is on disk. The writer maps nothing.
+const mapped = "&_pragma=mmap_size(2147418112)"
 
 // cache lets a connection keep so many MB of pages.
 func cache(mb int) string { return fmt.Sprintf("cache_size(-%d)", mb*1000) }
