@@ -58,7 +58,7 @@ func Explain(reason string) string {
 	case HeldCurrency:
 		return "It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject."
 	case HeldPoolEmpty:
-		return "No code is left: load more (keypost pool load), then approve. After a restore pools rest until keypost db restore --confirm."
+		return "No code is left: load more (keypost pool load), then approve. After a restore pools rest until keypost db restore --confirm. A new pool is not filled from its file while a product that has licenses is missing in the config: see keypost check."
 	case HeldIncomplete:
 		return "The code is made of something that the order lacks or has in a wrong form, or the order has more seeds than are kept (8 KiB): correct the name (keypost customer edit) and approve, or ask the buyer, reject, and issue by hand (keypost license issue --name … --seed …)."
 	case HeldSameName:

@@ -57,6 +57,9 @@ func Copy(ctx context.Context, source, target string, o CopyOptions) ([]Copied, 
 	if err == nil && version == 0 {
 		err = ErrNoDatabase
 	}
+	if err == nil {
+		err = from.learn(ctx)
+	}
 	if err == nil && version > newest() {
 		err = fmt.Errorf("%w: it has schema %d, this keypost knows %d: take a newer keypost", ErrSchema, version, newest())
 	}
@@ -116,7 +119,13 @@ func copyInto(ctx context.Context, from, to *DB, version int64, o CopyOptions) (
 func fill(ctx context.Context, from, to *DB, o CopyOptions) ([]Copied, error) {
 	// All tables as they are at one moment: SQLite and InnoDB both take a
 	// snapshot at a transaction's first read.
-	snapshot, err := from.reader.BeginTx(ctx, &sql.TxOptions{Isolation: from.dialect.snapshot, ReadOnly: true})
+	// A node of a cluster that lags catches up first: what it has not applied yet
+	// would be missing, and no checksum tells.
+	reader := from.reader
+	if from.lagging != nil {
+		reader = from.lagging.pool
+	}
+	snapshot, err := reader.BeginTx(ctx, &sql.TxOptions{Isolation: from.dialect.snapshot, ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}

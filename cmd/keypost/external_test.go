@@ -94,6 +94,7 @@ func testOutsideGenerators(t *testing.T, s *site) {
 	s.module("gen.wasm", "../../keygen/external/testdata/guest")
 	s.add(fmt.Sprintf(externalConfig, maker.URL) + crm.config("events = [\"order.issued\"]\n"))
 
+	s.create()
 	out := s.must(0, "check")
 	for _, want := range []string{"generator of scripted: command, like S-", "ok      generator of sandboxed: wasm, like ", "ok      generator of asked: http, like H-check-"} {
 		if !strings.Contains(out, want) {

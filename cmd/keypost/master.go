@@ -78,7 +78,7 @@ func (c *config) auditKey(ctx context.Context, db *store.DB, create bool) (ed255
 		case !first:
 			return nil, fmt.Errorf("the audit log's key %s is missing: put it back from your backup (without it, what is sealed cannot be verified)", file)
 		case !create:
-			return nil, fmt.Errorf("the audit log's key %s is not there yet: %s makes it", file, c.command("db create"))
+			return nil, fmt.Errorf("the audit log's key %s is not there: if another daemon on this database has it, copy its file; if none has, %s makes it", file, c.command("db create"))
 		}
 		seed, err = makeMaster(file)
 	}

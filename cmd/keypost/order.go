@@ -301,7 +301,7 @@ func codesGo(conf *config, notices []store.Notice) string {
 	}
 	who := audiences[notices[0].Audience]
 	if conf.Mail == nil {
-		return fmt.Sprintf("The codes wait in the outbox for the %s. The config has no [mail]: they stay there until it does, or until you pass them on yourself.", who)
+		return fmt.Sprintf("The codes wait in the outbox for the %s, but the config has no [mail]: pass them on yourself. They are mailed once [mail] is set.", who)
 	}
 	return fmt.Sprintf("The codes wait in the outbox for the %s; the daemon sends them.", who)
 }

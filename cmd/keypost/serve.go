@@ -243,7 +243,10 @@ func (d *daemon) reload() {
 		slog.Warn("listen, misses, database and keys stay as they were until the next start")
 	}
 	c.reportMissing(context.Background(), d.db)
-	if err := c.loadPools(context.Background(), d.db); err != nil {
+	switch err := c.loadPools(context.Background(), d.db); {
+	case errors.Is(err, store.ErrUnavailable): // a correction must not wait for the database
+		slog.Error("pools are not filled from their files: the database cannot be used", "err", err)
+	case err != nil:
 		slog.Error("the config stays as it was: a pool's file cannot be loaded", "err", err)
 		return
 	}

@@ -41,7 +41,8 @@ func (r *reader) typed() {
 	sure := func(f finding) bool {
 		return !r.scan.inComment(f.line) && (f.below == 0 || f.below != f.line && !r.m.wraps)
 	}
-	if !r.bySubject && !slices.ContainsFunc(r.scan.texts, sure) {
+	// Without texts it is known by what a forwarded mail quotes, which holds it.
+	if !r.bySubject && len(r.scan.texts) > 0 && !slices.ContainsFunc(r.scan.texts, sure) {
 		r.hold(HeldAmbiguous, "line %d, by which the mail is known, may be what the buyer typed", r.scan.texts[0].line)
 	}
 	for _, n := range r.scan.numbers {
