@@ -200,3 +200,51 @@ func TestGaleraRaces(t *testing.T) {
 		t.Errorf("%d seats were given and %d calls refused; the license counts %d of 3, %v", len(seats), full, after.Used, err)
 	}
 }
+
+// A node that has not applied yet what another made says nothing of a database
+// that is missing, or of a schema that is too old.
+func TestGaleraOpenOnNodeThatLags(t *testing.T) {
+	c, url := storetest.Galera(t)
+	end, err := c.Nodes[1].Lag(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	mustOpen(t, c.URL(url, 0), Options{Create: true})
+	if db, err := Open(hasty(t), c.URL(url, 1), Options{}); err == nil {
+		db.Close()
+		t.Error("the node does not lag")
+	} else if errors.Is(err, ErrNoDatabase) || errors.Is(err, ErrSchema) {
+		t.Errorf("while the node lags: %v", err)
+	}
+	end()
+	mustOpen(t, c.URL(url, 1), Options{})
+	if from, to, err := Migrate(t.Context(), c.URL(url, 1)); err != nil || from != to {
+		t.Errorf("migrate: from %d to %d, %v", from, to, err)
+	}
+}
+
+// A copy of a node's database has what was committed on another.
+func TestGaleraCopyOfNodeThatLags(t *testing.T) {
+	c, url := storetest.Galera(t)
+	first := mustOpen(t, c.URL(url, 0), Options{Create: true})
+	mustOpen(t, c.URL(url, 1), Options{})
+	end, err := c.Nodes[1].Lag(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	mustAdd(t, first, newOrder("T1", "k1", "SOLD"))
+	folder := t.TempDir()
+	if _, err := Copy(hasty(t), c.URL(url, 1), "sqlite:"+folder+"/early.db", CopyOptions{}); err == nil {
+		t.Error("it was made of what the node has not applied yet")
+	}
+	end()
+	target := "sqlite:" + folder + "/copy.db"
+	if _, err := Copy(t.Context(), c.URL(url, 1), target, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mustOpen(t, target, Options{}).FindLicense(t.Context(), "demo", "SOLD"); err != nil {
+		t.Error(err)
+	}
+}

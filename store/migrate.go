@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ func Migrate(ctx context.Context, source string) (from, to int64, err error) {
 	}
 	defer db.Close()
 	to = newest()
+	if err := db.learn(ctx); err != nil {
+		return 0, 0, fmt.Errorf("database %s: %w", Name(source), err)
+	}
 	switch from, err = db.schemaVersion(ctx); {
 	case err != nil:
 	case from == 0:
@@ -125,18 +129,36 @@ func (db *DB) step(ctx context.Context, p *goose.Provider, version int64) error 
 // or died at: nobody has used it.
 func (db *DB) settingUp(ctx context.Context) bool {
 	var used int
-	err := db.reader.QueryRowContext(ctx, "SELECT COUNT(*) FROM signing_key").Scan(&used)
+	pool := db.reader
+	if db.lagging != nil {
+		pool = db.lagging.pool
+	}
+	err := pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM signing_key").Scan(&used)
 	return err == nil && used == 0
 }
 
-// schemaVersion is 0 for an empty database. It reads without goose, which
-// would make its table.
+// schemaVersion is 0 for an empty database. A node that lags is asked surely
+// before its answer is that something is missing: another node may just have
+// made it.
 func (db *DB) schemaVersion(ctx context.Context) (v int64, err error) {
+	v, err = db.readVersion(ctx, db.reader)
+	if err != nil || v >= newest() || db.lagging == nil {
+		return v, err
+	}
+	err = surely(ctx, func(ctx context.Context) error {
+		v, err = db.readVersion(ctx, db.lagging.pool)
+		return err
+	})
+	return v, err
+}
+
+// readVersion reads without goose, which would make its table.
+func (db *DB) readVersion(ctx context.Context, pool *sql.DB) (v int64, err error) {
 	var tables int
-	if err := db.reader.QueryRowContext(ctx, db.dialect.versions).Scan(&tables); err != nil || tables == 0 {
+	if err := pool.QueryRowContext(ctx, db.dialect.versions).Scan(&tables); err != nil || tables == 0 {
 		return 0, err
 	}
-	err = db.reader.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied = TRUE").Scan(&v)
+	err = pool.QueryRowContext(ctx, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied = TRUE").Scan(&v)
 	return v, err
 }
 

@@ -46,7 +46,7 @@ func CheckNodes(ctx context.Context, source string) []NodeReport {
 		g, why := s.grade()
 		switch {
 		case r.Err != nil:
-		case g == gradeDown:
+		case g <= gradeReads:
 			r.Err = fmt.Errorf("%s", why)
 		case !s.clustered:
 			r.Err = fmt.Errorf("it is no node of a Galera cluster: what is committed there is not on the others")

@@ -35,8 +35,9 @@ const (
 type grade int32
 
 const (
-	gradeDown grade = iota // it does not answer, is not ready, is not with the others, or is read-only
-	gradePoor              // it works, and lags: it is a donor, or a backup locks its tables
+	gradeDown  grade = iota // it does not answer, is not ready, or is not with the others
+	gradeReads              // it takes no writes; validations go on where nothing is better
+	gradePoor               // it works, and lags: it is a donor, or a backup locks its tables
 	gradeGood
 )
 
@@ -108,7 +109,7 @@ func (ns *nodes) doubt() {
 // connect connects to the best node that there is.
 func (ns *nodes) connect(ctx context.Context, sure bool) (driver.Conn, error) {
 	var failed nodeErrors
-	for _, least := range []grade{gradeGood, gradePoor} {
+	for _, least := range []grade{gradeGood, gradePoor, gradeReads} {
 		for _, n := range ns.order(least) {
 			conn, err := n.connect(ctx, sure, least)
 			if err == nil || ctx.Err() != nil || isOneOf(err, 1040, 1203) { // one that is full is well
@@ -121,12 +122,16 @@ func (ns *nodes) connect(ctx context.Context, sure bool) (driver.Conn, error) {
 }
 
 // order is that in which nodes are tried: as in the URL, and those that are
-// known to be down last.
+// known to be down last. For reads alone only those are worth a try that were
+// just found to take no writes.
 func (ns *nodes) order(least grade) []*node {
-	if least == gradeGood {
-		return slices.DeleteFunc(slices.Clone(ns.list), func(n *node) bool { return n.graded() < gradeGood })
-	}
 	list := slices.Clone(ns.list)
+	switch least {
+	case gradeGood:
+		return slices.DeleteFunc(list, func(n *node) bool { return n.graded() < gradeGood })
+	case gradeReads:
+		return slices.DeleteFunc(list, func(n *node) bool { return n.graded() != gradeReads })
+	}
 	slices.SortStableFunc(list, func(a, b *node) int { return cmp.Compare(b.graded(), a.graded()) })
 	return list
 }
@@ -257,10 +262,12 @@ func (n *node) connect(ctx context.Context, sure bool, least grade) (_ driver.Co
 	}
 	s, err := stateOf(try, conn)
 	if err == nil {
-		if g, why := s.grade(); g < least {
-			err = errors.New(why)
-		} else if g != n.graded() { // it was thought to be down, and nothing else is well
+		g, why := s.grade()
+		if g != n.graded() { // the watch has not seen it yet, or waits until it is well for long
 			n.set(g, why)
+		}
+		if g < least {
+			err = errors.New(why)
 		}
 	}
 	if err != nil {

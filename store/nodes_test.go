@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -158,6 +159,35 @@ func TestGaleraNodesInTurn(t *testing.T) {
 	until(t, "the first node is used again", used(0))
 	s.goesOn()
 	s.end()
+}
+
+// Where no node takes writes, validations go on, and writes say why they do not.
+func TestGaleraNodesReadOnly(t *testing.T) {
+	c, url := storetest.Galera(t)
+	db := mustOpen(t, url, Options{Create: true})
+	known := mustAdd(t, db, newOrder("T1", "k1", "SOLD")).Licenses[0]
+	writable := storetest.ReadOnly(t, c.Nodes...)
+	until(t, "all nodes are known to be read-only", func() bool {
+		return !slices.ContainsFunc(db.nodes.list, func(n *node) bool { return n.graded() != gradeReads })
+	})
+	for _, db := range []*DB{db, mustOpen(t, url, Options{})} { // one that was there before, and one that comes
+		if _, err := db.FindLicense(t.Context(), "demo", known.Code); err != nil {
+			t.Errorf("a read: %v", err)
+		}
+		if err := db.TryWrite(t.Context()); WhyNoWrites(err) != "it is read-only" {
+			t.Errorf("a write: %v", err)
+		}
+	}
+	for _, n := range CheckNodes(t.Context(), url) {
+		if n.Err == nil {
+			t.Errorf("check: %+v", n)
+		}
+	}
+	writable()
+	until(t, "a node is well again", func() bool { return db.nodes.best.Load().graded() == gradeGood })
+	if err := db.TryWrite(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Hosts that are not of one cluster are found out: each would sell the same codes.

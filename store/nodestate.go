@@ -19,14 +19,14 @@ type nodeState struct {
 // grade tells how well a server is, and why no better.
 func (s nodeState) grade() (g grade, why string) {
 	switch {
+	case s.clustered && s.group != "Primary":
+		return gradeDown, "it has lost the other nodes"
+	case s.clustered && s.ready != "ON":
+		return gradeDown, "it is not ready (" + s.state + ")"
 	case s.readOnly:
-		return gradeDown, "it is read-only"
+		return gradeReads, "it is read-only"
 	case !s.clustered:
 		return gradeGood, "it is well"
-	case s.group != "Primary":
-		return gradeDown, "it has lost the other nodes"
-	case s.ready != "ON":
-		return gradeDown, "it is not ready (" + s.state + ")"
 	case s.state != "Synced":
 		return gradePoor, "it may lag (" + s.state + ")"
 	}

@@ -26,9 +26,13 @@ func TestNoWrites(t *testing.T) {
 			}
 			why := "it is read-only"
 			var mend func()
-			if b.name == "mariadb" {
+			switch b.name {
+			case "mariadb":
 				mend = storetest.ReadOnly(t)
-			} else {
+			case galera.name:
+				c, _ := storetest.Galera(t)
+				mend = storetest.ReadOnly(t, c.Nodes...)
+			default:
 				why, mend = "the disk is full", fillSQLite(t, db)
 			}
 			for range 3 {

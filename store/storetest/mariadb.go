@@ -74,13 +74,18 @@ func Shared(t testing.TB) *Server {
 	return shared
 }
 
-// ReadOnly makes the shared server take no writes until the test ends, or writable
-// is called.
-func ReadOnly(t testing.TB) (writable func()) {
+// ReadOnly makes servers take no writes until the test ends, or writable is
+// called. Without any named it is the shared one.
+func ReadOnly(t testing.TB, servers ...*Server) (writable func()) {
 	t.Helper()
+	if len(servers) == 0 {
+		servers = []*Server{Shared(t)}
+	}
 	set := func(on string) {
-		if err := shared.Exec(context.Background(), "SET GLOBAL read_only = "+on); err != nil {
-			t.Error(err)
+		for _, s := range servers {
+			if err := s.Exec(context.Background(), "SET GLOBAL read_only = "+on); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	set("ON")
