@@ -15,7 +15,7 @@ const Adopted = "adopted"
 // Adopt makes a license of a code that is not known, once, where the product's
 // generator says that it is one of its own. store.ErrNotFound: it is not.
 func (d *Desk) Adopt(ctx context.Context, productID, code string) (store.License, error) {
-	c := d.config.Load()
+	c := d.catalog.Load()
 	p, ok := c.byID(productID)
 	if !ok {
 		return store.License{}, store.ErrNotFound

@@ -40,7 +40,7 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 		}
 		return o, err
 	}
-	c := d.config.Load()
+	c := d.catalog.Load()
 	product, limit := o.Product, o.Limit // fixed at first acceptance
 	switch {
 	case productID != "":
@@ -71,7 +71,7 @@ func (d *Desk) Approve(ctx context.Context, orderID, productID, actor string) (s
 // Replace puts a new code in the place of a leaked one; see
 // [store.DB.ReplaceLicense].
 func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (store.License, error) {
-	c := d.config.Load()
+	c := d.catalog.Load()
 	p, ok := c.byID(l.Product)
 	if !ok {
 		return l, fmt.Errorf("%q: %w", l.Product, ErrNoProduct)

@@ -43,7 +43,7 @@ func TestHeldOrders(t *testing.T) {
 	}
 	// A product that has left the config is no reason to change the order.
 	gone := mustAccept(t, d, claim(func(o *Order) { o.Transaction, o.Quantity = "GONE", 251 }))
-	d.Configure(Config{})
+	d.Configure(Catalog{})
 	if o, err := d.Approve(t.Context(), gone.ID, "", "test"); !errors.Is(err, ErrNoProduct) || o.Reason != HeldQuantity {
 		t.Errorf("approve without the product: %+v, %v", o, err)
 	}
@@ -95,7 +95,7 @@ func TestReplace(t *testing.T) {
 	if _, err := d.Replace(t.Context(), o.Licenses[0], "test"); !errors.Is(err, store.ErrStale) {
 		t.Errorf("replace twice: %v", err)
 	}
-	d.Configure(Config{})
+	d.Configure(Catalog{})
 	if _, err := d.Replace(t.Context(), l, "test"); !errors.Is(err, ErrNoProduct) {
 		t.Errorf("replace without the product: %v", err)
 	}

@@ -32,7 +32,7 @@ const overReason = "More deliveries of one order that differ from it than are he
 // one of its keys. It claims the next free one of that order's slots, so that no
 // more are held than there are slots, whatever comes at once. When none is free,
 // nothing more is stored, and it is answered as those before it.
-func (d *Desk) acceptDifferent(ctx context.Context, c *Config, o Order, n *store.NewOrder, p Product, reason string, have store.Order) (store.Order, error) {
+func (d *Desk) acceptDifferent(ctx context.Context, c *Catalog, o Order, n *store.NewOrder, p Product, reason string, have store.Order) (store.Order, error) {
 	own := differenceKey(o, reason)
 	got, err := d.db.OrderByKey(ctx, own)
 	if err == nil {
@@ -101,7 +101,7 @@ func (d *Desk) overBound(ctx context.Context, n *store.NewOrder, reason string, 
 	}
 	m := n.Message
 	m.OrderID, m.Verdict, m.Reason, m.Raw = last.ID, store.VerdictRefused, overReason, m.Raw[:min(len(m.Raw), maxRefused)]
-	if err := d.db.AddRefusedOnce(ctx, m, last.CreatedAt, d.config.Load().Mail); err != nil {
+	if err := d.db.AddRefusedOnce(ctx, m, last.CreatedAt, d.catalog.Load().Mail); err != nil {
 		return store.Order{}, err
 	}
 	o := n.Order
@@ -119,7 +119,7 @@ func (d *Desk) Refuse(ctx context.Context, m store.Message) error {
 	m.ID, m.Verdict = store.NewID(), store.VerdictRefused
 	m.Reason = text(m.Reason, 255)
 	m.Raw = m.Raw[:min(len(m.Raw), maxRefused)]
-	return d.db.AddRefused(ctx, m, d.config.Load().Mail)
+	return d.db.AddRefused(ctx, m, d.catalog.Load().Mail)
 }
 
 // noteDuplicate keeps a repeat beside its order. The answer does not depend on
@@ -130,7 +130,7 @@ func (d *Desk) noteDuplicate(ctx context.Context, m store.Message, orderID strin
 	}
 	m.ID, m.Verdict, m.Reason, m.OrderID = store.NewID(), store.VerdictDuplicate, "", orderID
 	err := error(nil)
-	if !d.config.Load().Channels[m.Channel].ByMail { // a mail counts once, whoever sends it again
+	if !d.catalog.Load().Channels[m.Channel].ByMail { // a mail counts once, whoever sends it again
 		kept := 0
 		if kept, err = d.db.CountMessages(ctx, orderID); err == nil && kept > maxRepeats {
 			return

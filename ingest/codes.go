@@ -38,12 +38,12 @@ func (p Product) codes(test bool) Codes {
 }
 
 // outside tells whether making the codes of a product leaves the process.
-func (c *Config) outside(p Product, test bool) bool {
+func (c *Catalog) outside(p Product, test bool) bool {
 	return slices.ContainsFunc(c.parts(p), func(part Product) bool { return part.codes(test).Outside != nil })
 }
 
 // parts are the products that codes are made of: a bundle's, or p alone.
-func (c *Config) parts(p Product) []Product {
+func (c *Catalog) parts(p Product) []Product {
 	if len(p.Gives) == 0 {
 		return []Product{p}
 	}
@@ -58,7 +58,7 @@ func (c *Config) parts(p Product) []Product {
 
 // Try makes the codes that an order of a product, o.Product, would get, and
 // issues nothing. Those of a pool come without code.
-func (c Config) Try(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
+func (c Catalog) Try(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
 	p, ok := c.byID(o.Product)
 	if !ok {
 		return nil, ErrNoProduct
@@ -69,7 +69,7 @@ func (c Config) Try(ctx context.Context, o store.Order) ([]store.NewLicense, err
 
 // generate has an order's codes made; a bundle's come copy by copy, in each
 // one of every part.
-func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
+func (c *Catalog) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
 	list, err := c.generateParts(ctx, p, o)
 	for i := range list {
 		list[i].Plain = c.plain(o)
@@ -79,11 +79,11 @@ func (c *Config) generate(ctx context.Context, p Product, o store.Order) ([]stor
 
 // plain tells whether an order's codes must be such as its channel can carry in
 // a reply; without one, any code will do.
-func (c *Config) plain(o store.Order) bool {
+func (c *Catalog) plain(o store.Order) bool {
 	return c.Channels[o.Channel].Plain && !o.EightBit && !o.StatusOnly
 }
 
-func (c *Config) generateParts(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
+func (c *Catalog) generateParts(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
 	if len(p.Gives) == 0 {
 		return p.generate(ctx, o)
 	}
@@ -126,7 +126,7 @@ func (p Product) generate(ctx context.Context, o store.Order) ([]store.NewLicens
 // fixed tells whether a product's codes, or those of a part, would be the same
 // again: drawing others is no use. computed: they are made of the order itself,
 // of a name, say.
-func (c *Config) fixed(p Product, test bool) (fixed, computed bool) {
+func (c *Catalog) fixed(p Product, test bool) (fixed, computed bool) {
 	for _, part := range c.parts(p) {
 		codes := part.codes(test)
 		if _, ok := codes.generator().(keygen.Fixed); ok {
@@ -181,7 +181,7 @@ func CheckCode(code string) error {
 // held before, for a reason that it still has, and a product's files, which no
 // reply can carry; all of them where the channel's config says so. What is issued
 // by hand is handed over by hand.
-func (c *Config) Notices(o store.Order) []store.Notice {
+func (c *Catalog) Notices(o store.Order) []store.Notice {
 	channel := c.Channels[o.Channel]
 	mail := o.Email != "" && (o.Reason != "" || channel.MailCodes)
 	if o.StatusOnly || channel.ByMail || mail || o.Channel != Manual && c.givesFiles(o) {

@@ -12,14 +12,14 @@ import (
 
 // copyByCopy tells whether an order comes so. An upgrade does not: its repeats
 // name the same old code.
-func copyByCopy(c *Config, o Order, p Product) bool {
+func copyByCopy(c *Catalog, o Order, p Product) bool {
 	return c.Channels[o.Channel].Unit.Max > 1 && o.Quantity == 1 && p.Upgrade == nil
 }
 
 // acceptCopy takes in what repeats the first copy of an order: within the window
 // it is the next copy, of as many as there may be, and else a repeat of the
 // first.
-func (d *Desk) acceptCopy(ctx context.Context, c *Config, o Order, p Product, reason string, first store.Order) (store.Order, error) {
+func (d *Desk) acceptCopy(ctx context.Context, c *Catalog, o Order, p Product, reason string, first store.Order) (store.Order, error) {
 	u := c.Channels[o.Channel].Unit
 	got := first
 	for {

@@ -29,11 +29,11 @@ const (
 // A Desk accepts orders. Its methods may be called from several goroutines and
 // several processes at once.
 type Desk struct {
-	db     *store.DB
-	config atomic.Pointer[Config]
-	now    func() time.Time
-	wait   time.Duration
-	step   time.Duration
+	db      *store.DB
+	catalog atomic.Pointer[Catalog]
+	now     func() time.Time
+	wait    time.Duration
+	step    time.Duration
 	// kept bounds the messages that make no order: whoever posts nonsense
 	// fills no disk.
 	kept  *lru.Cache[string, *rate.Limiter]
@@ -41,16 +41,16 @@ type Desk struct {
 }
 
 // New makes a desk on a store.
-func New(db *store.DB, c Config) *Desk {
+func New(db *store.DB, c Catalog) *Desk {
 	kept, _ := lru.New[string, *rate.Limiter](1024) // fails for sizes below 1 alone
 	d := &Desk{db: db, now: time.Now, wait: waitReserved, step: waitStep, kept: kept}
 	d.Configure(c)
 	return d
 }
 
-// Configure replaces the config at once; orders in hand go on with the one
+// Configure replaces the catalog at once; orders in hand go on with the one
 // they began with.
-func (d *Desk) Configure(c Config) { d.config.Store(&c) }
+func (d *Desk) Configure(c Catalog) { d.catalog.Store(&c) }
 
 // Accept takes an order in, or finds the one that it repeats, and returns it
 // as it is stored: issued, held or rejected. When it is still reserved, another
@@ -58,7 +58,7 @@ func (d *Desk) Configure(c Config) { d.config.Store(&c) }
 // come again. An error means that nothing durable is known of it: come again
 // as well.
 func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
-	c := d.config.Load()
+	c := d.catalog.Load()
 	if o.ByMail && !c.Channels[o.Channel].ByMail {
 		return store.Order{}, fmt.Errorf("channel %s: its orders cannot be mails", o.Channel)
 	}
@@ -100,7 +100,7 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 }
 
 // settle has the codes made of an order that was added and has none yet.
-func (d *Desk) settle(ctx context.Context, c *Config, n *store.NewOrder, added store.Order) (store.Order, error) {
+func (d *Desk) settle(ctx context.Context, c *Catalog, n *store.NewOrder, added store.Order) (store.Order, error) {
 	if added.Status == store.Reserved {
 		return d.finish(ctx, c, added, n.Outcome.Reserve.Token)
 	}
@@ -127,7 +127,7 @@ func forget(n *store.NewOrder) {
 }
 
 // draft is the order as it would be stored, without an outcome.
-func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
+func (d *Desk) draft(c *Catalog, o Order, p Product) *store.NewOrder {
 	n := &store.NewOrder{
 		Order: store.Order{
 			ID: store.NewID(), Channel: o.Channel, Store: o.Store,
@@ -147,7 +147,7 @@ func (d *Desk) draft(c *Config, o Order, p Product) *store.NewOrder {
 }
 
 // add has codes made for the draft, unless it is to be held, and stores it.
-func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product, held string) (o store.Order, added bool, err error) {
+func (d *Desk) add(ctx context.Context, c *Catalog, n *store.NewOrder, p Product, held string) (o store.Order, added bool, err error) {
 	if held == "" {
 		if n.Outcome.Upgrades, held, err = d.upgrades(ctx, p, n.Order.Seeds, n.Order.Quantity, n.Order.Test); err != nil {
 			return o, false, err
@@ -179,7 +179,7 @@ func (d *Desk) add(ctx context.Context, c *Config, n *store.NewOrder, p Product,
 
 // prepare gives a draft its codes or, where making them leaves the process, its
 // reservation; held is why neither can be had.
-func (d *Desk) prepare(ctx context.Context, c *Config, n *store.NewOrder, p Product) (held string) {
+func (d *Desk) prepare(ctx context.Context, c *Catalog, n *store.NewOrder, p Product) (held string) {
 	if c.outside(p, n.Order.Test) {
 		n.Outcome.Reserve = &store.Reservation{Token: store.NewID(), Until: d.now().Add(outsideTerm)}
 		return ""

@@ -35,21 +35,21 @@ func openStore(t *testing.T, source string, o store.Options) *store.DB {
 	return db
 }
 
-func config() Config {
-	return Config{
+func config() Catalog {
+	return Catalog{
 		Products: []Product{{ID: "demo", Aliases: []string{"Product_Name"}, Limit: 3, Codes: Codes{Compute: keygen.Random{}}}},
 		Channels: map[string]Channel{"kagi": {Name: "kagi", MaxQuantity: 250, HeldMessage: "Wait."}},
 	}
 }
 
 // with is the config with other codes for the product.
-func with(codes Codes) Config {
+func with(codes Codes) Catalog {
 	c := config()
 	c.Products[0].Codes = codes
 	return c
 }
 
-func newDesk(t *testing.T, c Config) *Desk {
+func newDesk(t *testing.T, c Catalog) *Desk {
 	t.Helper()
 	return New(openStore(t, newSource(t), store.Options{}), c)
 }
@@ -344,7 +344,7 @@ func TestNoticesAndMessages(t *testing.T) {
 	if diff := cmp.Diff([]string{"held test", "codes test"}, notices(test)); diff != "" {
 		t.Error(diff)
 	}
-	c := *d.config.Load()
+	c := *d.catalog.Load()
 	c.Channels = map[string]Channel{"kagi": {Name: "kagi", MailCodes: true}}
 	d.Configure(c)
 	both := claim(func(o *Order) { o.Transaction = "M" })

@@ -11,7 +11,7 @@ import (
 	"github.com/keypost/keypost/store"
 )
 
-// ErrNoFile is what [Config.File] answers, with the reason, for a license that
+// ErrNoFile is what [Catalog.File] answers, with the reason, for a license that
 // has no file.
 var ErrNoFile = errors.New("there is no file for this license")
 
@@ -26,14 +26,14 @@ func (p Product) filer(test bool) keygen.Filer {
 
 // givesFiles tells whether files go with an order's codes, or with those of a
 // bundle's part.
-func (c *Config) givesFiles(o store.Order) bool {
+func (c *Catalog) givesFiles(o store.Order) bool {
 	p, ok := c.byID(o.Product)
 	return ok && slices.ContainsFunc(c.parts(p), func(part Product) bool { return part.filer(o.Test) != nil })
 }
 
 // File makes a license's file, of its order and code. It is the same each time,
 // as long as the config and the order's person stay as they are.
-func (c Config) File(o store.Order, l store.License) (keygen.File, error) {
+func (c Catalog) File(o store.Order, l store.License) (keygen.File, error) {
 	p, ok := c.byID(l.Product)
 	if !ok {
 		return keygen.File{}, fmt.Errorf("%q: %w", l.Product, ErrNoProduct)
@@ -56,7 +56,7 @@ func (c Config) File(o store.Order, l store.License) (keygen.File, error) {
 
 // Files are what goes to an order's buyer beside the codes: the file of each
 // license that has one, in their order, no two of one name.
-func (c Config) Files(o store.Order) ([]keygen.File, error) {
+func (c Catalog) Files(o store.Order) ([]keygen.File, error) {
 	var files []keygen.File
 	taken := map[string]bool{}
 	for _, l := range o.Licenses {

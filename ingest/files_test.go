@@ -24,7 +24,7 @@ func (filing) File(q keygen.Request, code string) (keygen.File, error) {
 }
 
 // bundled is a product with files, one without, and a bundle of the two.
-func bundled() Config {
+func bundled() Catalog {
 	c := with(Codes{Compute: filing{}})
 	c.Products = append(c.Products,
 		Product{ID: "bare", Codes: Codes{Compute: keygen.Random{}}},
@@ -32,7 +32,7 @@ func bundled() Config {
 	return c
 }
 
-func files(t *testing.T, c Config, o store.Order) (list []string) {
+func files(t *testing.T, c Catalog, o store.Order) (list []string) {
 	t.Helper()
 	made, err := c.Files(o)
 	if err != nil {
@@ -85,7 +85,7 @@ func TestFiles(t *testing.T) {
 	if _, err := c.File(both, both.Licenses[0]); !errors.Is(err, ErrNoFile) {
 		t.Errorf("of codes alone: %v", err)
 	}
-	if _, err := (Config{}).File(both, both.Licenses[1]); !errors.Is(err, ErrNoProduct) || files(t, Config{}, both) != nil {
+	if _, err := (Catalog{}).File(both, both.Licenses[1]); !errors.Is(err, ErrNoProduct) || files(t, Catalog{}, both) != nil {
 		t.Errorf("of no product: %v", err)
 	}
 	// A person who was erased is in no file.

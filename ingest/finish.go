@@ -23,7 +23,7 @@ const (
 )
 
 // finish has codes made for an order that the caller has reserved.
-func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token string) (store.Order, error) {
+func (d *Desk) finish(ctx context.Context, c *Catalog, o store.Order, token string) (store.Order, error) {
 	p, ok := c.byID(o.Product)
 	if !ok {
 		return d.db.FinishOrder(ctx, o.ID, token, held(o, HeldUnknownProduct))
@@ -67,7 +67,7 @@ func (d *Desk) finish(ctx context.Context, c *Config, o store.Order, token strin
 
 // generateReserved has codes made, and keeps the reservation meanwhile, however
 // long a generator takes: others take over from the dead, not from the slow.
-func (d *Desk) generateReserved(ctx context.Context, c *Config, p Product, o store.Order, token string) ([]store.NewLicense, error) {
+func (d *Desk) generateReserved(ctx context.Context, c *Catalog, p Product, o store.Order, token string) ([]store.NewLicense, error) {
 	if !c.outside(p, o.Test) {
 		return c.generate(ctx, p, o)
 	}
@@ -164,10 +164,10 @@ func (d *Desk) await(ctx context.Context, id string) (o store.Order, mine bool, 
 
 // resume takes over an order whose reservation has run out.
 func (d *Desk) resume(ctx context.Context, o store.Order) (store.Order, error) {
-	return d.reserveAndFinish(ctx, d.config.Load(), o.ID, o.Product, o.Limit, "")
+	return d.reserveAndFinish(ctx, d.catalog.Load(), o.ID, o.Product, o.Limit, "")
 }
 
-func (d *Desk) reserveAndFinish(ctx context.Context, c *Config, id, product string, limit int, actor string) (store.Order, error) {
+func (d *Desk) reserveAndFinish(ctx context.Context, c *Catalog, id, product string, limit int, actor string) (store.Order, error) {
 	term := computeTerm
 	if p, ok := c.byID(product); ok && c.outside(p, false) {
 		term = outsideTerm

@@ -130,7 +130,7 @@ func TestOutsideGeneratorFails(t *testing.T) {
 }
 
 // laterDesk is a desk of another process, with a clock of the test's.
-func laterDesk(t *testing.T, source string, c Config, now *time.Time) *Desk {
+func laterDesk(t *testing.T, source string, c Catalog, now *time.Time) *Desk {
 	t.Helper()
 	clock := func() time.Time { return *now }
 	d := New(openStore(t, source, store.Options{Now: clock}), c)

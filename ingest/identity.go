@@ -77,7 +77,7 @@ func keys(o Order) []store.Key {
 
 // difference tells why o is not simply a repeat of an order that has its key:
 // "" when it is one. What a channel does not know is not compared.
-func (c *Config) difference(have store.Order, o Order) (reason string) {
+func (c *Catalog) difference(have store.Order, o Order) (reason string) {
 	if have.Forgotten { // it cannot be compared, and its codes are nobody's to hand out
 		return HeldConflict
 	}

@@ -35,7 +35,7 @@ func TestChangedTestFlag(t *testing.T) {
 	mode := map[bool]string{false: "live", true: "test"}
 	store1 := func(t *testing.T, d *Desk, o Order) store.Order { return mustAccept(t, d, o) }
 	before := func(t *testing.T, d *Desk, o Order) store.Order {
-		c := d.config.Load()
+		c := d.catalog.Load()
 		p, _ := c.Product(o.StoreProduct)
 		n := d.draft(c, o, p)
 		n.Keys = []store.Key{key(identity(o)...), key("also", o.Store, mode[o.Test], o.Also[0])}

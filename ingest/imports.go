@@ -29,7 +29,7 @@ var ErrOther = errors.New("it is here already, otherwise")
 // productID. Where the order names its sale as the store does, the store's
 // repeats get these codes. It can be run again: added is false then.
 func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Past) (added bool, err error) {
-	c := d.config.Load()
+	c := d.catalog.Load()
 	p, ok := c.byID(productID)
 	if !ok {
 		return false, fmt.Errorf("%q: %w", productID, ErrNoProduct)
@@ -63,7 +63,7 @@ func (d *Desk) Import(ctx context.Context, o Order, productID string, codes []Pa
 
 // freeNames are an imported order's keys; found is the order that has them. The
 // lines of one mail share its number, which is the first one's then.
-func (c *Config) freeNames(ctx context.Context, in sales, o Order) (keys []store.Key, found *store.Order, err error) {
+func (c *Catalog) freeNames(ctx context.Context, in sales, o Order) (keys []store.Key, found *store.Order, err error) {
 	n := names(o, true)
 	for i, k := range n.all() {
 		got, err := in.OrderByKey(ctx, k)

@@ -95,15 +95,15 @@ const (
 	HeldMessageWithoutMail = "Your order is being checked by a person. The seller will send you your activation code."
 )
 
-// Config is all that the desk is told; see [Desk.Configure].
-type Config struct {
+// A Catalog is what is sold, and by which channels; see [Desk.Configure].
+type Catalog struct {
 	Products []Product
 	Channels map[string]Channel
 	Mail     bool // there is a mail server: buyers and the vendor can be reached
 }
 
 // heldMessage is what the buyer of a held order reads in the place of a code.
-func (c *Config) heldMessage(o Order) string {
+func (c *Catalog) heldMessage(o Order) string {
 	switch own := c.Channels[o.Channel].HeldMessage; {
 	case own != "":
 		return own
@@ -114,7 +114,7 @@ func (c *Config) heldMessage(o Order) string {
 }
 
 // Product finds a product by a name that a store uses for it.
-func (c Config) Product(alias string) (Product, bool) {
+func (c Catalog) Product(alias string) (Product, bool) {
 	alias = FoldAlias(alias)
 	for _, p := range c.Products {
 		if FoldAlias(p.ID) == alias {
@@ -129,7 +129,7 @@ func (c Config) Product(alias string) (Product, bool) {
 	return Product{}, false
 }
 
-func (c Config) byID(id string) (Product, bool) {
+func (c Catalog) byID(id string) (Product, bool) {
 	for _, p := range c.Products {
 		if p.ID == id {
 			return p, true

@@ -97,7 +97,7 @@ func heldFor(err error) string {
 
 // Judge says which product an order is for and why, if at all, a person must
 // look at it. It needs nothing but the config.
-func (c Config) Judge(o Order) (p Product, reason string) {
+func (c Catalog) Judge(o Order) (p Product, reason string) {
 	p, ok := c.Product(o.StoreProduct)
 	switch limit := c.Channels[o.Channel].MaxQuantity; {
 	case o.ByMail && nameless(o): // its repeats could not be told

@@ -143,7 +143,7 @@ func mailKeys(o Order, certain bool) (list []store.Key) {
 
 // addNamed adds an order under all of its names, or finds the one that has one
 // of them.
-func (d *Desk) addNamed(ctx context.Context, c *Config, o Order, p Product, reason string) (n *store.NewOrder, got store.Order, added bool, err error) {
+func (d *Desk) addNamed(ctx context.Context, c *Catalog, o Order, p Product, reason string) (n *store.NewOrder, got store.Order, added bool, err error) {
 	names := names(o, false)
 	for {
 		n = d.draft(c, o, p)
@@ -198,7 +198,7 @@ func (d *Desk) owns(ctx context.Context, got store.Order, k store.Key) (bool, er
 // another one: both were posted, and posts are told apart by their sale keys; or
 // it is one of the other lines of o's own mail; or both are mails of one channel
 // with transaction ids that differ.
-func (c *Config) another(have store.Order, o Order) bool {
+func (c *Catalog) another(have store.Order, o Order) bool {
 	channel, known := c.Channels[have.Channel]
 	if known && !channel.ByMail && !o.ByMail {
 		return true
@@ -213,7 +213,7 @@ func (c *Config) another(have store.Order, o Order) bool {
 
 // mailDiffers compares what names the order and whose it is, where one side is a
 // mail.
-func (c *Config) mailDiffers(have store.Order, o Order) bool {
+func (c *Catalog) mailDiffers(have store.Order, o Order) bool {
 	mine, theirs := transactionOf(o.Transaction), transactionOf(have.Transaction)
 	switch {
 	case !same(theirs, mine), FoldProduct(have.StoreProduct) != FoldProduct(text(o.StoreProduct, maxText)):
@@ -230,7 +230,7 @@ func (c *Config) mailDiffers(have store.Order, o Order) bool {
 
 // copies: how many there are is not compared with a mail that does not say, nor
 // with the first of the copies that come one by one.
-func (c *Config) copies(have store.Order, o Order) bool {
+func (c *Catalog) copies(have store.Order, o Order) bool {
 	return o.ByMail && (o.QuantityUnknown || c.Channels[have.Channel].Unit.Max > 1)
 }
 

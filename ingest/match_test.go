@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 var saleDay = time.Date(2004, 5, 5, 0, 0, 0, 0, time.UTC)
 
-func mailConfig() Config {
+func mailConfig() Catalog {
 	c := config()
 	c.Products[0].Aliases = append(c.Products[0].Aliases, "product name", "product  name")
 	c.Channels["mails"] = Channel{Name: "mails", ByMail: true}

@@ -34,7 +34,7 @@ func (d *Desk) Rehearse() *Rehearsal {
 
 // Import tells what [Desk.Import] would do.
 func (r *Rehearsal) Import(ctx context.Context, o Order, productID string, codes []Past) (added bool, err error) {
-	c := r.d.config.Load()
+	c := r.d.catalog.Load()
 	p, ok := c.byID(productID)
 	if !ok {
 		return false, fmt.Errorf("%q: %w", productID, ErrNoProduct)

@@ -26,7 +26,7 @@ func bothWays(t *testing.T, test func(t *testing.T, codes Codes)) {
 }
 
 // withUpgrade sells demo to those who have old or older.
-func withUpgrade(codes Codes) Config {
+func withUpgrade(codes Codes) Catalog {
 	c := with(codes)
 	c.Products[0].Upgrade = &Upgrade{From: []string{"older", "old"}, Keyword: "Previous-license"}
 	for _, id := range []string{"old", "older"} {
@@ -262,7 +262,7 @@ func TestUpgradeOfAnEndedLicense(t *testing.T) {
 	}
 }
 
-func withBundle(codes Codes) Config {
+func withBundle(codes Codes) Catalog {
 	c := with(codes)
 	c.Products[0].Limits = map[string]int{"site": 0}
 	c.Products = append(c.Products,

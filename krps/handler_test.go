@@ -27,7 +27,7 @@ func newDesk(t *testing.T) (*ingest.Desk, *store.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	return ingest.New(db, ingest.Config{
+	return ingest.New(db, ingest.Catalog{
 		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name", "Product_Name1", "Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
 		Channels: map[string]ingest.Channel{"kagi": {Name: "kagi", MaxQuantity: 250}},
 	}), db

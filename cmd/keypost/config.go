@@ -394,8 +394,8 @@ var idShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 const idHint = "it must be 1-64 letters, digits, dots, dashes and underscores"
 
 // desk is the desk's part of the config.
-func (c *config) desk() ingest.Config {
-	out := ingest.Config{Channels: map[string]ingest.Channel{}, Mail: c.Mail != nil}
+func (c *config) desk() ingest.Catalog {
+	out := ingest.Catalog{Channels: map[string]ingest.Channel{}, Mail: c.Mail != nil}
 	for _, p := range c.Products {
 		floor, _ := parseFloor(p.PriceFloor) // checked by completeProduct
 		product := ingest.Product{

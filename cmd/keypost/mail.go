@@ -152,7 +152,7 @@ func (c *config) mailer(db *store.DB) *delivery.MailConfig {
 }
 
 // attachments are the license files of an order, where its products have any.
-func attachments(desk ingest.Config, o store.Order) (list []delivery.Attachment, err error) {
+func attachments(desk ingest.Catalog, o store.Order) (list []delivery.Attachment, err error) {
 	files, err := desk.Files(o)
 	for _, f := range files {
 		list = append(list, delivery.Attachment{Name: f.Name, Type: f.Type, Content: f.Content})

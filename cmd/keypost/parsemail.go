@@ -228,7 +228,7 @@ func (c parseMail) judge(a *app, ch channelConfig, raw []byte, attached bool, ou
 // newParsedMail reads a mail and asks the config what it would make of it. Its
 // orders are of the channel's store, or, where that is "", of the profile's, as
 // [mailbox.Intake] has it.
-func newParsedMail(desk ingest.Config, p *tfyp.Profile, m tfyp.Mail, of string) parsedMailJSON {
+func newParsedMail(desk ingest.Catalog, p *tfyp.Profile, m tfyp.Mail, of string) parsedMailJSON {
 	r := p.Read(m).Of(of)
 	out := parsedMailJSON{
 		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,

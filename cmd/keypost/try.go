@@ -95,7 +95,7 @@ func (c keygenTry) Run(a *app) error {
 }
 
 // files makes the files that go with codes.
-func (c keygenTry) files(desk ingest.Config, o store.Order, codes []triedJSON) error {
+func (c keygenTry) files(desk ingest.Catalog, o store.Order, codes []triedJSON) error {
 	for i, t := range codes {
 		f, err := desk.File(o, store.License{Product: t.Product, Code: t.Code, Status: store.Active, ExpiresAt: o.ExpiresAt})
 		if errors.Is(err, ingest.ErrNoFile) {

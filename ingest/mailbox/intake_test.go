@@ -129,7 +129,7 @@ func newBench(t *testing.T, source string) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	desk := ingest.New(db, ingest.Config{
+	desk := ingest.New(db, ingest.Catalog{
 		Products: []ingest.Product{{ID: "demo", Aliases: []string{"Product_Name"}, Limit: 3, Codes: ingest.Codes{Compute: keygen.Random{}}}},
 		Channels: map[string]ingest.Channel{"mail": {Name: "mail", ByMail: true}},
 	})
