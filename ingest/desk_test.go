@@ -391,7 +391,7 @@ func TestUnavailable(t *testing.T) {
 
 func TestEveryReasonIsExplained(t *testing.T) {
 	for _, reason := range []string{HeldUnknownProduct, HeldQuantity, HeldPrice, HeldCurrency, HeldConflict, HeldLateLine, HeldGenerator} {
-		if Explain(reason) == "" {
+		if Explain(reason).Text == "" {
 			t.Errorf("%s is not explained", reason)
 		}
 	}

@@ -46,35 +46,38 @@ const (
 	HeldUpgradeUsed    = "upgrade_used"    // that license was upgraded before
 )
 
-// Explain says in a sentence why an order is held and what to do.
-func Explain(reason string) string {
+// Explain says why an order is held and what to do.
+func Explain(reason string) Advice {
 	switch reason {
 	case HeldUnknownProduct:
-		return "No product has this name: add it to a product's aliases, or approve with --product."
+		return Advice{"No product has this name: add it to a product's aliases, or approve the order for a product.", []Operation{{Name: "order.approve", Needs: []string{"product"}}}}
 	case HeldQuantity:
-		return "More copies than the channel's max_quantity: approve it if it is real."
+		return Advise("More copies than the channel's max_quantity: approve it if it is real.")
 	case HeldPrice:
-		return "One copy cost less than the product's price_floor: compare it with the store, then approve or reject."
+		return Advise("One copy cost less than the product's price_floor: compare it with the store, then approve or reject.")
 	case HeldCurrency:
-		return "It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject."
+		return Advise("It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject.")
 	case HeldPoolEmpty:
-		return "No code is left: load more (keypost pool load), then approve. After a restore pools rest until keypost db restore --confirm. A new pool is not filled from its file while a product that has licenses is missing in the config: see keypost check."
+		return Advise("No code is left: load more, then approve. After a restore no pool gives codes until the restore is confirmed. A new pool is not filled from its file while a product that has licenses is missing in the config: a check says so.",
+			"pool.load", "db.restore", "check")
 	case HeldIncomplete:
-		return "The code is made of something that the order lacks or has in a wrong form, or the order has more seeds than are kept (8 KiB): correct the name (keypost customer edit) and approve, or ask the buyer, reject, and issue by hand (keypost license issue --name … --seed …)."
+		return Advise("The code is made of something that the order lacks or has in a wrong form, or the order has more seeds than are kept (8 KiB): correct the name and approve, or ask the buyer, reject, and issue by hand.",
+			"customer.edit", "license.issue")
 	case HeldSameName:
-		return "Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name (keypost customer edit) and approve; if it is the same buyer again, reject it and send the first order's code (keypost order resend), or have such orders add their seats to it (same_name = \"share\"), which those of the same license type and end do while it is in force."
+		return Advise("Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name and approve; if it is the same buyer again, reject it and send the first order's code, or have such orders add their seats to it (same_name = \"share\"), which those of the same license type and end do while it is in force.",
+			"customer.edit", "order.resend")
 	case HeldUpgradeUnknown:
-		return "An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject."
+		return Advise("An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject.")
 	case HeldUpgradeUsed:
-		return "The old code was upgraded before (keypost license show tells by which order): approve it if the buyer has paid for both."
+		return Advise("The old code was upgraded before (its license says by which order): approve it if the buyer has paid for both.", "license.show")
 	case HeldConflict:
-		return "The same sale came before with another product, quantity, license type or price, as a test order or as a real one, by a mail with another buyer, or its buyer was forgotten: compare the sale's lines with the store."
+		return Advise("The same sale came before with another product, quantity, license type or price, as a test order or as a real one, by a mail with another buyer, or its buyer was forgotten: compare the sale's lines with the store.")
 	case HeldLateLine:
-		return "The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not."
+		return Advise("The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not.")
 	case HeldGenerator:
-		return "The generator made no usable code: mend it (keypost check), then approve."
+		return Advise("The generator made no usable code: fix it, then approve.", "check")
 	}
-	return ""
+	return Advice{}
 }
 
 // heldFor is why an order is held when its codes could not be made or kept, for

@@ -37,16 +37,17 @@ const (
 	RefundAmount      = "refund_amount" // its amount cannot be held against what was paid
 )
 
-// ExplainRefund says in a sentence why a refund is held and what to do.
-func ExplainRefund(reason string) string {
+// ExplainRefund says why a refund is held and what to do.
+func ExplainRefund(reason string) Advice {
 	switch reason {
 	case RefundUnknownSale:
-		return "It refunds a sale, or a product of one, that nobody told of: refund the order by hand (keypost order refund), or approve it once the sale is here."
+		return Advise("It refunds a sale, or a product of one, that is not here: refund the order by hand, or approve the mail once the sale is here.", "order.refund")
 	case RefundAmount:
-		return "How much goes back is not said in the currency of the order, or what the order cost is not known, so that it never adds up to the price: " +
-			"compare it with the store, then approve it with --amount in the order's currency, or with --all when all of it goes back; where only a part does and the order's price is not known, dismiss it."
+		return Advise("How much goes back is not said in the currency of the order, or what the order cost is not known, so that it never adds up to the price: "+
+			"compare it with the store, then approve it with the amount in the order's currency, or for all of it; where only a part goes back and the order's price is not known, dismiss it.",
+			"mail.approve", "mail.dismiss")
 	}
-	return ""
+	return Advice{}
 }
 
 // sales are where a refund's sale is looked for: the store, or what a

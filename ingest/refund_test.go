@@ -76,7 +76,7 @@ func TestJudgeRefund(t *testing.T) {
 		if err != nil || got != test.want {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, test.want)
 		}
-		if got != "" && ExplainRefund(got) == "" {
+		if got != "" && ExplainRefund(got).Text == "" {
 			t.Errorf("%s: nobody explains %s", name, got)
 		}
 	}

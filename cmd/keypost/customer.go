@@ -13,7 +13,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -363,9 +362,7 @@ func (c *config) ofAnother(m store.Message, named func(raw []byte) bool) bool {
 	if !ok || ch.Kind != "imap" || m.Verdict != store.VerdictHeld {
 		return false
 	}
-	in := mailbox.Intake{Channel: ch.Name, Store: ch.Store, Profiles: ch.profiles}
-	f := in.Recognise(m.Raw)
-	return f.Profile != nil && f.Reading.Held != tfyp.HeldAmbiguous && f.Reading.Sale.Email != "" && !named([]byte(f.Reading.Sale.Email))
+	return ch.reader().Recognise(m.Raw).OfAnother(named)
 }
 
 // mailboxCopies names where the mails themselves lie, which Keypost deletes

@@ -13,7 +13,7 @@ import (
 	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/delivery/deliverytest"
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/ingest/mailbox"
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -83,12 +83,12 @@ func TestReadSale(t *testing.T) {
 	if got := c.readSale(store.Mail{Channel: "gone", Store: "kagi", Fold: "t1"}); got.Sale != "kagi t1" || len(got.Fields) > 0 {
 		t.Errorf("of a channel that is gone: %+v", got)
 	}
-	for _, reason := range []string{tfyp.HeldIncomplete, tfyp.HeldCharset, mailbox.ReasonUnknownSale, tfyp.HeldMalformed} {
+	for _, reason := range []string{tfyp.HeldIncomplete, tfyp.HeldCharset, intake.ReasonUnknownSale, tfyp.HeldMalformed} {
 		if why := explainMail(reason, true); why == "" || strings.Contains(why, "license issue") || strings.Contains(why, "An order needs") || strings.Contains(why, "buyer") {
 			t.Errorf("of a refund, %s: %s", reason, why)
 		}
 	}
-	if explainMail(tfyp.HeldIncomplete, false) != mailbox.Explain(tfyp.HeldIncomplete) {
+	if explainMail(tfyp.HeldIncomplete, false) != tfyp.Explain(tfyp.HeldIncomplete) {
 		t.Error("of a sale")
 	}
 }

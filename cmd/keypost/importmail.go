@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -142,38 +143,26 @@ func (n notTaken) Error() string { return string(n) }
 
 // take takes in one mail.
 func (m *mailImport) take(one oldMail) error {
-	mail, err := tfyp.Open(one.raw)
-	if err != nil {
+	f := intake.Reader{Store: m.Store, Profiles: m.profiles}.Recognise(one.raw)
+	switch {
+	case f.Profile == nil:
 		m.out.NotRecognised++
 		return nil
+	case f.Reading.Held != "":
+		why := f.Reading.Held
+		if len(f.Reading.Problems) > 0 {
+			why += ": " + f.Reading.Problems[0]
+		}
+		return notTaken(why)
+	case len(f.Reading.Refunds) > 0:
+		m.refunds = append(m.refunds, oldRefunds{one.name, f.Reading.Refunds})
 	}
-	for _, p := range m.profiles {
-		r := p.Read(mail)
-		if !r.Recognised {
-			continue
-		}
-		if r.Held != "" {
-			why := r.Held
-			if len(r.Problems) > 0 {
-				why += ": " + r.Problems[0]
-			}
-			return notTaken(why)
-		}
-		if len(r.Refunds) > 0 {
-			m.refunds = append(m.refunds, oldRefunds{one.name, r.Refunds})
-		}
-		return m.orders(r, mail)
-	}
-	m.out.NotRecognised++
-	return nil
+	return m.orders(f.Reading, f.Mail)
 }
 
 func (m *mailImport) refund(list []ingest.Refund) error {
 	for _, r := range list {
 		r.Old = true
-		if m.Store != "" {
-			r.Store = m.Store
-		}
 		reason, err := m.desk.JudgeRefund(m, r)
 		if err != nil {
 			return err
@@ -255,9 +244,6 @@ func (m *mailImport) product(o ingest.Order) (ingest.Product, error) {
 
 // order takes one in with its codes.
 func (m *mailImport) order(o ingest.Order, p ingest.Product, codes []string, mail tfyp.Mail) error {
-	if m.Store != "" {
-		o.Store = m.Store
-	}
 	o.Channel, o.Message, o.Actor = ingest.Import, store.Message{Channel: ingest.Import}, actor
 	var list []ingest.Past
 	for _, code := range codes {

@@ -140,7 +140,7 @@ func (c *config) mailer(db *store.DB) *delivery.MailConfig {
 	}
 	out := c.buyerMail()
 	out.Server, out.From, out.Vendor, out.ReplyTo = c.Mail.server, c.Mail.from, c.Mail.vendor, c.Mail.replyTo
-	out.Tests, out.Explain, out.ExplainMail = map[string]*mail.Address{}, ingest.Explain, explainMail
+	out.Tests, out.Explain, out.ExplainMail = map[string]*mail.Address{}, explainOrder, explainMail
 	out.ReadMail = c.readSale
 	out.Digest = func(ctx context.Context) (delivery.Digest, error) { return c.digest(ctx, db, time.Now()) }
 	desk := c.desk()

@@ -16,11 +16,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
 	"golang.org/x/time/rate"
 
 	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
@@ -225,7 +225,7 @@ func tryIMAP(ctx context.Context, ch channelConfig) []finding {
 // of that domain waits.
 func checkKeys(ctx context.Context, ch channelConfig) finding {
 	f := finding{"dns of " + ch.Name, "ok", ""}
-	lookup, of := ch.resolver(), ch.nameServer()
+	lookup, of := intake.NewResolver(ch.DNS), ch.nameServer()
 	var domains []string
 	for _, t := range ch.Trust {
 		if t.AuthservID != "" || slices.Contains(domains, t.DKIM) {
@@ -243,7 +243,7 @@ func checkKeys(ctx context.Context, ch channelConfig) finding {
 	return f
 }
 
-// nameServer says whom [channelConfig.resolver] asks.
+// nameServer says whom the channel's resolver asks.
 func (ch channelConfig) nameServer() string {
 	if ch.DNS != "" {
 		return "the name server that dns names (" + ch.DNS + ")"
@@ -293,12 +293,14 @@ func (ch channelConfig) tlsHint(err error) string {
 // keptMails bounds the mails that are refused and kept: 100 at once, and 100 an hour.
 func keptMails() *rate.Limiter { return rate.NewLimiter(rate.Every(36*time.Second), 100) }
 
+// reader makes findings of the channel's mails.
+func (ch channelConfig) reader() intake.Reader {
+	return intake.Reader{Store: ch.Store, Profiles: ch.profiles, Policy: ch.policy(), Resolver: intake.NewResolver(ch.DNS)}
+}
+
 // intake is what takes in a mailbox's mails.
-func (d *daemon) intake(ch channelConfig) *mailbox.Intake {
-	return &mailbox.Intake{
-		Channel: ch.Name, Store: ch.Store, Policy: ch.policy(), Profiles: ch.profiles, Resolver: ch.resolver(), Desk: d.desk, Licenses: d.db,
-		Keep: keptMails(), Bounce: d.bounced,
-	}
+func (d *daemon) intake(ch channelConfig) *intake.Intake {
+	return &intake.Intake{Reader: ch.reader(), Channel: ch.Name, Desk: d.desk, Licenses: d.db, Keep: keptMails(), Bounce: d.bounced}
 }
 
 // A prompt handler has the outbox's mail sent at once when a message was taken
@@ -327,46 +329,6 @@ func (d *daemon) bounced(ctx context.Context, raw []byte) (known bool, err error
 		return false, nil
 	}
 	return err == nil, err
-}
-
-const (
-	dnsTime  = 10 * time.Second
-	dnsKept  = 5 * time.Minute // a key that was found, and that the DNS has none
-	dnsNames = 1024
-)
-
-type dnsAnswer struct {
-	records []string
-	err     error
-}
-
-// resolver asks the system's name servers, or the channel's own, and remembers
-// answers for a short while: mails of one store come in numbers.
-func (ch channelConfig) resolver() authentic.Resolver {
-	r := &net.Resolver{}
-	if ch.DNS != "" {
-		r.PreferGo = true
-		r.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, ch.DNS)
-		}
-	}
-	known := expirable.NewLRU[string, dnsAnswer](dnsNames, nil, dnsKept)
-	return func(ctx context.Context, name string) ([]string, error) {
-		if a, ok := known.Get(name); ok {
-			return a.records, a.err
-		}
-		ctx, cancel := context.WithTimeout(ctx, dnsTime)
-		defer cancel()
-		records, err := r.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".") // as it is, with no search list
-		e, ok := errors.AsType[*net.DNSError](err)
-		if ok && ch.DNS != "" {
-			e.Server = ch.DNS // the package names the system's, which it believes to have asked
-		}
-		if err == nil || ok && e.IsNotFound {
-			known.Add(name, dnsAnswer{records, err})
-		}
-		return records, err
-	}
 }
 
 // places keeps where a mailbox is read on: of this folder of this account, for

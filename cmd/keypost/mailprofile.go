@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -177,8 +178,8 @@ func (c profileTest) Run(a *app) error {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "\n%s: %d taken, %d held, %d not recognised, %d unreadable",
-		count(len(list), "mail"), by["taken"], by["held"], by[notRecognised], by["unreadable"])
-	if n := by[verdictCode]; err == nil && n > 0 {
+		count(len(list), "mail"), by["taken"], by["held"], by[intake.OutcomeNotRecognised], by["unreadable"])
+	if n := by[intake.OutcomeBringsCode]; err == nil && n > 0 {
 		_, err = fmt.Fprintf(a.out, ", %d bring their own code (no order is made of those)", n)
 	}
 	fmt.Fprintln(a.out)
@@ -187,27 +188,24 @@ func (c profileTest) Run(a *app) error {
 
 func tested(p *tfyp.Profile, name string, raw []byte) testedMailJSON {
 	t := testedMailJSON{File: name, Verdict: "taken", Problems: []string{}, Orders: []mailOrderJSON{}}
-	m, err := tfyp.Open(raw)
-	if err != nil {
-		t.Verdict, t.Problems = "unreadable", []string{err.Error()}
-		return t
-	}
-	r := p.Read(m)
-	t.Refunds = len(r.Refunds)
-	t.Problems = append(t.Problems, r.Problems...)
-	for _, o := range r.Orders {
+	f := intake.Reader{Profiles: []*tfyp.Profile{p}}.Recognise(raw)
+	t.Refunds = len(f.Reading.Refunds)
+	t.Problems = append(t.Problems, f.Reading.Problems...)
+	for _, o := range f.Reading.Orders {
 		t.Orders = append(t.Orders, newMailOrderJSON(o))
 	}
 	switch {
-	case !r.Recognised:
-		t.Verdict = notRecognised
-		if m.Attached > 0 {
+	case f.Broken != nil:
+		t.Verdict, t.Problems = "unreadable", []string{f.Broken.Error()}
+	case f.Profile == nil:
+		t.Verdict = intake.OutcomeNotRecognised
+		if f.Mail.Attached > 0 {
 			t.Problems = append(t.Problems, "a mail is attached to it, which is judged by itself")
 		}
-	case r.Held != "":
-		t.Verdict, t.Reason = "held", orNull(r.Held)
-	case r.BringsCodes():
-		t.Verdict = verdictCode
+	case f.Verdict == store.MailHeld:
+		t.Verdict, t.Reason = "held", orNull(f.Reason)
+	case f.Reason == intake.ReasonCode:
+		t.Verdict = intake.OutcomeBringsCode
 	}
 	return t
 }

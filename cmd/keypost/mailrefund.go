@@ -1,104 +1,27 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/store"
 )
 
-// refunds notes the refunds of a mail that a person approves, with the person's
-// corrections. Of what can never be counted nothing is noted: it would look done.
-func (c mailApprove) refunds(a *app, db *store.DB, desk *ingest.Desk, m store.Mail, list []ingest.Refund) error {
-	if c.Name != "" || c.Email != "" || c.Quantity != 0 {
-		return usageError{fmt.Errorf("mail %s is a refund: --name, --email and --quantity are for orders", c.ID)}
-	}
-	for i := range list {
-		if err := c.correct(m, &list[i]); err != nil {
-			return err
-		}
-		if err := c.judge(a, desk, list[i]); err != nil {
-			return err
-		}
-	}
-	touched, told := []store.Order{}, []string{}
-	for _, r := range list {
-		added, err := desk.NoteRefund(a, r)
-		if err != nil {
-			return fmt.Errorf("mail %s: %w", c.ID, err)
-		}
-		if !added && c.Amount != "" {
-			return fmt.Errorf("mail %s: a refund with the reference %s was noted before (keypost order show): nothing is changed; if this is another one, refund by hand (keypost order refund), and dismiss the mail",
-				c.ID, safe(r.Reference))
-		}
-		orders, err := desk.OrdersOf(a, r)
-		if err != nil {
-			return fmt.Errorf("mail %s: %w", c.ID, err)
-		}
-		touched, told = append(touched, orders...), append(told, outcomeOf(r, orders, added))
-	}
-	if err := settleApproved(a, db, m, touched); err != nil {
-		return err
-	}
+// printRefunds says what the refunds of an approved mail came to.
+func (c mailApprove) printRefunds(a *app, done intake.Approval) error {
 	if !c.JSON {
-		for _, line := range told {
-			fmt.Fprintln(a.out, safe(line))
+		for _, r := range done.Refunds {
+			fmt.Fprintln(a.out, safe(outcomeOf(r)))
 		}
 		return nil
 	}
 	out := []orderJSON{}
-	for _, o := range touched {
+	for _, o := range done.Orders {
 		out = append(out, newOrderJSON(o))
 	}
 	return printJSON(a.out, out)
-}
-
-// correct puts what the person says in the place of what the mail does.
-func (c mailApprove) correct(m store.Mail, r *ingest.Refund) error {
-	if c.Product != "" {
-		r.Product = c.Product
-	}
-	switch {
-	case c.All:
-		r.Amount, r.Currency, r.Unread = "", "", false
-		r.Reference = "mail " + m.ID // a part may have been noted under the store's own
-	case c.Amount != "":
-		if _, err := parseFloor(c.Amount); err != nil {
-			return usageError{fmt.Errorf("--amount: %w", err)}
-		}
-		r.Amount, r.Currency, _ = strings.Cut(c.Amount, " ")
-		r.Unread = false
-	}
-	if r.Reference == "" && r.Amount != "" {
-		r.Reference = "mail " + m.ID // parts add up, so each must have a name of its own
-	}
-	return nil
-}
-
-// judge refuses a refund that cannot be noted as it is, and says what to give.
-func (c mailApprove) judge(a *app, desk *ingest.Desk, r ingest.Refund) error {
-	orders, err := desk.OrdersOf(a, r)
-	if errors.Is(err, ingest.ErrNoSale) {
-		return fmt.Errorf("mail %s: %w: approve it once the sale is here, or name the product as the store does (--product), or refund the order by hand (keypost order refund)", c.ID, err)
-	}
-	if err != nil {
-		return err
-	}
-	reason, err := desk.JudgeRefund(a, r)
-	if err != nil || reason == "" {
-		return err
-	}
-	what := "does not say for certain how much goes back"
-	if !r.Unread {
-		what = fmt.Sprintf("tells of %s, which cannot be counted", strings.TrimSpace(r.Amount+" "+r.Currency))
-		if c.Amount != "" {
-			what = fmt.Sprintf("cannot be counted with %s", c.Amount)
-		}
-	}
-	return usageError{fmt.Errorf("mail %s %s (%s): %s", c.ID, what, costs(orders), amountHint(orders))}
 }
 
 // costs tells what orders cost, for a person who must say how much goes back.
@@ -132,13 +55,14 @@ func amountHint(orders []store.Order) string {
 }
 
 // outcomeOf says what a refund came to for its orders.
-func outcomeOf(r ingest.Refund, orders []store.Order, added bool) string {
+func outcomeOf(r intake.Refunded) string {
+	orders := r.Orders
 	what := "all"
 	if r.Amount != "" {
 		what = r.Amount + " " + r.Currency
 	}
 	noted := "noted"
-	if !added {
+	if !r.Added {
 		noted = "noted before"
 	}
 	name := orders[0].Store + " " + orders[0].Transaction

@@ -123,7 +123,7 @@ func testApproveRefund(t *testing.T, s *site) {
 		"no price, all":    {"", "Refund: R-1\r\nBack: 5.00 EUR\r\n", []string{"--all"}, 0, "its codes are revoked", "revoked -"},
 		"not an amount":    {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5,00"}, 2, "--amount: ", "active"},
 		"both":             {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5.00 USD", "--all"}, 2, "--all", "active"},
-		"a buyer":          {"35.000 USD", "Refund: R-1\r\n", []string{"--all", "--name", "Ada"}, 2, "--name, --email and --quantity are for orders", "active"},
+		"a buyer":          {"35.000 USD", "Refund: R-1\r\n", []string{"--all", "--name", "Ada"}, 2, "a name, an e-mail address and a quantity are for orders", "active"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := "B-" + strings.ReplaceAll(name, " ", "-")

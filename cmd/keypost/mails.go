@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/ingest/mailbox"
-	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/store"
 )
 
@@ -124,7 +123,7 @@ type mailName struct {
 }
 
 // read finds a mail, with what is made of what was kept of it.
-func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f mailbox.Finding, err error) {
+func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f intake.Finding, err error) {
 	if m, err = db.Mail(a, n.ID); err != nil {
 		return m, f, fmt.Errorf("mail %s: %w (see: keypost mail list)", n.ID, err)
 	}
@@ -163,12 +162,11 @@ func (c mailShow) Run(a *app) error {
 	m.Fold = name
 	explained := ""
 	if m.Verdict == store.MailHeld || m.Verdict == store.MailRefused {
-		explained = mailbox.Explain(m.Reason)
+		explained = explainMail(m.Reason, false)
 	}
 	var read parsedMailJSON
 	if f.Profile != nil {
-		ch, _ := conf.channel(m.Channel)
-		read = newParsedMail(conf.desk(), f.Profile, f.Mail, ch.Store)
+		read = newParsedMail(conf.desk(), f, "")
 	}
 	if c.JSON {
 		out := mailShownJSON{newMailRow(m), orNull(explained), append([]mailFieldJSON{}, read.Fields...), []orderJSON{}}
@@ -250,41 +248,56 @@ func (c mailApprove) Run(a *app) error {
 		return usageError{err}
 	}
 	m, f, err := c.read(a, conf, db)
-	switch {
-	case err != nil:
-		return err
-	case m.Verdict != store.MailHeld && m.Verdict != store.MailRefused:
-		return fmt.Errorf("mail %s is %s: there is nothing to approve (its orders: keypost order list)", c.ID, m.Verdict)
-	case f.Profile == nil:
-		return fmt.Errorf("mail %s: nothing of it is kept that its channel's profiles know: issue by hand (keypost license issue), unless the sale is in keypost order list", c.ID)
-	}
-	desk := ingest.New(db, conf.desk())
-	if len(f.Reading.Refunds) > 0 {
-		return c.refunds(a, db, desk, m, f.Reading.Refunds)
-	}
-	if c.Amount != "" || c.All {
-		return usageError{fmt.Errorf("mail %s is no refund: --amount and --all are for those", c.ID)}
-	}
-	done, err := c.take(a, desk, m, f.Reading)
 	if err != nil {
 		return err
 	}
-	if err := settleApproved(a, db, m, done); err != nil {
+	correction, err := c.correction()
+	if err != nil {
 		return err
 	}
-	return c.print(a, done)
+	person := intake.Person{DB: db, Desk: ingest.New(db, conf.desk()), Actor: actor}
+	done, err := person.Approve(a, m, f, correction)
+	if err != nil {
+		return refusal(err)
+	}
+	if len(done.Refunds) > 0 {
+		return c.printRefunds(a, done)
+	}
+	return c.print(a, done.Orders)
 }
 
-// settleApproved notes that a person has taken what a mail tells.
-func settleApproved(a *app, db *store.DB, m store.Mail, done []store.Order) error {
-	m.Verdict, m.Reason = store.MailTaken, mailbox.ReasonApproved
-	if len(done) > 0 {
-		m.Store, m.Fold = done[0].Store, done[0].Fold
+func (c mailApprove) correction() (intake.Correction, error) {
+	out := intake.Correction{Product: c.Product, Name: c.Name, Email: c.Email, Quantity: c.Quantity, All: c.All}
+	if c.Amount != "" {
+		if _, err := parseFloor(c.Amount); err != nil {
+			return out, usageError{fmt.Errorf("--amount: %w", err)}
+		}
+		out.Amount, out.Currency, _ = strings.Cut(c.Amount, " ")
 	}
-	if err := db.SettleMail(a, m, actor); !errors.Is(err, store.ErrState) {
+	return out, nil
+}
+
+// refusal words why a mail cannot be approved or dismissed, and what to do.
+func refusal(err error) error {
+	r, ok := errors.AsType[*intake.Refusal](err)
+	if !ok {
 		return err
 	}
-	return nil
+	text := "mail " + r.Mail + " " + advised(r.Advice)
+	if len(r.Needs) > 0 {
+		text = r.Error() + ": give --" + strings.Join(r.Needs, " or --")
+		for _, op := range r.Advice.Operations {
+			text += ", or: " + command(op)
+		}
+	}
+	if r.Code == intake.RefusedAmount {
+		text = fmt.Sprintf("%s (%s): %s", r, costs(r.Orders), amountHint(r.Orders))
+	}
+	err = errors.New(safe(text))
+	if r.Code == intake.RefusedAmount || r.Code == intake.RefusedCorrection || r.Code == intake.RefusedIncomplete {
+		err = usageError{err}
+	}
+	return err
 }
 
 func (c mailApprove) print(a *app, done []store.Order) error {
@@ -317,69 +330,6 @@ func (c mailApprove) print(a *app, done []store.Order) error {
 	return nil
 }
 
-// take gives the desk what the mail tells, with a person's corrections.
-func (c mailApprove) take(a *app, desk *ingest.Desk, m store.Mail, r tfyp.Reading) (done []store.Order, err error) {
-	orders, err := c.orders(m, r)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range orders {
-		o.Channel, o.Actor, o.Message = m.Channel, actor, store.Message{Channel: m.Channel, Raw: m.Raw}
-		got, err := desk.Accept(a, o)
-		if err != nil {
-			return done, err
-		}
-		done = append(done, got)
-	}
-	return done, nil
-}
-
-// orders are the mail's, as far as it says what they are, and as the person says.
-func (c mailApprove) orders(m store.Mail, r tfyp.Reading) ([]ingest.Order, error) {
-	list := r.Orders
-	if len(list) == 0 {
-		sale := r.Sale
-		if r.Value("quantity") == "" {
-			sale.Quantity = 1 // as of a mail that names a product and no quantity
-		}
-		list = []ingest.Order{sale}
-	}
-	switch {
-	case len(list) > 1 && c.Product != "":
-		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --product is for one", c.ID, len(list))}
-	case len(list) > 1 && c.Quantity != 0:
-		return nil, usageError{fmt.Errorf("mail %s tells of %d products: --quantity is for one; issue by hand (keypost license issue), and dismiss the mail", c.ID, len(list))}
-	case c.Quantity < 0 || c.Quantity > tfyp.MaxCopies:
-		return nil, usageError{fmt.Errorf("--quantity %d: it must be from 1 to %d", c.Quantity, tfyp.MaxCopies)}
-	}
-	for i := range list {
-		o := &list[i]
-		for _, correction := range []struct {
-			to   *string
-			text string
-		}{{&o.StoreProduct, c.Product}, {&o.Name, c.Name}, {&o.Email, c.Email}} {
-			if correction.text != "" {
-				*correction.to = correction.text
-			}
-		}
-		if c.Quantity > 0 {
-			o.Quantity = c.Quantity
-		}
-		switch {
-		case o.StoreProduct == "":
-			return nil, usageError{fmt.Errorf("mail %s does not say what was bought: give --product", c.ID)}
-		case o.Name == "" && o.Email == "":
-			return nil, usageError{fmt.Errorf("mail %s does not say who bought: give --name or --email", c.ID)}
-		case o.Quantity < 1:
-			return nil, usageError{fmt.Errorf("mail %s does not say for certain how many copies of %s were bought: give --quantity, or issue by hand (keypost license issue)", c.ID, safe(o.StoreProduct))}
-		}
-		if o.Transaction == "" && len(o.Sequences) == 0 {
-			o.Transaction = "mail " + m.ID // it names its sale in no way; its repeats are held as this one was
-		}
-	}
-	return list, nil
-}
-
 type mailDismiss struct {
 	changing
 	jsonFlag
@@ -396,17 +346,12 @@ func (c mailDismiss) Run(a *app) error {
 		return err
 	}
 	defer db.Close()
-	m, err := db.Mail(a, c.ID)
-	if err != nil {
+	m, err := intake.Person{DB: db, Actor: actor}.Dismiss(a, c.ID)
+	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("mail %s: %w (see: keypost mail list)", c.ID, err)
 	}
-	m.Verdict, m.Reason = store.MailUnknown, mailbox.ReasonDismissed
-	err = db.SettleMail(a, m, actor)
-	if errors.Is(err, store.ErrState) {
-		return fmt.Errorf("mail %s is neither held nor refused: there is nothing to dismiss", c.ID)
-	}
 	if err != nil {
-		return err
+		return refusal(err)
 	}
 	if c.JSON {
 		if m.Fold, err = saleName(a, db, m); err != nil {

@@ -250,7 +250,7 @@ func advice(o store.Order) string {
 	if o.Status != store.Held || o.Refunded {
 		return ""
 	}
-	return ingest.Explain(o.Reason)
+	return explainOrder(o.Reason)
 }
 
 type orderApprove struct {

@@ -126,7 +126,7 @@ func (p parsedJSON) print(a *app) error {
 	case "bad":
 		verdict, explained = "BAD", *p.Reason
 	case "held":
-		verdict, explained = "held: "+*p.Reason, ingest.Explain(*p.Reason)
+		verdict, explained = "held: "+*p.Reason, explainOrder(*p.Reason)
 	case "information":
 		verdict = "GOOD without codes: only information is asked for"
 	}

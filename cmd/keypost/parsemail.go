@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/ingest/authentic"
-	"github.com/keypost/keypost/ingest/mailbox"
+	"github.com/keypost/keypost/ingest/intake"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -119,53 +118,38 @@ func (c parseMail) Run(a *app) error {
 	if _, err := tfyp.Open(raw); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	out, err := c.read(a, conf, ch, raw, false)
-	known := out.Verdict != notRecognised
-	for _, attached := range tfyp.Attached(raw) {
-		if err != nil {
-			return err
-		}
-		var one parsedMailJSON
-		one, err = c.read(a, conf, ch, attached, true)
-		out.Mails, known = append(out.Mails, one), known || one.Verdict != notRecognised
-	}
-	switch {
-	case err != nil:
+	reader, err := c.reader(ch)
+	if err != nil {
 		return err
-	case c.JSON:
+	}
+	arrived := time.Now()
+	if c.Arrived != "" {
+		if arrived, err = time.Parse(time.RFC3339, c.Arrived); err != nil {
+			return usageError{fmt.Errorf("--arrived %s: it must be like 2026-03-02T10:00:00Z", c.Arrived)}
+		}
+	}
+	read := func(r intake.Reader, raw []byte) parsedMailJSON {
+		f := r.Recognise(raw)
+		if ch != nil {
+			f = r.Read(a, raw, arrived)
+		}
+		return newParsedMail(conf.desk(), f, r.Profiles[0].Name)
+	}
+	out := read(reader, raw)
+	known := out.Verdict != intake.OutcomeNotRecognised
+	for _, attached := range tfyp.Attached(raw) {
+		one := read(reader.Attached(), attached)
+		out.Mails, known = append(out.Mails, one), known || one.Verdict != intake.OutcomeNotRecognised
+	}
+	if c.JSON {
 		err = printJSON(a.out, out)
-	default:
+	} else {
 		err = out.printAll(a)
 	}
 	if err == nil && !known {
 		err = fmt.Errorf("%s: the profile %s is not for this mail: neither its subject nor its lines are known", c.File, out.Profile)
 	}
 	return err
-}
-
-// notRecognised is the verdict on a mail that no profile knows.
-const notRecognised = "not_recognised"
-
-// read reads a mail and judges it, as the daemon does; attached: it is in another
-// mail.
-func (c parseMail) read(a *app, conf *config, ch *channelConfig, raw []byte, attached bool) (parsedMailJSON, error) {
-	m, broken := tfyp.Open(raw)
-	p, err := c.profile(ch, m)
-	if err != nil {
-		return parsedMailJSON{}, err
-	}
-	of := "" // the profile's own store
-	if ch != nil {
-		of = ch.Store
-	}
-	out := newParsedMail(conf.desk(), p, m, of)
-	if broken != nil {
-		out.Verdict, out.Problems = notRecognised, append(out.Problems, broken.Error())
-	}
-	if ch != nil && out.Verdict != notRecognised {
-		err = c.judge(a, *ch, raw, attached, &out)
-	}
-	return out, err
 }
 
 // channel is the one whose mailbox the mail is of; nil: there is none.
@@ -187,86 +171,52 @@ func (c parseMail) channel(conf *config) (*channelConfig, error) {
 	return &found[0], nil
 }
 
-// profile is the one that was asked for, or the channel's first that knows the
-// mail.
-func (c parseMail) profile(ch *channelConfig, m tfyp.Mail) (*tfyp.Profile, error) {
+// reader is the channel's, or one with the profile that was asked for.
+func (c parseMail) reader(ch *channelConfig) (r intake.Reader, err error) {
+	if ch != nil {
+		r = ch.reader()
+	}
 	if c.Profile != "" || ch == nil {
-		return loadProfile(cmp.Or(c.Profile, defaultProfile))
-	}
-	for _, p := range ch.profiles {
-		if p.Read(m).Recognised {
-			return p, nil
+		p, err := loadProfile(cmp.Or(c.Profile, defaultProfile))
+		if err != nil {
+			return r, err
 		}
+		r.Profiles = []*tfyp.Profile{p}
 	}
-	return ch.profiles[0], nil
+	return r, nil
 }
 
-// judge adds whether the mail is authentic.
-func (c parseMail) judge(a *app, ch channelConfig, raw []byte, attached bool, out *parsedMailJSON) error {
-	arrived := time.Now()
-	if c.Arrived != "" {
-		var err error
-		if arrived, err = time.Parse(time.RFC3339, c.Arrived); err != nil {
-			return usageError{fmt.Errorf("--arrived %s: it must be like 2026-03-02T10:00:00Z", c.Arrived)}
-		}
-	}
-	policy := ch.policy()
-	if attached {
-		policy = policy.Attached()
-	}
-	j := policy.Judge(a, raw, arrived, ch.resolver())
-	out.Domain, out.Checks = orNull(j.Domain), []checkJSON{}
-	for _, check := range j.Checks {
-		out.Checks = append(out.Checks, checkJSON{check.Name, string(check.Result), check.Detail})
-	}
-	if j.Verdict != authentic.Authentic {
-		out.Verdict, out.Reason = string(j.Verdict), orNull(string(j.Reason))
-	}
-	return nil
-}
-
-// newParsedMail reads a mail and asks the config what it would make of it. Its
-// orders are of the channel's store, or, where that is "", of the profile's, as
-// [mailbox.Intake] has it.
-func newParsedMail(desk ingest.Catalog, p *tfyp.Profile, m tfyp.Mail, of string) parsedMailJSON {
-	r := p.Read(m).Of(of)
+// newParsedMail is what was found out about a mail, and what the config would make
+// of it; profile is the name of the one that was tried where none knows it.
+func newParsedMail(desk ingest.Catalog, f intake.Finding, profile string) parsedMailJSON {
+	r, outcome := f.Reading, f.Outcome(desk)
 	out := parsedMailJSON{
-		Verdict: "issued", Reason: orNull(r.Held), Problems: append([]string{}, r.Problems...), Profile: p.Name, Subject: m.Subject,
-		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: m.Attached, Mails: []parsedMailJSON{},
+		Verdict: outcome.Verdict, Reason: orNull(outcome.Reason), Problems: append([]string{}, r.Problems...), Profile: profile, Subject: f.Mail.Subject,
+		Fields: []mailFieldJSON{}, Orders: []mailOrderJSON{}, Refunds: []mailRefundJSON{}, Attached: f.Mail.Attached, Mails: []parsedMailJSON{},
+		Domain: orNull(f.Judgement.Domain),
 	}
-	for _, f := range r.Fields {
-		out.Fields = append(out.Fields, mailFieldJSON{f.Name, f.Value, f.Where()})
+	if f.Profile != nil {
+		out.Profile = f.Profile.Name
 	}
-	if r.Held == "" && r.BringsCodes() {
-		out.Verdict, out.Reason = verdictCode, orNull(mailbox.ReasonCode)
+	if f.Broken != nil {
+		out.Problems = append(out.Problems, f.Broken.Error())
 	}
-	for _, o := range r.Orders {
-		product, reason := desk.Judge(o)
+	for _, field := range r.Fields {
+		out.Fields = append(out.Fields, mailFieldJSON{field.Name, field.Value, field.Where()})
+	}
+	for i, o := range r.Orders {
 		j := newMailOrderJSON(o)
-		j.Product = orNull(product.ID)
+		j.Product = orNull(outcome.Products[i].ID)
 		out.Orders = append(out.Orders, j)
-		if out.Reason == nil {
-			out.Reason = orNull(reason)
-		}
 	}
 	for _, f := range r.Refunds {
 		out.Refunds = append(out.Refunds, mailRefundJSON{f.Store, f.Transaction, sequences(f.Sequences), f.Product, f.Amount, f.Currency, f.Reference})
 	}
-	switch {
-	case !r.Recognised:
-		out.Verdict = notRecognised
-	case out.Verdict == verdictCode:
-	case out.Reason != nil:
-		out.Verdict = "held"
-	case len(r.Refunds) > 0:
-		out.Verdict = "refund"
+	for _, check := range f.Judgement.Checks {
+		out.Checks = append(out.Checks, checkJSON{check.Name, string(check.Result), check.Detail})
 	}
 	return out
 }
-
-// verdictCode is that on a mail of a sale that has its code already: the daemon
-// makes no order of it, and holds it where nobody here knows the code.
-const verdictCode = "brings_code"
 
 // printAll shows a mail, and those that are attached to it.
 func (p parsedMailJSON) printAll(a *app) error {
@@ -357,21 +307,21 @@ func (p parsedMailJSON) printVerdict(a *app) error {
 	}
 	verdict, explained := "codes would be issued, unless the order came before"+unless, ""
 	switch p.Verdict {
-	case "refused":
-		verdict, explained = "refused: "+*p.Reason, mailbox.Explain(*p.Reason)
-	case "later":
+	case intake.OutcomeRefused:
+		verdict, explained = "refused: "+*p.Reason, explainMail(*p.Reason, false)
+	case intake.OutcomeLater:
 		verdict = "the DNS does not answer: it would be judged again, for three days"
-	case "held":
+	case intake.OutcomeHeld:
 		verdict, explained = "held: "+*p.Reason, tfyp.Explain(*p.Reason)
 		if explained == "" {
-			explained = ingest.Explain(*p.Reason)
+			explained = explainOrder(*p.Reason)
 		}
-	case "refund":
+	case intake.OutcomeRefund:
 		verdict = "the refund would be noted" + unless
-	case verdictCode:
-		verdict = "no order: it brings its own code; it is held, " + mailbox.ReasonCode + ", where nobody here knows that code" + unless
-		explained = mailbox.Explain(mailbox.ReasonCode)
-	case notRecognised:
+	case intake.OutcomeBringsCode:
+		verdict = "no order: it brings its own code; it is held, " + intake.ReasonCode + ", where nobody here knows that code" + unless
+		explained = explainMail(intake.ReasonCode, false)
+	case intake.OutcomeNotRecognised:
 		verdict = "not recognised"
 	}
 	if p.Attached > 0 {

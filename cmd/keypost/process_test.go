@@ -284,7 +284,8 @@ func TestImports(t *testing.T) {
 		"store/storetest":            {}, // for tests
 		"ingest":                     {"keygen", "store"},
 		"ingest/authentic":           {},
-		"ingest/mailbox":             {"ingest", "ingest/authentic", "ingest/tfyp", "store"},
+		"ingest/intake":              {"ingest", "ingest/authentic", "ingest/mailbox", "ingest/tfyp", "store"},
+		"ingest/mailbox":             {},
 		"ingest/mailbox/mailboxtest": {}, // for tests
 		"ingest/tfyp":                {"ingest", "ingest/authentic"},
 		"krps":                       {"ingest", "store"},
@@ -292,7 +293,7 @@ func TestImports(t *testing.T) {
 		"activation/client":          {}, // and nothing but the standard library: see below
 		"delivery":                   {"store"},
 		"delivery/deliverytest":      {"store/storetest"}, // for tests
-		"cmd/keypost":                {"activation", "delivery", "ingest", "ingest/authentic", "ingest/mailbox", "ingest/tfyp", "keygen", "keygen/external", "krps", "store"},
+		"cmd/keypost":                {"activation", "delivery", "ingest", "ingest/authentic", "ingest/intake", "ingest/mailbox", "ingest/tfyp", "keygen", "keygen/external", "krps", "store"},
 		"cmd/torture":                {"krps", "store/storetest"},
 		"cmd/bench":                  {"activation", "delivery/deliverytest", "ingest/mailbox/mailboxtest", "ingest/tfyp", "keygen", "keygen/external", "krps", "store", "store/storetest"},
 	}

@@ -1,4 +1,12 @@
-package mailbox
+// Package intake makes orders and refunds of the mails that stores send. A
+// [Reader] turns a raw mail into one [Finding]: which profile knows it, what it
+// says, and whether it is authentic. Everybody who asks about a mail asks a
+// Reader, so that what is tried by hand is what the daemon does.
+//
+// An [Intake] is the daemon's: it judges what the mailbox hands over, keeps a row
+// of each mail, and gives the order desk what the authentic ones say. A [Person]
+// decides on mails that were held or refused.
+package intake
 
 import (
 	"bytes"
@@ -6,12 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -28,16 +38,6 @@ const (
 const (
 	dnsPatience  = 72 * time.Hour // for its key: then it is refused
 	salePatience = time.Hour      // a refund for its sale: then it is held
-)
-
-// Reasons of mails beside those of Policy.Judge and of package tfyp.
-const (
-	ReasonTooBig      = "too_big" // it was not fetched
-	ReasonCode        = "code"    // it brings a code that nobody here knows
-	ReasonBounce      = "bounce"  // it tells that a mail of ours did not arrive
-	ReasonUnknownSale = ingest.RefundUnknownSale
-	ReasonDismissed   = "dismissed" // by a person
-	ReasonApproved    = "approved"  // by a person: perhaps not as it reads
 )
 
 // A Desk is what takes orders in.
@@ -57,21 +57,18 @@ type Licenses interface {
 }
 
 // An Intake judges the messages of one mailbox and gives the desk what the
-// authentic ones tell. It is the Handler of a Watcher; Handle may be called from
+// authentic ones say. It is a [mailbox.Handler]; Handle may be called from
 // several goroutines at once.
 //
-// What was found out about a mail is noted before anything is done about it, and
-// what is done bears to be done again: a crash in between costs nothing.
+// What was found out about a mail is stored before anything is done about it, and
+// every step is idempotent: a crash in between costs nothing.
 type Intake struct {
+	Reader
 	Channel  string
-	Policy   authentic.Policy
-	Store    string          // whose mails they are; "": each profile's own
-	Profiles []*tfyp.Profile // the first that knows a mail reads it
-	Resolver authentic.Resolver
 	Desk     Desk
 	Licenses Licenses
-	// Bounce takes in a report about a mail of ours that did not arrive; known
-	// is false for other reports. nil: there are none.
+	// Bounce takes in a report that a mail of ours did not arrive; known is false
+	// for any other mail. nil: there are none.
 	Bounce func(ctx context.Context, raw []byte) (known bool, err error)
 	Now    func() time.Time // nil: time.Now
 	// Keep bounds how many mails that were not taken are kept as they came; nil:
@@ -79,9 +76,9 @@ type Intake struct {
 	Keep *rate.Limiter
 }
 
-// Handle judges messages, and those that are attached to them.
-func (in *Intake) Handle(ctx context.Context, list []Message) ([]Verdict, error) {
-	verdicts := make([]Verdict, len(list))
+// Handle judges messages, and those attached to them.
+func (in *Intake) Handle(ctx context.Context, list []mailbox.Message) ([]mailbox.Verdict, error) {
+	verdicts := make([]mailbox.Verdict, len(list))
 	var letters []letter
 	size := 0
 	for i, m := range list {
@@ -134,10 +131,9 @@ func (in *Intake) known(ctx context.Context, letters []letter) (map[[32]byte]sto
 	return in.Licenses.MailsByContent(ctx, in.Channel, contents)
 }
 
-// judge finds out what a letter is and what is to be done about it. Of one that
-// was judged for good and comes again the desk is told once more what it was told
-// then, whatever profile or config there is now: perhaps a crash came before it
-// had all of it.
+// judge finds out what a letter is. One that was judged for good before gives the
+// desk what it gave it then, whatever profiles and config there are now: a crash
+// may have come before the desk had all of it.
 func (in *Intake) judge(ctx context.Context, l *letter, known map[[32]byte]store.Mail) error {
 	before, met := known[l.content]
 	if met && !before.Open() {
@@ -146,12 +142,12 @@ func (in *Intake) judge(ctx context.Context, l *letter, known map[[32]byte]store
 	f := in.tooBig(l.of)
 	if !l.of.TooBig {
 		var err error
-		if f, err = in.Read(ctx, l.raw, arrivedAt(l.of, in.now()), l.policy); err != nil {
+		if f, err = in.find(ctx, *l); err != nil {
 			return err
 		}
 	}
 	if f.Patience > 0 && !(met && in.waited(before, f)) {
-		f.MailVerdict = store.MailWaiting
+		f.Verdict = store.MailWaiting
 		if met && before.Verdict == store.MailHeld { // a person may decide meanwhile
 			l.row, l.noted, l.verdict.Later = before, true, true
 			return nil
@@ -164,14 +160,13 @@ func (in *Intake) judge(ctx context.Context, l *letter, known map[[32]byte]store
 	return in.rejudge(ctx, l, before)
 }
 
-// waited tells whether a mail that cannot be judged now has waited for long
-// enough.
+// waited reports whether a mail that cannot be judged now has waited long enough.
 func (in *Intake) waited(before store.Mail, f Finding) bool {
-	return before.Reason == f.MailReason && (before.Verdict != store.MailWaiting || in.now().Sub(before.CreatedAt) >= f.Patience)
+	return before.Reason == f.Reason && (before.Verdict != store.MailWaiting || in.now().Sub(before.CreatedAt) >= f.Patience)
 }
 
-// rejudge notes that a mail which was noted as before is judged as l.row now: a
-// profile or the trust has changed since, say.
+// rejudge stores a new judgement of a mail that has a row already: a profile or
+// the trust has changed since, say.
 func (in *Intake) rejudge(ctx context.Context, l *letter, before store.Mail) error {
 	l.row.ID, l.noted = before.ID, true
 	if before.Verdict == l.row.Verdict && before.Reason == l.row.Reason {
@@ -183,9 +178,8 @@ func (in *Intake) rejudge(ctx context.Context, l *letter, before store.Mail) err
 // keeps bounds the mails that are refused and kept.
 func (in *Intake) keeps() bool { return in.Keep == nil || in.Keep.AllowN(in.now(), 1) }
 
-// arrivedAt is when the mail server took a message; one that does not tell has it
-// since now.
-func arrivedAt(m Message, now time.Time) time.Time {
+// arrivedAt is when the mail server took a message; now, where it does not say.
+func arrivedAt(m mailbox.Message, now time.Time) time.Time {
 	if m.Arrived.IsZero() {
 		return now
 	}
@@ -200,12 +194,13 @@ func (in *Intake) now() time.Time {
 }
 
 // filed is where a message goes by its verdict.
-var filed = map[string]Filing{
-	store.MailTaken: Processed, store.MailHeld: Held, store.MailRefused: Failed, store.MailUnknown: Leave, store.MailWaiting: Leave,
+var filed = map[string]mailbox.Filing{
+	store.MailTaken: mailbox.Processed, store.MailHeld: mailbox.Held, store.MailRefused: mailbox.Failed,
+	store.MailUnknown: mailbox.Leave, store.MailWaiting: mailbox.Leave,
 }
 
-// noteAll writes the rows of letters that are not noted yet: all at once, or,
-// when one of them is not new after all, each by itself.
+// noteAll writes the rows of letters that have none yet: all at once or, when one
+// of them is not new after all, each by itself.
 func (in *Intake) noteAll(ctx context.Context, letters []letter) error {
 	var rows []store.Mail
 	for _, l := range letters {
@@ -240,8 +235,8 @@ func (in *Intake) add(ctx context.Context, row store.Mail) (store.Mail, error) {
 }
 
 // noteOne writes a letter's row; one whose body was taken before is refused. When
-// the mail was noted meanwhile, by another daemon or as another message's
-// attachment, what that one took of it counts, and nothing else does.
+// the mail got a row meanwhile, from another daemon or as another message's
+// attachment, what was taken of it then counts, and nothing else does.
 func (in *Intake) noteOne(ctx context.Context, l *letter, write func(context.Context, store.Mail) (store.Mail, error)) error {
 	row := l.row
 	got, err := write(ctx, row)
@@ -271,44 +266,96 @@ func (in *Intake) log(m store.Mail) {
 	}
 }
 
-// take gives the desk what a mail tells. It may be called again.
-func (in *Intake) take(ctx context.Context, l letter) (Filing, error) {
+// take gives the desk what a mail says. It may be called again.
+func (in *Intake) take(ctx context.Context, l letter) (mailbox.Filing, error) {
 	if l.row.Verdict != store.MailTaken {
 		return filed[l.row.Verdict], nil
 	}
-	filing := Processed
+	filing := mailbox.Processed
 	for _, o := range l.told.Orders {
 		o.Channel = in.Channel
 		o.Message = store.Message{Channel: in.Channel, Raw: l.raw[:min(len(l.raw), maxOfOrder)]}
 		got, err := in.Desk.Accept(ctx, o)
 		if err != nil {
-			return Leave, err
+			return mailbox.Leave, err
 		}
 		if got.Status == store.Held {
-			filing = Held
+			filing = mailbox.Held
 		}
 	}
 	for _, refund := range l.told.Refunds {
 		err := in.Desk.Refund(ctx, refund)
 		if errors.Is(err, ingest.ErrNoSale) { // another line has come since, say: a person must say which
-			filing = Held
+			filing = mailbox.Held
 			slog.Warn("a refund's order cannot be told any more", "channel", in.Channel, "store", refund.Store, "transaction", refund.Transaction)
 			continue
 		}
 		if err != nil {
-			return Leave, err
+			return mailbox.Leave, err
 		}
 	}
 	return filing, nil
 }
 
+// find finds out what a letter is, and asks the store and the desk about what only
+// they know.
+func (in *Intake) find(ctx context.Context, l letter) (Finding, error) {
+	if in.Bounce != nil {
+		if known, err := in.Bounce(ctx, l.raw); known || err != nil {
+			return Finding{Verdict: store.MailUnknown, Reason: ReasonBounce}, err
+		}
+	}
+	f := l.reader.Read(ctx, l.raw, arrivedAt(l.of, in.now()))
+	switch {
+	case f.Verdict != store.MailTaken:
+		return f, nil
+	case f.Reading.BringsCodes():
+		return f, in.withCodes(ctx, &f)
+	}
+	return f, in.withRefunds(ctx, &f)
+}
+
+// withCodes judges a mail of a sale that has its codes already, from a post that
+// was answered or from elsewhere: no others are issued.
+func (in *Intake) withCodes(ctx context.Context, f *Finding) error {
+	f.Reading.Orders = nil
+	for _, code := range f.Reading.Codes {
+		known, err := in.Licenses.Licenses(ctx, store.LicenseFilter{Code: code})
+		if err != nil {
+			return err
+		}
+		if len(known) == 0 {
+			f.Verdict = store.MailHeld
+		}
+	}
+	return nil
+}
+
+// withRefunds judges the refunds of a mail.
+func (in *Intake) withRefunds(ctx context.Context, f *Finding) error {
+	for _, r := range f.Reading.Refunds {
+		reason, err := in.Desk.JudgeRefund(ctx, r)
+		if err != nil {
+			return err
+		}
+		switch reason {
+		case "":
+		case ReasonUnknownSale: // the next mail may be that sale's
+			f.Verdict, f.Reason, f.Patience = store.MailHeld, reason, salePatience
+		default:
+			f.Verdict, f.Reason, f.Detail = store.MailHeld, reason, strings.TrimSpace(r.Amount+" "+r.Currency)
+		}
+	}
+	return nil
+}
+
 // tooBig is what is found out about a message that was not fetched: its header is
 // there, and its size.
-func (in *Intake) tooBig(m Message) Finding {
+func (in *Intake) tooBig(m mailbox.Message) Finding {
 	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
-	f.MailReason, f.MailDetail = ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
+	f.Verdict, f.Reason, f.Detail = store.MailUnknown, ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
 	if f.Profile != nil { // its subject is the store's, as anybody could write it
-		f.MailVerdict, f.Reading = store.MailRefused, tfyp.Reading{}
+		f.Verdict, f.Reading = store.MailRefused, tfyp.Reading{}
 	}
 	return f
 }

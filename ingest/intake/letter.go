@@ -1,4 +1,4 @@
-package mailbox
+package intake
 
 import (
 	"crypto/sha256"
@@ -9,31 +9,30 @@ import (
 	"unicode"
 
 	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
 
-// A letter is what is judged by its own bytes: a message, or one that is attached
-// to it.
+// A letter is what is judged by its own bytes: a message, or one attached to it.
 type letter struct {
-	of      Message
-	verdict *Verdict // the message's
-	raw     []byte   // nil where it was not fetched
+	of      mailbox.Message
+	verdict *mailbox.Verdict // the message's
+	raw     []byte           // nil where it was not fetched
 	content [32]byte
-	policy  authentic.Policy
+	reader  Reader
 	row     store.Mail
 	told    told
 	noted   bool // the row is in the store
 }
 
-func (in *Intake) letters(m Message) []letter {
+func (in *Intake) letters(m mailbox.Message) []letter {
 	if m.TooBig {
 		return []letter{{of: m, content: sha256.Sum256(append([]byte(strconv.FormatInt(m.Size, 10)+"\n"), m.Raw...))}}
 	}
-	list := []letter{{of: m, raw: m.Raw, content: sha256.Sum256(m.Raw), policy: in.Policy}}
+	list := []letter{{of: m, raw: m.Raw, content: sha256.Sum256(m.Raw), reader: in.Reader}}
 	for _, raw := range tfyp.Attached(m.Raw) {
-		list = append(list, letter{of: m, raw: raw, content: sha256.Sum256(raw), policy: in.Policy.Attached()})
+		list = append(list, letter{of: m, raw: raw, content: sha256.Sum256(raw), reader: in.Attached()})
 	}
 	return list
 }
@@ -44,7 +43,8 @@ type told struct {
 	Refunds []ingest.Refund `json:",omitempty"`
 }
 
-// retell makes of a letter what was noted of it, and takes again what was taken.
+// retell makes a letter what its row says, so that what was taken of it is taken
+// again.
 func (l *letter) retell(before store.Mail) error {
 	l.row, l.told, l.noted = before, told{}, true
 	if before.Verdict != store.MailTaken || before.Told == "" {
@@ -56,22 +56,22 @@ func (l *letter) retell(before store.Mail) error {
 	return nil
 }
 
-// row is what is noted of a mail. What a person must look at is kept as it came;
-// an order keeps its own.
+// row is what is stored of a mail. What a person must look at is kept as it came;
+// an order keeps its own mail.
 func (in *Intake) row(l letter, f Finding) store.Mail {
 	m := l.of
 	row := store.Mail{
 		ID: store.NewID(), Channel: in.Channel, Folder: printable(m.Folder, maxNoted), UIDValidity: m.UIDValidity, UID: m.UID,
-		MessageID: printable(f.Mail.MessageID, maxNoted), Content: l.content, Domain: printable(f.Domain, maxNoted), BodyHash: f.BodyHash,
-		Verdict: f.MailVerdict, Reason: f.MailReason, Detail: printable(f.MailDetail, maxNoted), ArrivedAt: arrivedAt(m, in.now()),
+		MessageID: printable(f.Mail.MessageID, maxNoted), Content: l.content, Domain: printable(f.Judgement.Domain, maxNoted), BodyHash: f.Judgement.BodyHash,
+		Verdict: f.Verdict, Reason: f.Reason, Detail: printable(f.Detail, maxNoted), ArrivedAt: arrivedAt(m, in.now()),
 	}
 	if f.Profile != nil {
 		row.Profile = printable(f.Profile.Name, maxProfile)
 	}
-	if sale := f.Reading.Sale; f.MailVerdict == store.MailTaken || f.MailVerdict == store.MailHeld {
+	if sale := f.Reading.Sale; f.Verdict == store.MailTaken || f.Verdict == store.MailHeld {
 		row.Store, row.Fold, row.Numbers = sale.Store, printable(ingest.Fold(sale.Transaction), maxNoted), numbers(sale)
 	}
-	if f.MailVerdict == store.MailTaken {
+	if f.Verdict == store.MailTaken {
 		b, err := json.Marshal(told{f.Reading.Orders, f.Reading.Refunds})
 		if err != nil { // strings, numbers and times always marshal
 			panic(err)

@@ -1,12 +1,16 @@
-package mailbox
+package intake
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/emersion/go-msgauth/dkim"
 
+	"github.com/keypost/keypost/ingest/authentic"
+	"github.com/keypost/keypost/ingest/mailbox"
 	"github.com/keypost/keypost/ingest/tfyp"
 	"github.com/keypost/keypost/store"
 )
@@ -77,7 +81,7 @@ func TestIntakeHeldCopy(t *testing.T) {
 		for _, number := range []string{"0042", "0043"} {
 			genuine := hand(replaced(thanks, "0042", number))
 			b.Profiles = []*tfyp.Profile{poor}
-			if got := b.handle("X-Copy: 1\r\n" + genuine); got != Held || b.last() != "held incomplete" {
+			if got := b.handle("X-Copy: 1\r\n" + genuine); got != mailbox.Held || b.last() != "held incomplete" {
 				t.Fatalf("by a poor profile the copy goes to %d, %s", got, b.last())
 			}
 			held := b.newest()
@@ -89,9 +93,9 @@ func TestIntakeHeldCopy(t *testing.T) {
 			}
 			b.Profiles = profiles
 			for range 2 {
-				want, taken := Processed, "taken"
+				want, taken := mailbox.Processed, "taken"
 				if number == "0043" {
-					want, taken = Failed, "refused body_taken"
+					want, taken = mailbox.Failed, "refused body_taken"
 				}
 				if got := b.handle(genuine); got != want || b.last() != taken {
 					t.Errorf("%s: the genuine mail goes to %d, %s; want %d, %s", number, got, b.last(), want, taken)
@@ -103,6 +107,54 @@ func TestIntakeHeldCopy(t *testing.T) {
 			if b.handle("X-Copy: 1\r\n" + genuine); len(b.orders()) != 1 {
 				t.Errorf("%s: %d orders", number, len(b.orders()))
 			}
+		}
+	})
+}
+
+// An attached mail is judged by its own bytes, whoever sent it along.
+func TestIntakeAttached(t *testing.T) {
+	wrap := func(inner string) string {
+		return "From: Ada <ada@example.com>\r\nTo: shop@example.com\r\nSubject: Fwd: Thanks for your purchase\r\n" +
+			"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nlook\r\n" +
+			"--x\r\nContent-Type: message/rfc822\r\n\r\n" + inner + "\r\n--x--\r\n"
+	}
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.Policy.Trust = append(b.Policy.Trust, authentic.Trust{DKIM: "store.example", AuthservID: "mx.example.com"})
+		if got := b.handle(wrap("Authentication-Results: mx.example.com; dkim=pass header.d=store.example\r\n" + thanks)); got != mailbox.Failed || len(b.orders()) > 0 {
+			t.Errorf("attached and not signed: it goes to %d, orders %v", got, b.orders())
+		}
+		// Whose key is not in the DNS is believed on the word of the server that took
+		// the mail in, and that is not whoever attached it.
+		forged := "Authentication-Results: mx.example.com; dkim=pass header.d=store.example header.s=gone\r\n" + signed(thanks, "store.example", "gone")
+		if got := b.handle(wrap(forged)); got != mailbox.Failed || len(b.orders()) > 0 {
+			t.Errorf("attached and forged: it goes to %d, orders %v", got, b.orders())
+		}
+		if got := b.handle(wrap(hand(thanks))); got != mailbox.Processed || len(b.orders()) != 1 {
+			t.Errorf("attached and signed: it goes to %d, orders %v", got, b.orders())
+		}
+		if got := b.handle(hand(thanks)); got != mailbox.Processed && got != mailbox.Failed || len(b.orders()) != 1 {
+			t.Errorf("the mail itself: it goes to %d, orders %v", got, b.orders())
+		}
+	})
+}
+
+// What is one message's attachment and another message of the same call is judged
+// as what it proves: the copy alone, whose trust is less, proves nothing.
+func TestIntakeCopyFirst(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		b.Policy.Trust = []authentic.Trust{{AuthservID: "mx.example.com", DKIM: "store.example"}}
+		b.Resolver = func(_ context.Context, name string) ([]string, error) { // the key is gone since
+			return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+		}
+		original := "Authentication-Results: mx.example.com; dkim=pass header.d=store.example header.s=s1\r\n" + hand(thanks)
+		forward := "From: Ada <ada@example.org>\r\nTo: shop@example.com\r\nSubject: Fwd\r\nContent-Type: message/rfc822\r\n\r\n" + original
+		verdicts, err := b.Handle(t.Context(), []mailbox.Message{arrived(forward), arrived(original)})
+		if err != nil || verdicts[1].Filing != mailbox.Processed || len(b.orders()) != 1 {
+			t.Errorf("%+v, %d orders, %v", verdicts, len(b.orders()), err)
+		}
+		list, err := b.db.Mails(t.Context(), store.MailFilter{Verdict: store.MailTaken})
+		if err != nil || len(list) != 1 {
+			t.Errorf("%d taken, %v", len(list), err)
 		}
 	})
 }

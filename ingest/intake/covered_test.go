@@ -1,4 +1,4 @@
-package mailbox
+package intake
 
 import (
 	"bytes"
@@ -141,7 +141,7 @@ func (c coveredMail) sign(t *testing.T, head, body dkim.Canonicalization) string
 // reads is all that is made of a copy of a mail.
 func (c coveredMail) reads(t *testing.T, raw string) string {
 	t.Helper()
-	in := Intake{Profiles: []*tfyp.Profile{c.profile}}
+	in := Reader{Profiles: []*tfyp.Profile{c.profile}}
 	p := authentic.Policy{Trust: []authentic.Trust{{DKIM: c.domain}}, Recipients: []string{"shop@example.com"}}
 	at := c.at.Add(time.Minute)
 	j := p.Judge(t.Context(), []byte(raw), at, keysOfAll)
