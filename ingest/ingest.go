@@ -11,6 +11,9 @@
 package ingest
 
 import (
+	"fmt"
+	"math/big"
+	"regexp"
 	"strings"
 	"time"
 
@@ -141,3 +144,19 @@ func (c Catalog) byID(id string) (Product, bool) {
 // FoldAlias is the one form of a product's name: people write it in any case,
 // and so do stores.
 func FoldAlias(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+var amountShape = regexp.MustCompile(`^(\d{1,9}(?:\.\d{1,3})?) ([A-Z]{3})$`)
+
+// ParseAmount reads an amount with its currency, "10.00 USD"; "" is none.
+func ParseAmount(s string) (f Floor, err error) {
+	if s == "" {
+		return f, nil
+	}
+	m := amountShape.FindStringSubmatch(s)
+	if m == nil {
+		return f, fmt.Errorf(`%q is not an amount with its currency, like "10.00 USD"`, s)
+	}
+	f.Amount, _ = new(big.Rat).SetString(m[1])
+	f.Currency = m[2]
+	return f, nil
+}

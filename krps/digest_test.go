@@ -29,7 +29,7 @@ var vectors = map[Digest]string{
 
 const secret = "MyTestPassword"
 
-func channel(d Digest) Channel {
+func hookup(d Digest) Channel {
 	return Channel{Name: "kagi", Store: "kagi", Secrets: []string{secret}, Digest: d}
 }
 
@@ -68,18 +68,18 @@ func TestTwelveCiphers(t *testing.T) {
 			t.Errorf("%s = %s, want %s", d, got, vectors[d])
 		}
 		p := mustDecode(t, example(d, "ACG:Password", vectors[d]))
-		if err := channel(d).Authenticate(p); err != nil {
+		if err := hookup(d).Authenticate(p); err != nil {
 			t.Errorf("%s: %v", d, err)
 		}
 		// Clear text counts byte for byte, a digest in any case.
 		p = mustDecode(t, example(d, "ACG:Password", strings.ToUpper(vectors[d])))
-		if err := channel(d).Authenticate(p); (err == nil) != (d != ClearText) {
+		if err := hookup(d).Authenticate(p); (err == nil) != (d != ClearText) {
 			t.Errorf("%s in upper case: %v", d, err)
 		}
 		// A hookup has one cipher: no other one's password is taken.
 		for other, password := range vectors {
 			p := mustDecode(t, example(d, "ACG:Password", password))
-			if err := channel(d).Authenticate(p); (err == nil) != (password == vectors[d]) {
+			if err := hookup(d).Authenticate(p); (err == nil) != (password == vectors[d]) {
 				t.Errorf("%s takes a password of %s: %v", d, other, err)
 			}
 		}
@@ -122,11 +122,11 @@ func TestAuthenticate(t *testing.T) {
 		fields[field] = value
 		Digest("MD5").Sign(fields, secret)
 		p := Post{posted: fields} // past the lengths of Decode
-		if err := channel("MD5").Authenticate(p); err == nil || !strings.Contains(err.Error(), field+" is not ") {
+		if err := hookup("MD5").Authenticate(p); err == nil || !strings.Contains(err.Error(), field+" is not ") {
 			t.Errorf("%s=%q: %v", field, value, err)
 		}
 	}
-	c := channel("MD5")
+	c := hookup("MD5")
 	good(c, example("MD5"))
 	good(c, example("MD5", "ACG:UserName", "whoever")) // not configured: not checked
 	bad("does not match", c, example("MD5", "ACG:Password", "f04f35da7c517f9190c5d955102c9ceb"))
@@ -170,7 +170,7 @@ func TestAuthenticate(t *testing.T) {
 	bad("ACG:DateProcessed is not", c, example("MD5", recut...))
 
 	// Leading zeros of Adler32 may be missing: find an order whose digest begins with one.
-	adler := channel(Adler32)
+	adler := hookup(Adler32)
 	adler.Secrets = []string{"s"}
 	fields := Example()
 	for n := 0; !strings.HasPrefix(fields["ACG:Password"], "0"); n++ {
@@ -201,7 +201,7 @@ func TestAuthenticate(t *testing.T) {
 func TestDigestCoversWhatWasPosted(t *testing.T) {
 	long := strings.Repeat("n", 300)
 	p := mustDecode(t, example("SHA-512", "ACG:ProductName", long, "ACG:LicenseType", "special="+long))
-	if err := channel("SHA-512").Authenticate(p); err != nil {
+	if err := hookup("SHA-512").Authenticate(p); err != nil {
 		t.Error(err)
 	}
 	if got := len(p.Value("ACG:LicenseType")); got != 256 {

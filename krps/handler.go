@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -36,17 +35,11 @@ type handler struct {
 }
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if user, password, ok := r.BasicAuth(); h.channel.Basic != "" && !(ok && equal(h.channel.Basic, user+":"+password)) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Keypost"`)
-		write(w, http.StatusUnauthorized, ReplyBad("The realm's user name and password are wanted."))
-		return
-	}
-	if h.channel.LocalOnly != "" && !local(r) {
-		write(w, http.StatusOK, ReplyBad(h.channel.LocalOnly))
-		return
-	}
-	if h.channel.HTTPSOnly && !local(r) && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
-		write(w, http.StatusOK, ReplyBad("This channel's cipher is for HTTPS alone."))
+	if status, why, ok := h.channel.Admit(w, r); !ok {
+		if status != http.StatusUnauthorized {
+			status = http.StatusOK // Kagi reads the reply of no other
+		}
+		write(w, status, ReplyBad(why))
 		return
 	}
 	if r.Method == http.MethodGet && r.URL.RawQuery == "" {
@@ -76,22 +69,6 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(StatusHeader, order.Status)
 	}
 	write(w, http.StatusOK, reply)
-}
-
-// local tells whether a request was made on this machine and not forwarded by
-// a proxy on it.
-func local(r *http.Request) bool {
-	for name := range r.Header {
-		if strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "Cf-") {
-			return false
-		}
-		switch name {
-		case "Forwarded", "Via", "X-Real-Ip", "True-Client-Ip", "X-Client-Ip":
-			return false
-		}
-	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // post takes one post in. Its error is [Bad], or the store's.

@@ -48,7 +48,7 @@ func call(h http.Handler, method, target, body string, change ...func(*http.Requ
 
 func TestHandlerTakesAnOrder(t *testing.T) {
 	desk, db := newDesk(t)
-	h := Handler(channel("MD5"), desk)
+	h := Handler(hookup("MD5"), desk)
 	first := call(h, "POST", "/in/kagi", example("MD5", "ACG:QuantityOrdered", "2"))
 	a, err := ParseReply(first.Body.Bytes())
 	if err != nil || !a.Good || len(a.Lines) != 2 || a.Lines[0].UserName != "Fred Fragola" || first.Code != http.StatusOK {
@@ -80,7 +80,7 @@ func TestHandlerTakesAnOrder(t *testing.T) {
 // One captured post cut anew, with the same password: no second code.
 func TestRecutPost(t *testing.T) {
 	desk, _ := newDesk(t)
-	h := Handler(channel("MD5"), desk)
+	h := Handler(hookup("MD5"), desk)
 	post := func(changes ...string) string {
 		return call(h, "POST", "/in/kagi", example("MD5", changes...)).Body.String()
 	}
@@ -104,7 +104,7 @@ func TestRecutPost(t *testing.T) {
 // second code.
 func TestRecutPostIsBounded(t *testing.T) {
 	desk, db := newDesk(t)
-	c := channel("MD5")
+	c := hookup("MD5")
 	c.Blurb = "me_Demo"
 	h := Handler(c, desk)
 	answer := func(changes ...string) Answer {
@@ -144,7 +144,7 @@ func TestRecutPostIsBounded(t *testing.T) {
 func TestChangedFlag(t *testing.T) {
 	for _, flags := range [][2]string{{"Test=1", ""}, {"", "Test=1"}} {
 		desk, _ := newDesk(t)
-		h := Handler(channel("MD5"), desk)
+		h := Handler(hookup("MD5"), desk)
 		first := call(h, "POST", "/in/kagi", example("MD5", "ACG:Flags", flags[0]))
 		second := call(h, "POST", "/in/kagi", example("MD5", "ACG:Flags", flags[1]))
 		if a, b := first.Header().Get(StatusHeader), second.Header().Get(StatusHeader); a != store.Issued || b != store.Held {
@@ -158,7 +158,7 @@ func TestChangedFlag(t *testing.T) {
 
 func TestHandlerRefuses(t *testing.T) {
 	desk, db := newDesk(t)
-	c := channel("MD5")
+	c := hookup("MD5")
 	c.Basic = "realm:geheim"
 	h := Handler(c, desk)
 	basic := func(r *http.Request) { r.SetBasicAuth("realm", "geheim") }
@@ -207,7 +207,7 @@ func TestHandlerRefuses(t *testing.T) {
 
 func TestHandlerAnswersThisMachineAlone(t *testing.T) {
 	desk, _ := newDesk(t)
-	c := channel("MD5")
+	c := hookup("MD5")
 	c.LocalOnly = "Set a secret of your own."
 	h := Handler(c, desk)
 	for name, change := range map[string]func(*http.Request){
@@ -231,7 +231,7 @@ func TestHandlerAnswersThisMachineAlone(t *testing.T) {
 
 func TestHandlerForHTTPSAlone(t *testing.T) {
 	desk, _ := newDesk(t)
-	c := channel(Adler32)
+	c := hookup(Adler32)
 	c.HTTPSOnly = true
 	h := Handler(c, desk)
 	for _, from := range []struct {
@@ -254,7 +254,7 @@ func TestHandlerForHTTPSAlone(t *testing.T) {
 
 // The secret is kept and logged nowhere, in whatever body it came.
 func TestSecretIsNotKept(t *testing.T) {
-	c := channel(ClearText)
+	c := hookup(ClearText)
 	c.Name, c.Secrets = "kagi-0123456789-0123456789", []string{"top secret"}
 	kept := &keepingDesk{}
 	h := Handler(c, kept)
@@ -298,7 +298,7 @@ func (d brokenDesk) Refuse(context.Context, store.Message) error               {
 
 func TestHandlerWithoutADatabase(t *testing.T) {
 	down := fmt.Errorf("%w: secret internals", store.ErrUnavailable)
-	h := Handler(channel("MD5"), brokenDesk{err: down})
+	h := Handler(hookup("MD5"), brokenDesk{err: down})
 	w := call(h, "POST", "/in/kagi", example("MD5"))
 	if a, err := ParseReply(w.Body.Bytes()); err != nil || a.Good || w.Code != 503 || w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "internals") {
 		t.Errorf("%d %q, %v", w.Code, w.Body, err)
@@ -307,11 +307,11 @@ func TestHandlerWithoutADatabase(t *testing.T) {
 	if w := call(h, "POST", "/in/kagi", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "BAD") {
 		t.Errorf("refused: %d %q", w.Code, w.Body)
 	}
-	h = Handler(channel("MD5"), brokenDesk{order: store.Order{ID: "x", Status: store.Reserved}})
+	h = Handler(hookup("MD5"), brokenDesk{order: store.Order{ID: "x", Status: store.Reserved}})
 	if w := call(h, "POST", "/in/kagi", example("MD5")); w.Code != 200 || !strings.Contains(w.Body.String(), "BAD") || w.Header().Get(StatusHeader) != store.Reserved {
 		t.Errorf("reserved: %d %q", w.Code, w.Body)
 	}
-	h = Handler(channel("MD5"), brokenDesk{err: errors.New("anything else")})
+	h = Handler(hookup("MD5"), brokenDesk{err: errors.New("anything else")})
 	if w := call(h, "POST", "/in/kagi", example("MD5")); w.Code != 503 {
 		t.Errorf("anything else: %d %q", w.Code, w.Body)
 	}
@@ -320,7 +320,7 @@ func TestHandlerWithoutADatabase(t *testing.T) {
 // The caller hangs up; its order is kept all the same.
 func TestHandlerFinishesWhatItBegan(t *testing.T) {
 	desk, db := newDesk(t)
-	h := Handler(channel("MD5"), desk)
+	h := Handler(hookup("MD5"), desk)
 	call(h, "POST", "/in/kagi", example("MD5"), func(r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		cancel()

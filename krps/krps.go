@@ -5,14 +5,16 @@
 // sentence in the place of a code, and waits for the vendor.
 //
 // post.go, table.go, digest.go, seeds.go and reply.go are the pure codec, bytes
-// in and bytes out; handler.go is the way in; client.go plays Kagi. Comments
-// name the section of the specification, "KRPS 2.0", that a rule comes from.
+// in and bytes out; settings.go has the keys of a channel in the config;
+// handler.go is the way in; client.go plays Kagi. Comments name the section of
+// the specification, "KRPS 2.0", that a rule comes from.
 package krps
 
 import (
 	"context"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/channel"
 	"github.com/keypost/keypost/store"
 )
 
@@ -23,28 +25,12 @@ type Channel struct {
 	UserName string   // "": not checked
 	Secrets  []string // any of them will do, while one is rotated
 	Digest   Digest   // the cipher agreed on; no other is taken
-	Basic    string   // "user:password" of the realm; "": none
 	Blurb    string   // the blurb that the channel's products are sold with; "": not known
-	// LocalOnly, if not "", is why calls from other machines are answered BAD.
-	LocalOnly string
-	// HTTPSOnly: calls from other machines must have come by HTTPS. The header
-	// X-Forwarded-Proto is believed; whoever routes keeps it from strangers.
-	HTTPSOnly bool
+	channel.Guard
 }
-
-// secretPath is how long a name is that may be kept secret; docs say so.
-const secretPath = 24
-
-// SecretPath tells whether the channel's name is long enough to be a secret.
-func (c Channel) SecretPath() bool { return len(c.Name) >= secretPath }
 
 // Label is the name for logs.
-func (c Channel) Label() string {
-	if c.SecretPath() {
-		return c.Name[:4] + "…"
-	}
-	return c.Name
-}
+func (c Channel) Label() string { return channel.Label(c.Name) }
 
 // A Desk judges and keeps what a channel takes in.
 type Desk interface {

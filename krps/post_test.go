@@ -162,7 +162,7 @@ func TestLicensee(t *testing.T) {
 }
 
 func TestOrder(t *testing.T) {
-	c := channel("MD5")
+	c := hookup("MD5")
 	p := mustDecode(t, example("MD5", "ACG:Flags", "Test=1,EncodingPreserved=1", "ACG:QuantityOrdered", "12"))
 	got := c.Order(p)
 	if strings.Contains(string(got.Message.Raw), p.Posted("ACG:Password")) {
@@ -249,8 +249,8 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = channel("MD5").Authenticate(p)
-		o := channel("MD5").Order(p)
+		_ = hookup("MD5").Authenticate(p)
+		o := hookup("MD5").Order(p)
 		for _, v := range append([]string{o.Name, o.Email, o.LicenseType, o.OEMSeed}, o.Seeds...) {
 			if !utf8.ValidString(v) || len(v) > 256 || strings.ContainsAny(v, "\x00\x1b") {
 				t.Errorf("%q is taken from %q", v, body)

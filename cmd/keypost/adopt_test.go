@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keypost/keypost/admin"
 )
 
 // A signed code that an earlier installation sold activates here: it becomes a
@@ -12,7 +14,7 @@ func TestAdoptSignedCodes(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, s *site) {
 		s.write(strings.Replace(s.text(), "limit = 2\n", "limit = 2\nadopt = true\ngenerator = { kind = \"signed\" }\n", 1))
 		stop := s.serve()
-		var tried []triedJSON
+		var tried []admin.Trial
 		s.read(0, &tried, "keygen", "try", "demo", "--type", "site", "--expires", "2099-12-31")
 		code := tried[0].Code
 		if err := stop(); err != nil {
@@ -28,7 +30,7 @@ func TestAdoptSignedCodes(t *testing.T) {
 		if got := s.activate(code, "machine-3"); got != "limit_reached" {
 			t.Errorf("a third machine: %q", got)
 		}
-		var l licenseJSON
+		var l admin.License
 		s.read(0, &l, "license", "show", code)
 		if l.Order.Store != "adopted" || l.Type != "site" || l.Limit != 2 || l.Used != 2 || l.ExpiresAt == nil || l.ExpiresAt.Format(time.RFC3339) != "2099-12-31T23:59:59Z" {
 			t.Errorf("license = %+v", l)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/keypost/keypost/cmd/keypost/config"
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
 	"github.com/keypost/keypost/store/storetest"
@@ -81,7 +82,7 @@ func TestNothingActsOnATerminal(t *testing.T) {
 	s.mkTemplates(t, "Subject: x\n\n{{.Name}}: {{range .Codes}}{{.Code}}{{end}}\n", "<p>{{.Name}}: {{range .Codes}}{{.Code}}{{end}}</p>\n")
 	const evil = "A\x1b]0;x\x07\x1b[2J\u202e\u009b1mda"
 	raw := []byte("Subject: " + evil + "\r\nFrom: eve@example.com\r\n\r\n" + evil + "\r\x9b2J\r\n")
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func TestNothingActsOnATerminal(t *testing.T) {
 	if _, _, err := db.AddMail(t.Context(), mail); err != nil {
 		t.Fatal(err)
 	}
-	got, err := ingest.New(db, c.desk()).Accept(t.Context(), ingest.Order{
+	got, err := ingest.New(db, c.Catalog()).Accept(t.Context(), ingest.Order{
 		Channel: "kagi", Store: "kagi", Transaction: "T-1", StoreProduct: "Product_Name", Name: evil, Email: "ada@example.com", LicenseType: evil, Quantity: 1, Seeds: []string{"Keyword: x - " + evil},
 		Message: store.Message{Channel: "kagi", Raw: raw},
 	})

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/admin"
+
 	"github.com/keypost/keypost/delivery/deliverytest"
 	"github.com/keypost/keypost/store"
 )
@@ -50,7 +52,7 @@ func testBounceInMailbox(t *testing.T, s *site) {
 	s.serve()
 	m.deliver(sale(1).Text(), true)
 	exim.Await(t, "ada@example.org", 1)
-	codes := func() (id string, list []noticeJSON) {
+	codes := func() (id string, list []admin.Notice) {
 		t.Helper()
 		s.read(0, &list, "outbox", "list", "--kind", store.NoticeCodes)
 		return list[len(list)-1].ID, list

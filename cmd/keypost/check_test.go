@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+	"github.com/keypost/keypost/krps"
+
 	"github.com/keypost/keypost/activation/client"
 	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
@@ -91,7 +95,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("rotate with nonsense:\n%s", out)
 	}
 	s.write("listen = 1")
-	var list []finding
+	var list []admin.Finding
 	s.read(1, &list, "check")
 	if len(list) != 1 || list[0].Result != "failed" || !strings.Contains(list[0].Detail, "keypost.toml:1") {
 		t.Errorf("a wrong config: %+v", list)
@@ -100,13 +104,13 @@ func TestCheck(t *testing.T) {
 
 // checked is the result of check and what it says of the generator that a
 // product would have.
-func checked(t *testing.T, generator string) finding {
+func checked(t *testing.T, generator string) admin.Finding {
 	t.Helper()
 	c, err := parsed(t, goodProduct+"limit = 2\ngenerator = { "+generator+" }\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Products[0].check(t.Context())
+	return c.Admin().Products[0].Check(t.Context())
 }
 
 func TestCheckGenerators(t *testing.T) {
@@ -134,7 +138,7 @@ func TestSignedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	demo, two := c.Products[0].codes.Compute.(keygen.Signed), c.Products[1].codes.Compute.(keygen.Signed)
+	demo, two := c.Admin().Products[0].Codes.Compute.(keygen.Signed), c.Admin().Products[1].Codes.Compute.(keygen.Signed)
 	if _, err := demo.Public(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a master key: %v", err)
 	}
@@ -150,7 +154,7 @@ func TestSignedKey(t *testing.T) {
 		t.Errorf("%x %x %v", a, b, err)
 	}
 	want := "signed, a code of 146 characters, public key NOw5UNEpXabruvi_r6Sfa9LA5j8bmSBwgAlpqy5taBY"
-	if f := c.Products[0].check(t.Context()); f.Result != "ok" || f.Detail != want {
+	if f := c.Admin().Products[0].Check(t.Context()); f.Result != "ok" || f.Detail != want {
 		t.Errorf("%+v, want %s", f, want)
 	}
 }
@@ -158,7 +162,7 @@ func TestSignedKey(t *testing.T) {
 // check changes nothing, not even what a killed db create left undone.
 func TestCheckChangesNothing(t *testing.T) {
 	s := newSite(t)
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +171,7 @@ func TestCheckChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := makeMaster(c.Keys.MasterFile); err != nil {
+	if err := os.WriteFile(c.Keys.MasterFile, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out := s.must(1, "check"); !strings.Contains(out, "keypost db create makes it") {
@@ -184,13 +188,13 @@ func TestKeys(t *testing.T) {
 	s := newSite(t)
 	s.serve()
 	code := s.post()[0]
-	var first, second []keyJSON
+	var first, second []admin.Key
 	s.read(0, &first, "keys", "list")
-	activate := func(keys ...keyJSON) error {
+	activate := func(keys ...admin.Key) error {
 		_, err := s.software("machine-1", keys).Activate(t.Context(), code)
 		return err
 	}
-	current := slices.IndexFunc(first, func(k keyJSON) bool { return k.Slot == "current" })
+	current := slices.IndexFunc(first, func(k admin.Key) bool { return k.Slot == "current" })
 	if err := activate(first[current]); err != nil {
 		t.Error(err)
 	}
@@ -198,7 +202,7 @@ func TestKeys(t *testing.T) {
 	if len(first) != 2 || len(second) != 3 || second[0].ID == second[1].ID {
 		t.Fatalf("%+v, then %+v", first, second)
 	}
-	slots := func(list []keyJSON) map[string]string {
+	slots := func(list []admin.Key) map[string]string {
 		m := map[string]string{}
 		for _, k := range list {
 			m[k.Slot] = k.ID
@@ -243,8 +247,8 @@ func TestInit(t *testing.T) {
 	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
 		t.Error("init changed the file")
 	}
-	c, err := loadConfig(file)
-	if err != nil || strings.Contains(string(before), "MADE-BY-INIT") || len(c.Channels[0].Secrets[0]) != 26 {
+	c, err := config.Load(file)
+	if err != nil || strings.Contains(string(before), "MADE-BY-INIT") || len(c.Channels[0].Settings.(*krps.Settings).Secrets[0]) != 26 {
 		t.Errorf("the new config: %v", err)
 	}
 	// What is commented out is right, too.
@@ -259,7 +263,7 @@ func TestInit(t *testing.T) {
 	if err := os.WriteFile(file, []byte(uncommented), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := loadConfig(file); err != nil || len(c.Webhooks) != 1 || c.Mail == nil || len(c.Channels) != 2 || c.Channels[1].Kind != "imap" {
+	if c, err := config.Load(file); err != nil || len(c.Webhooks) != 1 || c.Mail == nil || len(c.Channels) != 2 || c.Channels[1].Kind != "imap" {
 		t.Errorf("uncommented:\n%s\n%v", uncommented, err)
 	}
 }
@@ -270,7 +274,7 @@ func TestInitConfig(t *testing.T) {
 	if err := run(t.Context(), []string{"init", "--config", file}, nil, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(file); err != nil {
+	if _, err := config.Load(file); err != nil {
 		t.Error(err)
 	}
 	if err := run(t.Context(), []string{"init", "x", "--config", file}, nil, io.Discard, io.Discard); exitCode(err) != 2 {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/admin"
+
 	"github.com/alecthomas/kong"
 
 	"github.com/keypost/keypost/activation/client"
@@ -76,7 +78,7 @@ func (s *site) write(text string) {
 // create makes the site's database, unless it is there.
 func (s *site) create() {
 	s.t.Helper()
-	if code, out, errOut := s.run("db", "create"); code != 0 && !strings.Contains(errOut, errMade.Error()) {
+	if code, out, errOut := s.run("db", "create"); code != 0 && !strings.Contains(errOut, "is there already and stays as it is") {
 		s.t.Fatalf("db create: exit %d\n%s%s", code, out, errOut)
 	}
 }
@@ -146,7 +148,7 @@ func (s *site) post(more ...string) (codes []string) {
 
 // software is a program on a machine that was shipped with these public keys;
 // it remembers nothing.
-func (s *site) software(machine string, keys []keyJSON) *client.Client {
+func (s *site) software(machine string, keys []admin.Key) *client.Client {
 	s.t.Helper()
 	o := client.Options{URL: s.url, Product: "demo", Fingerprint: machine}
 	for _, k := range keys {
@@ -163,7 +165,7 @@ func (s *site) software(machine string, keys []keyJSON) *client.Client {
 // of what was refused, "" for a seat with a lease that verifies.
 func (s *site) activate(code, machine string) (problem string) {
 	s.t.Helper()
-	var keys []keyJSON
+	var keys []admin.Key
 	s.read(0, &keys, "keys", "list")
 	_, err := s.software(machine, keys).Activate(s.t.Context(), code)
 	if p, ok := errors.AsType[*client.Problem](err); ok { // also as the cause of an outage

@@ -13,6 +13,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
 	"github.com/keypost/keypost/store"
 )
 
@@ -33,10 +35,10 @@ func here(t *testing.T, folder string, args ...string) (code int, out string) {
 func noConfigs(t *testing.T) (system string) {
 	t.Helper()
 	t.Setenv("KEYPOST_CONFIG", "")
-	system = filepath.Join(t.TempDir(), "etc", configName)
-	before := configPlaces
-	configPlaces = []string{configName, system}
-	t.Cleanup(func() { configPlaces = before })
+	system = filepath.Join(t.TempDir(), "etc", config.Name)
+	before := config.Places
+	config.Places = []string{config.Name, system}
+	t.Cleanup(func() { config.Places = before })
 	return system
 }
 
@@ -79,7 +81,7 @@ func TestInitMakesTheDatabase(t *testing.T) {
 	if code, out := here(t, folder, "init"); code != 1 || !strings.Contains(out, "stays as it is") {
 		t.Errorf("init again: %d\n%s", code, out)
 	}
-	if err := os.Remove(filepath.Join(folder, configName)); err != nil {
+	if err := os.Remove(filepath.Join(folder, config.Name)); err != nil {
 		t.Fatal(err)
 	}
 	before := fileNames(t, folder)
@@ -123,7 +125,7 @@ func TestServeMakesNoDatabase(t *testing.T) {
 // one began.
 func TestDBCreate(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, s *site) {
-		c, err := loadConfig(s.config)
+		c, err := config.Load(s.config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,14 +190,14 @@ func TestConfigPlaces(t *testing.T) {
 	}
 	want := func(named, want string) {
 		t.Helper()
-		if got := configFile(named); got != want {
-			t.Errorf("configFile(%q) = %q, want %q", named, got, want)
+		if got := config.Find(named); got != want {
+			t.Errorf("config.Find(%q) = %q, want %q", named, got, want)
 		}
 	}
 	want("", "")
 	want("x.toml", "x.toml")
 	want("", at(system))
-	want("", at(configName))
+	want("", at(config.Name))
 	other := at(filepath.Join(folder, "other.toml"))
 	t.Setenv("KEYPOST_CONFIG", other)
 	want("", other)
@@ -212,8 +214,11 @@ func TestDemoStoreIsNotChangedByMistake(t *testing.T) {
 	noConfigs(t)
 	folder := t.TempDir()
 	t.Chdir(folder)
-	c := demo()
-	if err := errors.Join(c.complete(), c.create(t.Context())); err != nil {
+	c, err := config.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateDatabase(t.Context(), c.Admin()); err != nil {
 		t.Fatal(err)
 	}
 	if code, out := here(t, folder, "order", "list"); code != 0 || !strings.Contains(out, "this is the store of the demo") {
@@ -226,7 +231,7 @@ func TestDemoStoreIsNotChangedByMistake(t *testing.T) {
 	if code, out := here(t, folder, append(issue, "--demo")...); code != 0 || strings.Contains(out, "no config file") {
 		t.Errorf("license issue --demo: %d\n%s", code, out)
 	}
-	if err := os.WriteFile(configName, []byte(siteConfig), 0o600); err != nil {
+	if err := os.WriteFile(config.Name, []byte(siteConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if code, out := here(t, folder, append(issue, "--demo")...); code != 2 || !strings.Contains(out, "here is keypost.toml") {
@@ -245,16 +250,16 @@ func TestDemoServesNoOtherStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(filepath.Dir(s.config))
-	c := demo()
-	if err := c.complete(); err != nil {
+	c, err := config.Load("")
+	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := c.openToServe(t.Context())
+	db, err := admin.OpenToServe(t.Context(), c.Admin())
 	if err == nil {
 		db.Close()
 	}
 	if err == nil || !strings.Contains(err.Error(), "licenses of product other") || !strings.Contains(err.Error(), "--config") {
-		t.Errorf("openToServe: %v", err)
+		t.Errorf("OpenToServe: %v", err)
 	}
 }
 

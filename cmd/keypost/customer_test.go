@@ -1,13 +1,15 @@
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
 
 	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 	"github.com/keypost/keypost/store"
@@ -26,7 +28,7 @@ func TestCustomer(t *testing.T) {
 		s.must(1, "post", "krps", s.url+"/in/kagi", "--email", who, "--secret", "wrong", "--transaction", "REFUSED")
 		s.must(3, "customer", "show", "nobody@example.com")
 		s.must(2, "customer", "show", " ")
-		var c customerJSON
+		var c admin.Customer
 		s.read(0, &c, "customer", "show", strings.ToUpper(who))
 		if c.Name != "Ada Private" || c.Email != who || len(c.Orders) != 1 || c.Orders[0].Licenses[0] != codes[0] {
 			t.Errorf("customer = %+v", c)
@@ -65,7 +67,7 @@ func TestCustomer(t *testing.T) {
 		for range 2 {
 			s.must(4, "post", "krps", s.url+"/in/kagi", "--name", "Ada Private", "--email", who, "--seed", "Keyword: id - ada-private-7")
 		}
-		var orders []orderJSON
+		var orders []admin.Order
 		s.read(0, &orders, "order", "list")
 		if len(orders) != 2 || *orders[0].Reason != "conflict" || orders[0].Email != "" {
 			t.Errorf("orders = %+v", orders)
@@ -118,7 +120,7 @@ func TestForgetMails(t *testing.T) {
 		m.deliver(private(4), false)
 		m.deliver(sale(5).Text(), true) // another buyer's
 		m.filed("Done", 3)
-		var c customerJSON
+		var c admin.Customer
 		s.read(0, &c, "customer", "show", who)
 		if len(c.Orders) != 2 || len(c.Messages) != 2 || c.Messages[0].Verdict != "held" || c.Messages[1].Verdict != "refused" {
 			t.Errorf("customer %+v", c)
@@ -160,7 +162,7 @@ func TestForgetMails(t *testing.T) {
 // mail is the row of a mail, with what was taken of it.
 func (s *site) mail(id string) store.Mail {
 	s.t.Helper()
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -174,42 +176,6 @@ func (s *site) mail(id string) store.Mail {
 		s.t.Fatal(err)
 	}
 	return m
-}
-
-// What was refused names somebody however it is written.
-func TestNaming(t *testing.T) {
-	coded := base64.StdEncoding.EncodeToString([]byte("Email: Ada.Private@example.com\r\n"))
-	inBase64 := "Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + coded + "\r\n"
-	names := naming(customerName{" ada.private@EXAMPLE.com "}.addresses(nil))
-	for raw, want := range map[string]bool{
-		"": false,
-		`{"Name":"Ada \u003cada.private@example.com\u003e"}`:             true,
-		"mail of Ada.Private@example.com":                                true,
-		"ACG%3APurchaserEmail=ada.private%40EXAMPLE.com&x":               true,
-		"Email: bob@example.com":                                         false,
-		"To: =?utf-8?q?ada=2Eprivate=40example=2Ecom?=\r\n\r\nHello\r\n": true,
-		"Subject: x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nEmail: ada.priv=\r\nate=40example.com\r\n": true,
-		"<ada.private@example.com>":                           true,
-		"ada.private@example.com":                             true,
-		"See ada.private@example.com.":                        true,
-		"To=%3Cada.private%40example.com%3E":                  true,
-		"ACG%3Aada.private@example.com":                       true,
-		`{"Seeds":["to\nada.private@example.com"]}`:           true,
-		"Email: not.ada.private@example.com":                  false,
-		"Email=dada.private%40example.com&x":                  false,
-		"xada.private@example.com":                            false,
-		"nada.private@example.com":                            false,
-		"ada.private@example.com.au":                          false,
-		"ada.private@example.community":                       false,
-		"ada.private@example.com.au, Ada.Private@example.com": true,
-		inBase64: true,
-		"Subject: fw\r\nContent-Type: message/rfc822\r\n\r\n" + inBase64:                                  true,
-		strings.Replace(inBase64, coded, base64.StdEncoding.EncodeToString([]byte("bob@example.com")), 1): false,
-	} {
-		if got := names([]byte(raw)); got != want {
-			t.Errorf("%q: %v", raw, got)
-		}
-	}
 }
 
 // The vendor's own address is in each mail, and a buyer may name another one: to

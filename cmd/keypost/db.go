@@ -1,16 +1,14 @@
 package main
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
 
 func (dbCommands) Help() string { return "Example: keypost db verify" }
@@ -39,17 +37,15 @@ func (c dbCreate) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := conf.create(a); err != nil {
+	done, err := admin.CreateDatabase(a, conf.Admin())
+	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return printJSON(a.out, struct {
-			Database string `json:"database"`
-			Master   string `json:"master_file"`
-		}{store.Name(conf.Database.URL), conf.Keys.MasterFile})
+		return printJSON(a.out, done)
 	}
 	fmt.Fprintf(a.out, "The database %s is ready. Keep a copy elsewhere of %s: without it, a backup of the database cannot be used.\n",
-		safe(store.Name(conf.Database.URL)), safe(conf.keyFiles()))
+		safe(done.Name), safe(conf.Admin().KeyFiles()))
 	return nil
 }
 
@@ -67,21 +63,19 @@ func (c dbMigrate) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	from, to, err := store.Migrate(a, conf.Database.URL)
+	done, err := admin.MigrateDatabase(a, conf.Admin())
 	if err != nil {
-		return conf.notMade(err)
+		return err
 	}
-	if c.JSON {
-		return printJSON(a.out, struct {
-			From int64 `json:"from"`
-			To   int64 `json:"to"`
-		}{from, to})
+	name := safe(conf.Admin().DatabaseName())
+	switch {
+	case c.JSON:
+		return printJSON(a.out, done)
+	case done.From == done.To:
+		fmt.Fprintf(a.out, "%s has schema %d already.\n", name, done.To)
+	default:
+		fmt.Fprintf(a.out, "%s went from schema %d to %d.\n", name, done.From, done.To)
 	}
-	if from == to {
-		fmt.Fprintf(a.out, "%s has schema %d already.\n", safe(store.Name(conf.Database.URL)), to)
-		return nil
-	}
-	fmt.Fprintf(a.out, "%s went from schema %d to %d.\n", safe(store.Name(conf.Database.URL)), from, to)
 	return nil
 }
 
@@ -93,48 +87,24 @@ func (dbVerify) Help() string {
 	return "Changes nothing; daemons may run meanwhile. Exit code 1: something does not hold.\n\nExample: keypost db verify"
 }
 
-type verifiedJSON struct {
-	What   string   `json:"what"`
-	Rows   int64    `json:"rows"`
-	Broken int64    `json:"broken"`
-	Some   []string `json:"some"` // ids of a few that are broken
-}
-
 func (c dbVerify) Run(a *app) error {
 	conf, err := a.load()
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(a, conf.Database.URL, store.Options{Slow: true})
-	if err != nil {
-		return conf.notMade(err)
-	}
-	defer db.Close()
-	list, err := db.Verify(a)
-	if err != nil {
+	list, err := admin.VerifyDatabase(a, conf.Admin())
+	if err != nil && admin.CodeOf(err) != admin.Broken {
 		return err
 	}
-	out := []verifiedJSON{}
-	broken := 0
-	for _, v := range list {
-		out = append(out, verifiedJSON{v.What, v.Rows, v.Broken, append([]string{}, v.Some...)})
-		if v.Broken > 0 {
-			broken++
-		}
-	}
 	if c.JSON {
-		err = printJSON(a.out, out)
-	} else {
-		for _, v := range out {
-			result, detail := "ok", fmt.Sprintf("%d rows", v.Rows)
-			if v.Broken > 0 {
-				result, detail = "BROKEN", fmt.Sprintf("not so for %d of %d: %s", v.Broken, v.Rows, strings.Join(v.Some, " "))
-			}
-			fmt.Fprintf(a.out, "%-8s%s: %s\n", result, v.What, safe(detail))
-		}
+		return errors.Join(printJSON(a.out, list), err)
 	}
-	if err == nil && broken > 0 {
-		err = fmt.Errorf("%d of %d rules do not hold: keep a backup of the database as it is, and report this", broken, len(list))
+	for _, v := range list {
+		result, detail := "ok", fmt.Sprintf("%d rows", v.Rows)
+		if v.Broken > 0 {
+			result, detail = "BROKEN", fmt.Sprintf("not so for %d of %d: %s", v.Broken, v.Rows, strings.Join(v.Some, " "))
+		}
+		fmt.Fprintf(a.out, "%-8s%s: %s\n", result, v.What, safe(detail))
 	}
 	return err
 }
@@ -160,12 +130,9 @@ func (c dbCopy) Run(a *app) error {
 	if err != nil {
 		return usageError{fmt.Errorf("TO: %w", err)}
 	}
-	if !c.WhileRunning {
-		if err := a.notRunning(from); err != nil {
-			return err
-		}
-	}
-	copied, err := a.copy(from, to, "")
+	bar := newBar(a.err)
+	copied, err := admin.CopyDatabase(a, from, to, c.WhileRunning, bar.at)
+	bar.end()
 	if err != nil {
 		return err
 	}
@@ -173,20 +140,13 @@ func (c dbCopy) Run(a *app) error {
 		return err
 	}
 	key := "the master key file of the old one"
-	if conf, err := a.load(); err == nil && sameDatabase(conf.Database.URL, from) {
+	if conf, err := a.load(); err == nil && conf.Admin().SameDatabase(from) {
 		if path, err := filepath.Abs(conf.Keys.MasterFile); err == nil {
 			key = "[keys] master_file = " + strconv.Quote(path)
 		}
 	}
-	fmt.Fprintf(a.out, "%s holds all of it. Now set [database] url (or url_file) to it in the config, with %s: the keys stay the same.\n", safe(store.Name(to)), safe(key))
+	fmt.Fprintf(a.out, "%s holds all of it. Now set [database] url (or url_file) to it in the config, with %s: the keys stay the same.\n", safe(admin.NameOfDatabase(to)), safe(key))
 	return nil
-}
-
-// sameDatabase tells whether two URLs name one database, however its path is written.
-func sameDatabase(a, b string) bool {
-	one, oneErr := os.Stat(strings.TrimPrefix(a, "sqlite:"))
-	other, otherErr := os.Stat(strings.TrimPrefix(b, "sqlite:"))
-	return a == b || oneErr == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // databaseURL is an argument: a URL, or a file that holds one, so that its
@@ -199,48 +159,19 @@ func databaseURL(arg string) (string, error) {
 		}
 		arg = strings.TrimSpace(string(b))
 	}
-	if path, ok := strings.CutPrefix(arg, "sqlite:"); ok && path != "" || strings.HasPrefix(arg, "mysql://") {
+	if admin.DatabaseURL(arg) {
 		return arg, nil
 	}
 	return "", errors.New("it must be sqlite:PATH or mysql://user:password@host:port/database, or @FILE with one of them")
 }
 
-// notRunning tells whether a daemon lives on a database: what it took in after
-// a move would be lost.
-func (a *app) notRunning(url string) error {
-	alive, err := store.Alive(a, url, claimBeat)
-	if err != nil {
-		return err
+func showCopied(a *app, copied []admin.CopiedTable, asJSON bool) error {
+	if asJSON {
+		return printJSON(a.out, copied)
 	}
-	if alive {
-		return fmt.Errorf("a daemon runs on %s: end it first, or its next orders would be lost (--while-running copies all the same)", store.Name(url))
-	}
-	return nil
-}
-
-// copy copies with a progress bar, where a person looks on.
-func (a *app) copy(from, to, pause string) ([]store.Copied, error) {
-	bar := newBar(a.err)
-	copied, err := store.Copy(a, from, to, store.CopyOptions{Pause: pause, Progress: bar.at})
-	bar.end()
-	return copied, err
-}
-
-func showCopied(a *app, copied []store.Copied, asJSON bool) error {
-	type tableJSON struct {
-		Table string `json:"table"`
-		Rows  int64  `json:"rows"`
-		Sum   string `json:"sha256"`
-	}
-	list := []tableJSON{}
 	rows := [][]string{{"TABLE", "ROWS", "SHA-256, THE SAME IN BOTH"}}
 	for _, c := range copied {
-		sum := hex.EncodeToString(c.Sum[:])
-		list = append(list, tableJSON{c.Table, c.Rows, sum})
-		rows = append(rows, []string{c.Table, strconv.FormatInt(c.Rows, 10), sum[:16]})
-	}
-	if asJSON {
-		return printJSON(a.out, list)
+		rows = append(rows, []string{c.Table, strconv.FormatInt(c.Rows, 10), c.Sum[:16]})
 	}
 	return table(a.out, rows)
 }
@@ -256,38 +187,20 @@ func (dbBackup) Help() string {
 }
 
 func (c dbBackup) Run(a *app) (err error) {
-	if c.File == "" {
-		return usageError{errors.New("the file's name is empty")}
-	}
 	conf, err := a.load()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Lstat(c.File); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there already and stays as it is: name another file", c.File)
-	}
-	// Nobody meets half a backup: it gets its name when it is whole.
-	folder, err := os.MkdirTemp(filepath.Dir(c.File), ".keypost-backup-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	partial := filepath.Join(folder, "backup.db")
-	copied, err := a.copy(conf.Database.URL, "sqlite:"+partial, "")
-	if err != nil {
-		return err
-	}
-	err = os.Link(partial, c.File) // never in another's place
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		err = os.Rename(partial, c.File) // a file system without links
-	}
+	bar := newBar(a.err)
+	copied, err := admin.BackupDatabase(a, conf.Admin(), c.File, bar.at)
+	bar.end()
 	if err != nil {
 		return err
 	}
 	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s is written. Keep with it: %s\n", safe(c.File), safe(conf.keyFiles()))
+	fmt.Fprintf(a.out, "%s is written. Keep with it: %s\n", safe(c.File), safe(conf.Admin().KeyFiles()))
 	return nil
 }
 
@@ -314,58 +227,29 @@ func (c dbRestore) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(c.File); err != nil {
+	bar := newBar(a.err)
+	copied, err := admin.RestoreDatabase(a, conf.Admin(), c.File, bar.at)
+	bar.end()
+	if len(copied) == 0 && err != nil {
 		return err
 	}
-	copied, err := a.copy("sqlite:"+c.File, conf.Database.URL, "restored from "+filepath.Base(c.File))
-	if errors.Is(err, store.ErrNotEmpty) {
-		return fmt.Errorf("%w: move it away, or name another one in the config", err)
-	}
-	if err != nil {
+	if err := errors.Join(showCopied(a, copied, c.JSON), err); err != nil || c.JSON {
 		return err
-	}
-	if err := showCopied(a, copied, c.JSON); err != nil {
-		return err
-	}
-	if err := conf.opens(a); err != nil {
-		return fmt.Errorf("it is restored, but keypost serve will not start on it: %w", err)
-	}
-	if c.JSON {
-		return nil
 	}
 	fmt.Fprintf(a.out, `%s is restored. With it belongs, of the time of the backup: %s
 Orders that came after the backup are not in it: the store's repeats would get new codes.
 Outbox and pools rest until: keypost db restore --confirm
-`, safe(store.Name(conf.Database.URL)), safe(conf.keyFiles()))
+`, safe(conf.Admin().DatabaseName()), safe(conf.Admin().KeyFiles()))
 	return nil
 }
 
-// opens tells whether the master key at hand is the database's.
-func (c *config) opens(a *app) error {
-	db, err := store.Open(a, c.Database.URL, store.Options{})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	keys, err := db.SigningKeys(a)
-	if err != nil || len(keys) == 0 {
-		return err
-	}
-	_, err = c.keyring(a, db, false)
-	return err
-}
-
 func (c dbRestore) confirm(a *app) error {
-	_, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	err = db.EndPauses(a, actor)
-	if errors.Is(err, store.ErrNotFound) {
-		return errors.New("nothing rests: there is no restore to confirm")
-	}
-	if err != nil {
+	defer o.Close()
+	if err := o.ConfirmRestore(a, actor); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -68,7 +71,7 @@ func TestBackupAndRestore(t *testing.T) {
 				if problem := r.activate(codes[0], "machine-1"); problem != "" {
 					t.Error(problem)
 				}
-				var l licenseJSON
+				var l admin.License
 				if r.read(0, &l, "license", "show", codes[0]); l.Used != 1 {
 					t.Errorf("machines: %d", l.Used)
 				}
@@ -142,7 +145,7 @@ func TestMove(t *testing.T) {
 	if problem := s.activate(codes[0], "machine-1"); problem != "" {
 		t.Error(problem)
 	}
-	var l licenseJSON
+	var l admin.License
 	if s.read(0, &l, "license", "show", codes[0]); l.Used != 1 {
 		t.Errorf("machines: %d", l.Used)
 	}
@@ -161,7 +164,7 @@ func TestReadmeMySQL(t *testing.T) {
 		t.Run(fmt.Sprint("sold ", sold), func(t *testing.T) {
 			binary := program(t)
 			folder := t.TempDir()
-			s := &site{t: t, config: filepath.Join(folder, configName)}
+			s := &site{t: t, config: filepath.Join(folder, config.Name)}
 			s.must(0, "init")
 			s.write(replaceOnce(t, s.text(), `listen = "127.0.0.1:8080"`, `listen = "127.0.0.1:0"`))
 			var codes []string
@@ -232,7 +235,7 @@ func TestAuditVerify(t *testing.T) {
 	sealed := s.log.expect("audit log sealed")
 	s.must(0, "license", "suspend", code)
 	<-sealed
-	var r auditJSON
+	var r admin.Audit
 	s.read(0, &r, "audit", "verify")
 	if r.Seals != 1 || r.Rows != 1 || len(r.Head) != 32 || !strings.Contains(s.log.String(), "head="+r.Head) {
 		t.Errorf("audit = %+v", r)

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keypost/keypost/keygen"
@@ -139,7 +142,7 @@ func testOutsideGenerators(t *testing.T, s *site) {
 		t.Errorf("check: %s", out)
 	}
 	s.must(1, "post", "krps", s.url+"/in/kagi", "--transaction", "S3", "--product", "scripted")
-	var o orderJSON
+	var o admin.Order
 	s.read(0, &o, "order", "show", "kagi", "S3")
 	if o.Status != "reserved" {
 		t.Errorf("%+v", o)
@@ -179,7 +182,7 @@ func TestConfigExternal(t *testing.T) {
 		if err := os.WriteFile(file, []byte(goodProduct+"generator = { "+generator+" }\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := loadConfig(file)
+		_, err := config.Load(file)
 		return err
 	}
 	good := func(generator string) {
@@ -197,32 +200,32 @@ func TestConfigExternal(t *testing.T) {
 	}
 	good(`kind = "command", command = ["gen", "-x"], run_as = "root", timeout = "1m", memory = 16`)
 	good(`kind = "command", command = ["` + folder + `/gen"]`)
-	bad(`kind = "command"`, "generator: command: it is missing")
+	bad(`kind = "command"`, "generator.command: it is missing")
 	bad(`kind = "command", command = ["text"]`, "text is not a program")
-	bad(`kind = "command", command = ["none"]`, "generator: command: stat ")
-	bad(`kind = "command", command = ["gen"], run_as = "nobody-of-this-name"`, "generator: run_as: ")
-	bad(`kind = "command", command = ["gen"], timeout = "61s"`, "generator: timeout: it must be from 10ms to 1m0s")
-	bad(`kind = "command", command = ["gen"], timeout = "0s"`, "generator: timeout: ")
-	bad(`kind = "command", command = ["gen"], memory = 0`, "generator: memory: it must be from 16 to 4096")
+	bad(`kind = "command", command = ["none"]`, "generator.command: stat ")
+	bad(`kind = "command", command = ["gen"], run_as = "nobody-of-this-name"`, "generator.run_as: ")
+	bad(`kind = "command", command = ["gen"], timeout = "61s"`, "generator.timeout: it must be from 10ms to 1m0s")
+	bad(`kind = "command", command = ["gen"], timeout = "0s"`, "generator.timeout: ")
+	bad(`kind = "command", command = ["gen"], memory = 0`, "generator.memory: it must be from 16 to 4096")
 	bad(`kind = "command", command = ["gen"], module = "gen"`, "generator.module: a command generator has no such key")
 	bad(`kind = "random", run_as = "root"`, "generator.run_as: a random generator has no such key")
 	good(`kind = "wasm", module = "text"`) // it is compiled when it is needed
-	bad(`kind = "wasm"`, "generator: module: it is missing")
-	bad(`kind = "wasm", module = "none.wasm"`, "generator: module: stat ")
+	bad(`kind = "wasm"`, "generator.module: it is missing")
+	bad(`kind = "wasm", module = "none.wasm"`, "generator.module: stat ")
 	const url = `kind = "http", url = "https://codes.example.com/?s3cret"`
 	good(url + `, secret_file = "secret", timeout = "30s"`)
 	good(`kind = "http", url = "http://10.0.0.1/", private = true, secret = "` + hookSecret + `"`)
 	good(url + `, secrets = ["` + hookSecret + `", "` + hookSecret + `"]`)
-	bad(url+`, secrets = ["s3cret"]`, "generator: secret: it must be whsec_")
-	bad(url+`, secrets = ["`+hookSecret+`"], secret_file = "secret"`, "generator: secrets: secret is there too")
-	bad(url, "generator: secret: it must be whsec_")
-	bad(url+`, secret = "s3cret"`, "generator: secret: it must be whsec_")
-	bad(url+`, secret = "s3cret", secret_file = "secret"`, "generator: secret_file: secret is there too")
-	bad(url+`, secret_file = "empty"`, "generator: secret_file: ")
-	bad(url+`, secret_file = "none"`, "generator: secret_file: open ")
+	bad(url+`, secrets = ["s3cret"]`, "generator.secret: it must be whsec_")
+	bad(url+`, secrets = ["`+hookSecret+`"], secret_file = "secret"`, "generator.secrets: secret is there too")
+	bad(url, "generator.secret: it must be whsec_")
+	bad(url+`, secret = "s3cret"`, "generator.secret: it must be whsec_")
+	bad(url+`, secret = "s3cret", secret_file = "secret"`, "generator.secret_file: secret is there too")
+	bad(url+`, secret_file = "empty"`, "generator.secret_file: ")
+	bad(url+`, secret_file = "none"`, "generator.secret_file: open ")
 	bad(url+`, secret_file = "secret", timeout = "31s"`, "from 10ms to 30s")
 	bad(url+`, secret_file = "secret", memory = 64`, "generator.memory: a http generator")
-	bad(`kind = "http", url = "http://codes.example.com/?s3cret", secret_file = "secret"`, "generator: url: names and codes are sent: it must be https")
+	bad(`kind = "http", url = "http://codes.example.com/?s3cret", secret_file = "secret"`, "generator.url: names and codes are sent: it must be https")
 	bad(`kind = "http", url = "https://127.0.0.1/", secret_file = "secret"`, "private = true allows it")
 }
 
@@ -243,7 +246,7 @@ func TestDocsExternalKeys(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"command", "http", "wasm"} {
-		for _, key := range generators[kind].keys {
+		for _, key := range config.GeneratorKeys()[kind] {
 			built[key] = true
 		}
 	}
@@ -286,11 +289,11 @@ func TestDocsExternal(t *testing.T) {
 	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
 	load := func(generator string) keygen.Generator {
 		t.Helper()
-		c, err := loadConfig(write("keypost.toml", goodProduct+"generator = { "+generator+" }\n"))
+		c, err := config.Load(write("keypost.toml", goodProduct+"generator = { "+generator+" }\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Products[0].codes.Outside
+		return c.Catalog().Products[0].Codes.Outside
 	}
 	try := func(generator string) (codes []string, err error) {
 		t.Helper()
@@ -305,7 +308,7 @@ func TestDocsExternal(t *testing.T) {
 			t.Errorf("%s: %q, %v", g, codes, err)
 		}
 	}
-	if _, err := try(`kind = "http", url = "http://` + address + `/", private = true, secret = "` + newWebhookSecret() + `"`); err == nil || !strings.Contains(err.Error(), "HTTP 401: not signed with our secret") {
+	if _, err := try(`kind = "http", url = "http://` + address + `/", private = true, secret = "` + "whsec_" + strings.Repeat("c3Vw", 8) + `"`); err == nil || !strings.Contains(err.Error(), "HTTP 401: not signed with our secret") {
 		t.Errorf("another secret: %v", err)
 	}
 	nameless := keygen.Request{Quantity: 1}

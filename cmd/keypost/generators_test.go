@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/cmd/keypost/config"
 )
 
 // eachKind is a generator of each, and what its codes look like. TestOutsideGenerators
@@ -33,12 +35,12 @@ var eachKind = map[string]struct{ generator, code string }{
 func TestEachKind(t *testing.T) { eachDatabase(t, testEachKind) }
 
 func testEachKind(t *testing.T, s *site) {
-	var config strings.Builder
-	for kind := range generators {
+	var products strings.Builder
+	for kind := range config.GeneratorKeys() {
 		if k, ok := eachKind[kind]; !ok {
 			t.Errorf("the test has no %s generator", kind)
 		} else if k.generator != "" {
-			fmt.Fprintf(&config, "[[product]]\nid = %q\nlimit = 1\ngenerator = { %s }\n", "by-"+kind, k.generator)
+			fmt.Fprintf(&products, "[[product]]\nid = %q\nlimit = 1\ngenerator = { %s }\n", "by-"+kind, k.generator)
 		}
 	}
 	s.place("codes.txt", "POOL-1\n")
@@ -49,7 +51,7 @@ func testEachKind(t *testing.T, s *site) {
 		}
 		s.place(name, string(key))
 	}
-	s.add(config.String())
+	s.add(products.String())
 	s.serve()
 	for kind, k := range eachKind {
 		if k.generator == "" {

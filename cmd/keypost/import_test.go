@@ -24,14 +24,14 @@ func TestImportCSV(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out := s.must(0, "import", "csv", file, "--dry-run"); !strings.Contains(out, "6 codes: 6 would be taken in") {
+		if out := s.must(0, "import", "csv", file, "--dry-run"); !strings.Contains(out, "6 codes: 6 would be imported") {
 			t.Errorf("dry run:\n%s", out)
 		}
 		s.must(3, "license", "show", "OLD-1")
-		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "6 codes: 6 were taken in, 0 are here already, 0 cannot be") {
+		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "6 codes: 6 were imported, 0 are here already, 0 cannot be") {
 			t.Errorf("import:\n%s", out)
 		}
-		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "0 were taken in, 6 are here already") {
+		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "0 were imported, 6 are here already") {
 			t.Errorf("import again:\n%s", out)
 		}
 		for _, c := range []struct{ code, machine, problem string }{
@@ -98,7 +98,7 @@ func TestImportCSVFaults(t *testing.T) {
 	try("", 1, "must name the columns")
 	try("code,colour\nA,red\n", 1, "unknown")
 	try("code,code\nA,B\n", 1, "there twice")
-	try("code,limit\nA,many\nB,1\n", 1, "line 2: limit", "1 were taken in", "1 cannot be")
+	try("code,limit\nA,many\nB,1\n", 1, "line 2: limit", "1 were imported", "1 cannot be")
 	try("code,limit,used\nC,1,2\n", 1, "more than the limit")
 	try("code,status\nC,broken\n", 1, "status")
 	try("code,created\nC,soon\n", 1, "created")
@@ -108,8 +108,8 @@ func TestImportCSVFaults(t *testing.T) {
 	try("code\n---\n", 1, "letters or digits")
 	try("code\n"+taken+"\n", 1, "here already, otherwise")
 	try("code,limit\nE,\"1\n", 1, "f.csv")
-	try("code,name\nF,a\nG\nH,c\n", 1, "line 3: it has 1 cells", "2 were taken in")
-	try("code\nI\ni\n", 1, "line 3: the code is on line 2, too", "1 were taken in")
+	try("code,name\nF,a\nG\nH,c\n", 1, "line 3: it has 1 cells", "2 were imported")
+	try("code\nI\ni\n", 1, "line 3: the code is on line 2, too", "1 were imported")
 	try("code\nESC-\x1b\n", 1, "control characters")
 	// A dry run promises nothing that would be refused.
 	for _, text := range []string{"code\n" + taken + "\n", "code,store,transaction,store_product\nJ,kagi,CH0123456789,Product_Name\n"} {

@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/keypost/keypost/admin"
 
-	"github.com/keypost/keypost/ingest/tfyp"
+	"github.com/google/go-cmp/cmp"
 )
 
 func oldSale(number int, code string) string {
@@ -41,7 +39,7 @@ func testImportMbox(t *testing.T, s *site) {
 	args := []string{"import", "mbox", filepath.Join(folder, "sold.mbox"), "--profile", filepath.Join(folder, "refunds.toml"), "--profile", "tfyp"}
 
 	s.serve()
-	want := importedMailsJSON{Mails: 6, Added: 2, Known: 1, Refunds: 1, NotRecognised: 1, WithoutCode: 1, Faults: []string{}}
+	want := admin.ImportedMails{Mails: 6, Added: 2, Known: 1, Refunds: 1, NotRecognised: 1, WithoutCode: 1, Faults: []string{}}
 	imported := func(when string, args ...string) {
 		t.Helper()
 		for _, dry := range []bool{true, false} { // it comes to what it says that it would
@@ -50,7 +48,7 @@ func testImportMbox(t *testing.T, s *site) {
 			} else {
 				args = args[:len(args)-1]
 			}
-			var got importedMailsJSON
+			var got admin.ImportedMails
 			s.read(0, &got, args...)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", when, diff)
@@ -69,7 +67,7 @@ func testImportMbox(t *testing.T, s *site) {
 	if problem := s.activate("OLD-2", "machine-1"); problem != "code_revoked" {
 		t.Errorf("activate what was refunded: %q", problem)
 	}
-	var licenses []licenseJSON
+	var licenses []admin.License
 	s.read(0, &licenses, "license", "list")
 	if len(licenses) != 2 {
 		t.Errorf("licenses %+v", licenses)
@@ -104,7 +102,7 @@ func TestImportMboxFaults(t *testing.T) {
 		"how much goes back is not in the order's currency", "it refunds a sale that nobody told of", "it refunds a sale that nobody told of",
 	}
 	for _, more := range [][]string{{"--dry-run"}, nil} {
-		var got importedMailsJSON
+		var got admin.ImportedMails
 		s.read(1, &got, append([]string{"import", "mbox", filepath.Join(folder, "sold.mbox"), "--profile", filepath.Join(folder, "refunds.toml"), "--profile", "tfyp"}, more...)...)
 		if got.Added != 1 || got.Refunds != 1 || got.Known != 1 || len(got.Faults) != len(want) {
 			t.Fatalf("%v: %+v", more, got)
@@ -128,7 +126,7 @@ func TestImportSeveralCodes(t *testing.T) {
 	text = strings.Replace(text, "US$ 35.00 - 1 * Product_Name\n", "US$ 35.00 - 2 * Product_Name\nUS$ 20.00 - 1 * Other_Product\n", 1)
 	s.place("sold.mbox", "From MAILER-DAEMON Wed May  5 09:12:44 2004\n"+text)
 	file := filepath.Join(filepath.Dir(s.config), "sold.mbox")
-	var got importedMailsJSON
+	var got admin.ImportedMails
 	s.read(1, &got, "import", "mbox", file)
 	if got.Added != 0 || len(got.Faults) != 1 || !strings.Contains(got.Faults[0], `"Other_Product"`) {
 		t.Fatalf("one of the products is not known: %+v", got)
@@ -139,7 +137,7 @@ func TestImportSeveralCodes(t *testing.T) {
 			t.Errorf("%q: %+v", more, got)
 		}
 	}
-	var orders []orderJSON
+	var orders []admin.Order
 	s.read(0, &orders, "order", "list")
 	codes := map[string][]string{}
 	for _, o := range orders {
@@ -159,38 +157,9 @@ func TestImportMaildir(t *testing.T) {
 	for i := range 3 {
 		s.place(fmt.Sprintf("old/cur/%d:2,S", i), oldSale(i, fmt.Sprintf("OLD-%d", i)))
 	}
-	var out importedMailsJSON
+	var out admin.ImportedMails
 	s.read(0, &out, "import", "maildir", filepath.Join(filepath.Dir(s.config), "old"))
 	if out.Mails != 3 || out.Added != 3 {
 		t.Errorf("%+v", out)
-	}
-}
-
-// What is in an mbox, mail by mail.
-func TestMbox(t *testing.T) {
-	long := strings.Repeat("x", tfyp.MaxMail+100)
-	for name, test := range map[string]struct {
-		text string
-		want []string
-	}{
-		"two":                  {"From a\nA: 1\n\none\n\nFrom b\nB: 2\n\ntwo\n", []string{"A: 1\n\none\n", "B: 2\n\ntwo\n"}},
-		"no end of line":       {"From a\nA: 1\n\none", []string{"A: 1\n\none"}},
-		"From within a text":   {"From a\nA: 1\n\none\nFrom here\n", []string{"A: 1\n\none\nFrom here\n"}},
-		"quoted":               {"From a\nA: 1\n\n>From here\n>>From there\n", []string{"A: 1\n\nFrom here\n>From there\n"}},
-		"CR LF":                {"From a\r\nA: 1\r\n\r\none\r\n\r\nFrom b\r\nB: 2\r\n", []string{"A: 1\r\n\r\none\r\n", "B: 2\r\n"}},
-		"a mail of no lines":   {"From a\n", []string{""}},
-		"one that is too long": {"From a\n" + long + "\n\nFrom b\nB: 2\n", []string{long[:tfyp.MaxMail+1], "B: 2\n"}},
-	} {
-		var got []string
-		read, err := mbox(bufio.NewReaderSize(strings.NewReader(test.text), 16), func(_ int, raw []byte, _ int64) error {
-			got = append(got, string(raw))
-			return nil
-		})
-		if err != nil || read != int64(len(test.text)) {
-			t.Errorf("%s: read %d of %d, %v", name, read, len(test.text), err)
-		}
-		if !slices.Equal(got, test.want) {
-			t.Errorf("%s: got %d mails, lengths differ or texts do: %.60q", name, len(got), got)
-		}
 	}
 }

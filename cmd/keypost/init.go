@@ -1,22 +1,16 @@
 package main
 
 import (
-	"crypto/rand"
 	_ "embed"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"github.com/keypost/keypost/delivery"
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
 )
-
-//go:embed keypost.toml
-var configTemplate string
 
 type initCommand struct {
 	Dir string `arg:"" optional:"" help:"The folder." default:"."`
@@ -28,21 +22,19 @@ func (initCommand) Help() string {
 }
 
 func (c initCommand) Run(a *app) error {
-	file := filepath.Join(c.Dir, configName)
+	file := filepath.Join(c.Dir, config.Name)
 	if a.file != "" {
 		if c.Dir != "." {
 			return usageError{errors.New("name the folder or --config, not both")}
 		}
 		file = a.file
 	}
-	text := strings.NewReplacer(
-		"WEBHOOK-SECRET-MADE-BY-INIT", newWebhookSecret(), "SECRET-MADE-BY-INIT", newSecret(),
-	).Replace(configTemplate)
-	conf := &config{file: file, folder: filepath.Dir(file)}
-	if err := errors.Join(conf.parse([]byte(text)), conf.complete()); err != nil {
+	text := config.New()
+	conf, err := config.Parse(file, text)
+	if err != nil {
 		return err
 	}
-	database := store.Name(conf.Database.URL)
+	database := conf.Admin().DatabaseName()
 	for _, path := range []string{file, database} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s exists already and stays as it is: name another folder, or move it away first", path)
@@ -51,31 +43,18 @@ func (c initCommand) Run(a *app) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	if err := writeNew(file, []byte(text)); err != nil {
+	if err := writeNew(file, text); err != nil {
 		return err
 	}
-	if err := conf.create(a); err != nil {
-		return fmt.Errorf("%s is written, but the database is not made: %w. Then go on with %s", file, err, conf.command("db create"))
+	a.file = file
+	if _, err := admin.CreateDatabase(a, conf.Admin()); err != nil {
+		return fmt.Errorf("%s is written, but the database is not made: %w. Then go on with %s", file, err, a.command("db create"))
 	}
 	fmt.Fprintf(a.out, `%s is written, with a secret of its own. The database %s and its master key %s are made;
 keep a copy of the key elsewhere: without it, a backup of the database cannot be used. Next:
   edit the config: your product, and the secret and the cipher as agreed on with the store
   %s
   %s
-`, safe(file), safe(database), safe(conf.Keys.MasterFile), safe(conf.command("check")), safe(conf.command("serve")))
+`, safe(file), safe(database), safe(conf.Keys.MasterFile), safe(a.command("check")), safe(a.command("serve")))
 	return nil
-}
-
-// newSecret has 130 random bits, in characters that a digest does not fold
-// together.
-func newSecret() string {
-	b := make([]byte, 20)
-	rand.Read(b) // never fails
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b))[:26]
-}
-
-func newWebhookSecret() string {
-	s := make(delivery.Secret, 32)
-	rand.Read(s) // never fails
-	return s.Encode()
 }

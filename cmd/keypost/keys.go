@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
-	"time"
+	"context"
 
-	"github.com/keypost/keypost/activation"
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
 
 func (keysCommands) Help() string { return "Example: keypost keys list" }
@@ -13,12 +11,6 @@ func (keysCommands) Help() string { return "Example: keypost keys list" }
 type keysCommands struct {
 	List   keysList   `cmd:"" help:"List the lease-signing keys, oldest first."`
 	Rotate keysRotate `cmd:"" help:"Make the next key current and a new one next."`
-}
-
-type keyJSON struct {
-	activation.JWK
-	Slot      string    `json:"slot"` // current, next, retired
-	CreatedAt time.Time `json:"created_at"`
 }
 
 type keysList struct {
@@ -30,32 +22,26 @@ func (keysList) Help() string {
 }
 
 func (c keysList) Run(a *app) error {
-	_, db, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return listKeys(a, db, c.JSON)
+	return c.keys(a, (*admin.Admin).Keys)
 }
 
-func listKeys(a *app, db *store.DB, asJSON bool) error {
-	keys, err := db.SigningKeys(a)
+// keys does an operation on the keys and lists them.
+func (j jsonFlag) keys(a *app, operation func(*admin.Admin, context.Context) ([]admin.Key, error)) error {
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	list := []keyJSON{}
+	defer o.Close()
+	keys, err := operation(o, a)
+	if err != nil {
+		return err
+	}
+	if j.JSON {
+		return printJSON(a.out, keys)
+	}
 	rows := [][]string{{"SLOT", "KEY ID", "PUBLIC KEY (base64url)", "CREATED"}}
 	for _, key := range keys {
-		slot := key.Slot
-		if slot == key.ID {
-			slot = "retired"
-		}
-		jwk := activation.NewJWK(key)
-		list = append(list, keyJSON{jwk, slot, key.CreatedAt})
-		rows = append(rows, []string{slot, key.ID, jwk.X, when(key.CreatedAt)})
-	}
-	if asJSON {
-		return printJSON(a.out, list)
+		rows = append(rows, []string{key.Slot, key.ID, key.X, when(key.CreatedAt)})
 	}
 	return table(a.out, rows)
 }
@@ -70,20 +56,5 @@ func (keysRotate) Help() string {
 }
 
 func (c keysRotate) Run(a *app) error {
-	conf, db, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	ring, err := conf.keyring(a, db, false)
-	if err != nil {
-		return err
-	}
-	if err := ring.Rotate(a, actor); err != nil {
-		if errors.Is(err, store.ErrStale) {
-			err = errors.New("somebody else rotated the keys at this moment: see keypost keys list")
-		}
-		return err
-	}
-	return listKeys(a, db, c.JSON)
+	return c.keys(a, func(o *admin.Admin, ctx context.Context) ([]admin.Key, error) { return o.RotateKeys(ctx, actor) })
 }

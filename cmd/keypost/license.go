@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
 
 func (licenseCommands) Help() string {
@@ -35,38 +32,23 @@ type licenseName struct {
 	Product string `help:"The product, where several have the code."`
 }
 
-func (n licenseName) find(a *app, db *store.DB) (store.License, error) {
-	if store.NormalCode(n.Code) == "" {
-		return store.License{}, usageError{errors.New("the code is empty")}
-	}
-	list, err := db.Licenses(a, store.LicenseFilter{Code: n.Code, Product: n.Product})
-	switch {
-	case err != nil:
-		return store.License{}, err
-	case len(list) == 0:
-		return store.License{}, fmt.Errorf("license %s: %w (see: keypost license list)", n.Code, store.ErrNotFound)
-	case len(list) > 1:
-		if err := licenseTable(a.err, list); err != nil {
-			return store.License{}, err
-		}
-		return store.License{}, usageError{fmt.Errorf("%d products have this code: name one with --product", len(list))}
-	}
-	return list[0], nil
+func (n licenseName) name() admin.LicenseName {
+	return admin.LicenseName{Code: n.Code, Product: n.Product}
 }
 
-func licenseTable(w io.Writer, list []store.License) error {
+func licenseTable(w io.Writer, list []admin.License) error {
 	rows := [][]string{{"CODE", "PRODUCT", "TYPE", "STATUS", "MACHINES", "TEST", "STORE", "TRANSACTION", "LINE"}}
 	for _, l := range list {
 		rows = append(rows, []string{
-			l.Code, l.Product, l.Type, status(l), seats(l), yes(l.Test), l.Order.Store, l.Order.Transaction, strconv.Itoa(l.Order.Line),
+			l.Code, l.Product, l.Type, status(l), seats(l.Used, l.Limit), yes(l.Test), l.Order.Store, l.Order.Transaction, strconv.Itoa(l.Order.Line),
 		})
 	}
 	return table(w, rows)
 }
 
 // status tells people of expiry, too.
-func status(l store.License) string {
-	if l.Status == store.Active && l.ExpiresAt != nil && !l.ExpiresAt.After(time.Now()) {
+func status(l admin.License) string {
+	if l.Expired(time.Now()) {
 		return "active, expired"
 	}
 	return l.Status
@@ -82,25 +64,21 @@ type licenseList struct {
 func (licenseList) Help() string { return "Example: keypost license list --product demo" }
 
 func (c licenseList) Run(a *app) error {
-	conf, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	list, err := db.Licenses(a, store.LicenseFilter{Product: c.Product, Status: c.Status, Limit: c.more(c.JSON)})
+	defer o.Close()
+	list, err := o.Licenses(a, admin.LicenseFilter{Product: c.Product, Status: c.Status, Limit: c.more(c.JSON)})
 	if err != nil {
 		return err
 	}
-	if err := a.noteUnknown(conf, db, len(list), filter{product: c.Product}); err != nil {
+	if err := a.noteUnknown(o, len(list), admin.Named{Product: c.Product}); err != nil {
 		return err
 	}
 	list = cutTo(a, list, c.limit(c.JSON))
 	if c.JSON {
-		out := []licenseJSON{}
-		for _, l := range list {
-			out = append(out, newLicenseJSON(l))
-		}
-		return printJSON(a.out, out)
+		return printJSON(a.out, list)
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(a.out, "No licenses.")
@@ -119,46 +97,29 @@ func (licenseShow) Help() string {
 }
 
 func (c licenseShow) Run(a *app) error {
-	return withLicense(a, c.licenseName, func(db *store.DB, l store.License) error { return showLicense(a, db, l, c.JSON) })
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.License(a, c.name()) })
 }
 
-func withLicense(a *app, n licenseName, do func(*store.DB, store.License) error) error {
-	_, db, err := a.open()
+// do does an operation on a license and shows it.
+func (n licenseName) do(a *app, asJSON bool, operation func(*admin.Admin) (admin.LicenseDetail, error)) error {
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	l, err := n.find(a, db)
+	defer o.Close()
+	l, err := operation(o)
 	if err != nil {
 		return err
 	}
-	return do(db, l)
+	return showLicense(a, l, asJSON)
 }
 
-// upgradeOf names the order that upgraded a license; nil: none did.
-func upgradeOf(a *app, db *store.DB, l store.License) (*orderRefJSON, error) {
-	o, err := db.UpgradedBy(a, l.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+func showLicense(a *app, l admin.LicenseDetail, asJSON bool) error {
+	if asJSON {
+		return printJSON(a.out, l)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &orderRefJSON{o.Store, o.Transaction, o.Line}, nil
-}
-
-// sharedBy names the orders that share a license, and what each brought.
-func sharedBy(a *app, db *store.DB, l store.License) (string, error) {
-	shares, err := db.Shares(a, l.ID)
-	if err != nil {
-		return "", err
-	}
-	var list []string
-	for _, s := range shares {
-		ref, err := orderRef(a, db, s.OrderID)
-		if err != nil || ref == nil {
-			return "", err
-		}
+	var shares []string
+	for _, s := range l.Shares {
 		machines := "no limit"
 		if s.Seats > 0 {
 			machines = strconv.Itoa(s.Seats)
@@ -166,50 +127,27 @@ func sharedBy(a *app, db *store.DB, l store.License) (string, error) {
 		if s.Refunded {
 			machines += ", refunded"
 		}
-		list = append(list, fmt.Sprintf("%s (%s)", ref, machines))
-	}
-	return strings.Join(list, "; "), nil
-}
-
-func showLicense(a *app, db *store.DB, l store.License, asJSON bool) error {
-	machines, err := db.Activations(a, l.ID)
-	if err != nil {
-		return err
-	}
-	reasons, err := db.Reasons(a, l.ID)
-	if err != nil {
-		return err
-	}
-	upgradedBy, err := upgradeOf(a, db, l)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(a.out, shownLicenseJSON{newLicenseJSON(l), append([]string{}, reasons...), upgradedBy, newActivationsJSON(machines)})
-	}
-	shared, err := sharedBy(a, db, l)
-	if err != nil {
-		return err
+		shares = append(shares, fmt.Sprintf("%s (%s)", s.Order, machines))
 	}
 	upgraded := ""
-	if upgradedBy != nil {
-		upgraded = upgradedBy.String()
+	if l.UpgradedBy != nil {
+		upgraded = l.UpgradedBy.String()
 	}
 	if err := fields(a.out,
-		"code", l.Code, "product", l.Product, "status", status(l), "because of", strings.Join(reasons, ", "), "type", l.Type,
-		"test", yes(l.Test), "machines", seats(l), "expires", ends(l.ExpiresAt),
-		"order", orderRefJSON(l.Order).String(), "shared by", shared, "upgraded by", upgraded, "issued", begins(l.CreatedAt),
-	); err != nil || len(machines) == 0 {
+		"code", l.Code, "product", l.Product, "status", status(l.License), "because of", strings.Join(l.Reasons, ", "), "type", l.Type,
+		"test", yes(l.Test), "machines", seats(l.Used, l.Limit), "expires", ends(l.ExpiresAt),
+		"order", l.Order.String(), "shared by", strings.Join(shares, "; "), "upgraded by", upgraded, "issued", begins(l.CreatedAt),
+	); err != nil || len(l.Activations) == 0 {
 		return err
 	}
 	fmt.Fprintln(a.out)
 	rows := [][]string{{"ACTIVATION", "MACHINE", "PLATFORM", "VERSION", "SINCE", "LEASE UNTIL"}}
-	for _, m := range machines {
+	for _, m := range l.Activations {
 		lease := ""
-		if !m.LeaseExpires.IsZero() {
-			lease = when(m.LeaseExpires)
+		if m.LeaseExpires != nil {
+			lease = when(*m.LeaseExpires)
 		}
-		rows = append(rows, []string{m.ID, m.Machine.Name, m.Machine.Platform, m.Machine.AppVersion, when(m.CreatedAt), lease})
+		rows = append(rows, []string{m.ID, m.Name, m.Platform, m.AppVersion, when(m.CreatedAt), lease})
 	}
 	return table(a.out, rows)
 }
@@ -225,44 +163,7 @@ func (licenseReplace) Help() string {
 }
 
 func (c licenseReplace) Run(a *app) error {
-	conf, db, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	old, err := c.find(a, db)
-	if err != nil {
-		return err
-	}
-	l, err := ingest.New(db, conf.desk()).Replace(a, old, actor)
-	switch {
-	case errors.Is(err, store.ErrStale):
-		return errors.New("the code was replaced before: see the order's codes with keypost order show")
-	case errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrSuspended):
-		reasons, _ := db.Reasons(a, old.ID)
-		err = fmt.Errorf("%w (%s), and a new code would not be", err, strings.Join(reasons, ", "))
-		if len(reasons) > 0 && strings.HasPrefix(reasons[0], "manual") {
-			err = fmt.Errorf("%w: keypost license restore takes a person's decision back", err)
-		}
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	l.Order = old.Order
-	return showLicense(a, db, l, c.JSON)
-}
-
-// change is what revoke, suspend, restore and reset share.
-func (n licenseName) change(a *app, asJSON bool, do func(*store.DB, context.Context, string, string) (store.License, error)) error {
-	return withLicense(a, n, func(db *store.DB, l store.License) error {
-		changed, err := do(db, a, l.ID, actor)
-		if err != nil {
-			return err
-		}
-		changed.Order = l.Order
-		return showLicense(a, db, changed, asJSON)
-	})
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.ReplaceLicense(a, actor, c.name()) })
 }
 
 type licenseRevoke struct {
@@ -276,7 +177,7 @@ func (licenseRevoke) Help() string {
 }
 
 func (c licenseRevoke) Run(a *app) error {
-	return c.change(a, c.JSON, (*store.DB).RevokeLicense)
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.RevokeLicense(a, actor, c.name()) })
 }
 
 type licenseSuspend struct {
@@ -290,7 +191,7 @@ func (licenseSuspend) Help() string {
 }
 
 func (c licenseSuspend) Run(a *app) error {
-	return c.change(a, c.JSON, (*store.DB).SuspendLicense)
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.SuspendLicense(a, actor, c.name()) })
 }
 
 type licenseRestore struct {
@@ -304,17 +205,7 @@ func (licenseRestore) Help() string {
 }
 
 func (c licenseRestore) Run(a *app) error {
-	return c.change(a, c.JSON, func(db *store.DB, ctx context.Context, id, actor string) (store.License, error) {
-		l, err := db.RestoreLicense(ctx, id, actor)
-		if err != nil || l.Status == store.Active {
-			return l, err
-		}
-		reasons, err := db.Reasons(ctx, id)
-		if err == nil {
-			err = fmt.Errorf("it is still %s: %s", l.Status, strings.Join(reasons, ", "))
-		}
-		return l, err
-	})
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.RestoreLicense(a, actor, c.name()) })
 }
 
 type licenseReset struct {
@@ -328,5 +219,5 @@ func (licenseReset) Help() string {
 }
 
 func (c licenseReset) Run(a *app) error {
-	return c.change(a, c.JSON, (*store.DB).ResetLicense)
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.ResetLicense(a, actor, c.name()) })
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keypost/keypost/admin"
 )
 
 func TestLicensesByHand(t *testing.T) { eachDatabase(t, testLicensesByHand) }
@@ -16,10 +18,10 @@ func testLicensesByHand(t *testing.T, s *site) {
 	if problem := s.activate(code, "machine-1"); problem != "" {
 		t.Fatal(problem)
 	}
-	var l shownLicenseJSON
+	var l admin.LicenseDetail
 	s.read(0, &l, "license", "show", strings.ToLower(strings.ReplaceAll(code, "-", " ")))
 	if l.Code != code || l.Product != "demo" || l.Status != "active" || l.Type != "single" || l.Test || l.Limit != 2 || l.Used != 1 ||
-		l.Order != (orderRefJSON{"kagi", "CH0123456789", 1}) || len(l.Activations) != 1 {
+		l.Order != (admin.OrderRef{Store: "kagi", Transaction: "CH0123456789", Line: 1}) || len(l.Activations) != 1 {
 		t.Errorf("license = %+v", l)
 	}
 	for _, step := range []struct {
@@ -55,7 +57,7 @@ func testLicensesByHand(t *testing.T, s *site) {
 	s.must(2, "license", "show", "--", "--")
 
 	// By hand: exactly once by a name of one's own.
-	var o, again orderJSON
+	var o, again admin.Order
 	issue := []string{"license", "issue", "demo", "--name", "Ada", "--quantity", "2", "--transaction", "gift-1"}
 	s.read(0, &o, issue...)
 	s.read(0, &again, issue...)
@@ -91,7 +93,7 @@ func testLicensesByHand(t *testing.T, s *site) {
 	if problem := s.activate(test, "machine-1"); problem != "code_test" {
 		t.Errorf("test: %s", problem)
 	}
-	var list []licenseJSON
+	var list []admin.License
 	s.read(0, &list, "license", "list", "--product", "demo", "--status", "active")
 	if len(list) != 5 {
 		t.Errorf("%d active licenses", len(list))
@@ -138,7 +140,7 @@ func TestIssueBatch(t *testing.T) {
 		if b2, err := os.ReadFile(again); err != nil || string(b2) != string(b) {
 			t.Errorf("the same transaction gave other codes, %v", err)
 		}
-		var orders []orderJSON
+		var orders []admin.Order
 		if s.read(0, &orders, "order", "list"); len(orders) != 3 || orders[2].Quantity != 250 || orders[0].Quantity != 100 {
 			t.Errorf("orders = %d", len(orders))
 		}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	"github.com/keypost/keypost/keygen"
 )
 
 type licenseFile struct {
@@ -19,23 +17,12 @@ func (licenseFile) Help() string {
 }
 
 func (c licenseFile) Run(a *app) error {
-	conf, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	l, err := c.find(a, db)
-	if err != nil {
-		return err
-	}
-	o, err := db.Order(a, l.OrderID)
-	if err != nil {
-		return err
-	}
-	f, err := conf.desk().File(o, l)
-	if errors.Is(err, keygen.ErrRequest) {
-		return fmt.Errorf("%w (see: keypost customer edit)", err)
-	}
+	defer o.Close()
+	f, err := o.LicenseFile(a, c.name())
 	if err != nil {
 		return err
 	}

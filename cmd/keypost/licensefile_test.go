@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/admin"
 )
 
 // testKey is the path of a key that keygen's tests have.
@@ -61,7 +63,7 @@ func TestLicenseFile(t *testing.T) {
 		s.must(3, "license", "file", "NOTHING")
 		s.must(2, "license", "file", " ")
 
-		var l licenseJSON
+		var l admin.License
 		s.read(0, &l, "license", "replace", code)
 		if out := s.must(1, "license", "file", code); !strings.Contains(out, "replaced by another code") {
 			t.Error(out)
@@ -112,7 +114,7 @@ func TestKeygenTryFile(t *testing.T) {
 	if m := shape.FindStringSubmatch(out); m == nil || m[1] != m[2] || !strings.Contains(warning, "Keep these to yourself") {
 		t.Errorf("%s%s", out, warning)
 	}
-	var tried []triedJSON
+	var tried []admin.Trial
 	s.read(0, &tried, "keygen", "try", "demo", "--name", "Ada")
 	if len(tried) != 1 || tried[0].File == nil || tried[0].File.Name != "demo.plist" || !strings.Contains(tried[0].File.Content, tried[0].Code) {
 		t.Errorf("%+v", tried)

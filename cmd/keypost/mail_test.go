@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+	"github.com/keypost/keypost/ingest"
+
 	"github.com/keypost/keypost/delivery/deliverytest"
 	"github.com/keypost/keypost/store"
 )
@@ -65,7 +69,7 @@ func testMailHeldOrder(t *testing.T, s *site) {
 		t.Fatalf("%s", held)
 	}
 	s.must(0, strings.Fields(command[1])...)
-	var o orderJSON
+	var o admin.Order
 	s.read(0, &o, "order", "show", "kagi", "CH0123456789")
 	buyer := o.Email
 	mail := exim.Await(t, buyer, 1)[0]
@@ -126,7 +130,7 @@ func TestMailCodes(t *testing.T) {
 	if test := exim.Await(t, "lab@example.com", 1)[0]; !strings.Contains(test, "Subject: Own demo") {
 		t.Errorf("%s", test)
 	}
-	var o orderJSON
+	var o admin.Order
 	s.read(0, &o, "order", "show", "kagi", "CH0123456789")
 	mail := exim.Await(t, o.Email, 1)
 	if !strings.Contains(mail[0], "Subject: Own demo") || !strings.Contains(mail[0], code) {
@@ -162,9 +166,9 @@ func TestMailRefused(t *testing.T) {
 	if !strings.Contains(mail, "Subject: Refused: a post to kagi") || !strings.Contains(mail, "ACG:TransactionID =3D CH0123456789") {
 		t.Errorf("%s", mail)
 	}
-	var list []noticeJSON
+	var list []admin.Notice
 	s.read(0, &list, "outbox", "list")
-	list = slices.DeleteFunc(list, func(n noticeJSON) bool { return n.Kind == store.NoticeDigest }) // after 7:00 there is one
+	list = slices.DeleteFunc(list, func(n admin.Notice) bool { return n.Kind == store.NoticeDigest }) // after 7:00 there is one
 	if len(list) != 2 || list[0].Subject == nil || !strings.HasPrefix(*list[0].Subject, "kagi ") || list[0].Order != nil {
 		t.Errorf("%+v", list)
 	}
@@ -194,6 +198,13 @@ func TestMailRefused(t *testing.T) {
 	s.must(2, "mail", "test", "nobody")
 }
 
+// operations are those on a store at a time.
+func operations(c *config.Config, db *store.DB, now time.Time) *admin.Admin {
+	of := c.Admin()
+	of.Now = func() time.Time { return now }
+	return admin.New(db, ingest.New(db, c.Catalog()), of)
+}
+
 // The digest is written once a day, and only when it says something.
 func TestWriteDigest(t *testing.T) {
 	exim := deliverytest.SMTP(t)
@@ -203,7 +214,7 @@ func TestWriteDigest(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +225,7 @@ func TestWriteDigest(t *testing.T) {
 	defer db.Close()
 	digests := func(now string, want int) {
 		t.Helper()
-		if err := c.writeDigest(t.Context(), db, at(t, now)); err != nil {
+		if err := operations(c, db, at(t, now)).WriteDigest(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		list, err := db.Outbox(t.Context(), store.NoticeFilter{Kind: store.NoticeDigest})
@@ -224,7 +235,7 @@ func TestWriteDigest(t *testing.T) {
 	}
 	digests("2026-03-01T07:00:00Z", 0) // there is nothing to say
 	s.must(0, "license", "issue", "demo", "--transaction", "gift-1")
-	key, err := c.auditKey(t.Context(), db, false)
+	key, err := c.Admin().AuditKey(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +261,7 @@ func TestDigestGathers(t *testing.T) {
 	s := newSite(t)
 	s.place("codes.txt", "A1\nA2\n")
 	s.add("[[product]]\nid = \"boxed\"\ngenerator = { kind = \"pool\", file = \"codes.txt\", low = 3 }\nlimit = 1\n")
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +270,7 @@ func TestDigestGathers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := c.loadPools(t.Context(), db); err != nil {
+	if err := operations(c, db, time.Now()).LoadPools(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, now := t.Context(), time.Now()
@@ -307,7 +318,7 @@ func TestDigestGathers(t *testing.T) {
 // Digests tell of a gap for a week.
 func TestDigestGaps(t *testing.T) {
 	s := newSite(t)
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,10 +335,10 @@ func TestDigestGaps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for after, want := range map[time.Duration]int{0: 1, gapTold - time.Hour: 1, gapTold + time.Hour: 0} {
-		d, err := c.digest(t.Context(), db, now.Add(after))
-		if err != nil || len(d.Gaps) != want || want > 0 && !strings.Contains(d.Gaps[0], "0002 is missing") {
-			t.Errorf("%s later: %q, %v", after, d.Gaps, err)
+	for after, want := range map[time.Duration]int{0: 1, admin.GapTold - time.Hour: 1, admin.GapTold + time.Hour: 0} {
+		d, err := operations(c, db, now.Add(after)).Digest(t.Context())
+		if err != nil || strings.Count(d.Text, "0002 is missing") != want {
+			t.Errorf("%s later: %q, %v", after, d.Text, err)
 		}
 	}
 }
@@ -353,7 +364,7 @@ func TestMailCommandsWithoutMail(t *testing.T) {
 	if out := s.must(0, "mail", "preview", "demo", "--html", "--language", "de"); !strings.HasPrefix(out, "<!DOCTYPE html>\n<html lang=\"de\">") {
 		t.Errorf("%s", out)
 	}
-	var m mailJSON
+	var m admin.Letter
 	s.read(0, &m, "mail", "preview", "demo")
 	if m.To != nil || m.HTML == nil || m.Subject != "Your activation code for demo" {
 		t.Errorf("%+v", m)

@@ -3,11 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
-	"github.com/keypost/keypost/delivery"
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
 
 func (mailCommands) Help() string { return "Example: keypost mail preview demo --language de" }
@@ -37,93 +34,49 @@ func (mailPreview) Help() string {
 		"Example: keypost mail preview demo --language de"
 }
 
-// mailJSON is a mail as scripts see it.
-type mailJSON struct {
-	To      *string `json:"to"` // null: a made-up buyer, or the vendor
-	Subject string  `json:"subject"`
-	Text    string  `json:"text"`
-	HTML    *string `json:"html"` // null: text alone
-}
-
 func (c mailPreview) Run(a *app) error {
-	conf, err := a.load()
+	l, err := c.letter(a)
 	if err != nil {
 		return err
 	}
-	p, ok := conf.product(c.Product)
-	if !ok {
-		return fmt.Errorf("product %s: %w in the config", c.Product, store.ErrNotFound)
+	if l.Refunded { // whatever else is read, a person sees this
+		fmt.Fprintln(a.err, "This order was refunded: its codes are revoked, and this mail is not sent any more.")
 	}
-	data, to, language := conf.buyerMail().Example(p.ID, conf.exampleCodes(p)...), "", c.Language
-	if c.Store != "" {
-		o, err := c.find(a)
-		if err != nil {
-			return err
-		}
-		if o.Refunded { // whatever else is read, a person sees this
-			fmt.Fprintln(a.err, "This order was refunded: its codes are revoked, and this mail is not sent any more.")
-		}
-		data, to = conf.buyerMail().Codes(o, store.ToBuyer), o.Email
-		if language == "" {
-			language = o.Language
-		}
-	}
-	r, err := conf.buyerMail().Templates.Codes(p.ID, language, data)
 	switch {
-	case err != nil:
-		return err
 	case c.JSON:
-		return printJSON(a.out, mailJSON{orNull(to), r.Subject, r.Text, orNull(r.HTML)})
-	case c.HTML && r.HTML == "":
+		return printJSON(a.out, l)
+	case c.HTML && l.HTML == nil:
 		return errors.New("the template has no HTML part")
 	case c.HTML:
-		_, err = fmt.Fprint(asIs(a.out), r.HTML)
-	default:
-		_, err = fmt.Fprintf(a.out, "Subject: %s\n\n%s", safe(r.Subject), safeLines(r.Text))
+		_, err = fmt.Fprint(asIs(a.out), *l.HTML)
+		return err
 	}
+	return printLetter(a, l)
+}
+
+func (c mailPreview) letter(a *app) (admin.Letter, error) {
+	conf, err := a.load()
+	if err != nil {
+		return admin.Letter{}, err
+	}
+	if c.Store == "" {
+		return admin.PreviewMail(conf.Admin(), c.Product, c.Language)
+	}
+	if c.Transaction == "" {
+		return admin.Letter{}, usageError{errors.New("an order is named by its store and its transaction id: keypost mail preview demo kagi CH0123456789")}
+	}
+	o, err := a.open()
+	if err != nil {
+		return admin.Letter{}, err
+	}
+	defer o.Close()
+	return o.PreviewOrderMail(a, c.Product, c.Language, admin.OrderName{Store: c.Store, Transaction: c.Transaction, Line: c.Line})
+}
+
+func printLetter(a *app, l admin.Letter) error {
+	_, err := fmt.Fprintf(a.out, "Subject: %s\n\n%s", safe(l.Subject), lineSafe(l.Text))
 	return err
 }
-
-// exampleCodes are those of one copy of a product, as the config has it.
-func (c *config) exampleCodes(p productConfig) (list []delivery.Code) {
-	for _, id := range p.Gives {
-		if part, ok := c.product(id); ok {
-			list = append(list, delivery.Code{ProductID: id, Limit: part.limitOf("single")})
-		}
-	}
-	if list == nil {
-		list = []delivery.Code{{ProductID: p.ID, Limit: p.limitOf("single")}}
-	}
-	return list
-}
-
-// find is the order whose mail is to be shown.
-func (c mailPreview) find(a *app) (store.Order, error) {
-	if c.Transaction == "" {
-		return store.Order{}, usageError{errors.New("an order is named by its store and its transaction id: keypost mail preview demo kagi CH0123456789")}
-	}
-	_, db, err := a.open()
-	if err != nil {
-		return store.Order{}, err
-	}
-	defer db.Close()
-	o, err := orderName{Store: c.Store, Transaction: c.Transaction, Line: c.Line}.find(a, db)
-	if err == nil && len(o.Licenses) == 0 {
-		err = fmt.Errorf("the order is %s: it has no codes", o.Status)
-	}
-	return o, err
-}
-
-// safeLines is safe for a text of several lines.
-func safeLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = safe(line)
-	}
-	return strings.Join(lines, "\n")
-}
-
-var errNoMail = errors.New("the config has no [mail]: set smtp, from and vendor (docs/mail.md)")
 
 type mailTest struct {
 	jsonFlag
@@ -139,25 +92,14 @@ func (c mailTest) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if conf.Mail == nil {
-		return errNoMail
-	}
-	to := conf.Mail.vendor
-	if c.Address != "" {
-		if to, err = ownAddress(c.Address); err != nil {
-			return usageError{err}
-		}
-	}
-	if err := conf.mailer(nil).Test(a, to); err != nil {
-		return fmt.Errorf("%s: %w", conf.Mail.server, err)
+	done, err := admin.TestMail(a, conf.Admin(), c.Address)
+	if err != nil {
+		return err
 	}
 	if c.JSON {
-		return printJSON(a.out, struct {
-			Server string `json:"server"`
-			To     string `json:"to"`
-		}{conf.Mail.server.String(), to.Address})
+		return printJSON(a.out, done)
 	}
-	fmt.Fprintf(a.out, "%s took a mail for %s\n", conf.Mail.server, safe(to.Address))
+	fmt.Fprintf(a.out, "%s took a mail for %s\n", done.Server, safe(done.To))
 	return nil
 }
 
@@ -170,20 +112,17 @@ func (mailDigest) Help() string {
 }
 
 func (c mailDigest) Run(a *app) error {
-	conf, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	now := time.Now()
-	d, err := conf.digest(a, db, now)
+	defer o.Close()
+	l, err := o.Digest(a)
 	if err != nil {
 		return err
 	}
-	r := d.Mail(now)
 	if c.JSON {
-		return printJSON(a.out, mailJSON{nil, r.Subject, r.Text, nil})
+		return printJSON(a.out, l)
 	}
-	fmt.Fprintf(a.out, "Subject: %s\n\n%s", safe(r.Subject), safeLines(r.Text))
-	return nil
+	return printLetter(a, l)
 }

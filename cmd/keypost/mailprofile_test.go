@@ -6,22 +6,23 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/admin"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
-	"github.com/keypost/keypost/ingest/tfyp"
 )
 
 const mailSamples = "../../ingest/tfyp/testdata/mails/"
 
 func TestParseMail(t *testing.T) {
 	s := newSite(t)
-	var got parsedMailJSON
+	var got admin.ParsedMail
 	s.read(0, &got, "parse", "mail", mailSamples+"01-1997.eml")
 	if got.Verdict != "issued" || len(got.Orders) != 1 || deref(got.Orders[0].Product) != "demo" {
 		t.Errorf("%+v", got)
 	}
-	want := mailFieldJSON{"name", "Ada Lovelace", "line 6"}
+	want := admin.MailField{Name: "name", Value: "Ada Lovelace", Where: "line 6"}
 	if !cmp.Equal(got.Fields[1], want) {
 		t.Error(cmp.Diff(want, got.Fields[1]))
 	}
@@ -50,7 +51,7 @@ func TestParseMailWithCode(t *testing.T) {
 	s := newSite(t)
 	s.place("old.eml", oldSale(1, "OLD-1"))
 	file := filepath.Join(filepath.Dir(s.config), "old.eml")
-	var got parsedMailJSON
+	var got admin.ParsedMail
 	s.read(0, &got, "parse", "mail", file)
 	if got.Verdict != "brings_code" || deref(got.Reason) != "code" {
 		t.Errorf("%+v", got)
@@ -66,7 +67,7 @@ func TestParseMailWithCode(t *testing.T) {
 // Attached mails are judged as the daemon judges them.
 func TestParseAttached(t *testing.T) {
 	s := newSite(t)
-	var got parsedMailJSON
+	var got admin.ParsedMail
 	s.read(0, &got, "parse", "mail", mailSamples+"22-attached.eml")
 	if got.Verdict != "not_recognised" || len(got.Mails) != 1 || got.Mails[0].Verdict != "issued" || len(got.Mails[0].Orders) != 1 {
 		t.Errorf("%+v", got)
@@ -103,7 +104,7 @@ func TestParseAttachedTrust(t *testing.T) {
 	}
 	s.place("direct.eml", string(signed))
 	s.place("outer.eml", "Subject: Hello\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"+string(signed)+"\r\n--b--\r\n")
-	var direct, outer parsedMailJSON
+	var direct, outer admin.ParsedMail
 	s.read(0, &direct, "parse", "mail", filepath.Join(filepath.Dir(s.config), "direct.eml"))
 	s.read(0, &outer, "parse", "mail", filepath.Join(filepath.Dir(s.config), "outer.eml"))
 	if len(outer.Mails) != 1 {
@@ -124,11 +125,11 @@ func TestParseMailQuantity(t *testing.T) {
 
 func TestProfileTest(t *testing.T) {
 	s := newSite(t)
-	var list []testedMailJSON
+	var list []admin.TestedMail
 	s.read(0, &list, "profile", "test", "tfyp", mailSamples)
 	verdicts := map[string]string{}
 	for _, m := range list {
-		verdicts[m.File] = m.verdict()
+		verdicts[m.File] = verdictOf(m)
 	}
 	for file, want := range map[string]string{
 		"01-1997.eml": "taken", "03-comment-flag.eml": "held: comment", "29-another-mail.eml": "not recognised", "shop.toml": "unreadable",
@@ -172,16 +173,18 @@ func TestProfileWarnings(t *testing.T) {
 	if _, _, errOut := s.run("profile", "test", "tfyp", mailSamples+"01-1997.eml"); errOut != "" {
 		t.Errorf("profile test tfyp: %q", errOut)
 	}
-	p, err := loadProfile(file)
-	if err != nil {
-		t.Fatal(err)
+	channel := func(profile string) string {
+		return "[[channel]]\nname = \"mail\"\nkind = \"imap\"\nstore = \"shop\"\naddress = \"imap.example.com:993\"\nuser = \"shop\"\npassword = \"s3cret\"\n" +
+			"merchant = \"Merchant 4711\"\ntrust = [{ dkim = \"store.example\" }]\nprofile = \"" + profile + "\"\n"
 	}
-	if f := imapFinding(channelConfig{imapConfig: imapConfig{profiles: []*tfyp.Profile{p}}}); f.Result != "warning" || !strings.Contains(f.Detail, "neither comment nor comment_flag") {
-		t.Errorf("check: %+v", f)
-	}
-	builtin, _ := tfyp.Builtin("tfyp")
-	if f := imapFinding(channelConfig{imapConfig: imapConfig{profiles: []*tfyp.Profile{builtin}}}); f.Result != "ok" {
-		t.Errorf("check: %+v", f)
+	for profile, want := range map[string]string{file: "warning", "tfyp": "ok"} {
+		c, err := parsed(t, goodProduct+channel(profile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := c.Channels[0].Report(); f.Result != want || strings.Contains(f.Detail, "neither comment nor comment_flag") != (want == "warning") {
+			t.Errorf("check: %+v", f)
+		}
 	}
 }
 

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
 )
@@ -37,7 +40,7 @@ func newRefundDesk(t *testing.T, s *site) *refundDesk {
 	t.Helper()
 	s.place("refunds.toml", refundLabels)
 	s.add(refundShop)
-	c, err := loadConfig(s.config)
+	c, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +49,7 @@ func newRefundDesk(t *testing.T, s *site) *refundDesk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	return &refundDesk{s, db, ingest.New(db, c.desk())}
+	return &refundDesk{s, db, ingest.New(db, c.Catalog())}
 }
 
 // sold is an order of one copy.
@@ -162,7 +165,7 @@ func TestApproveRefundOfLines(t *testing.T) {
 	}
 	// Parts without a reference are told apart by their mails, and add up.
 	for range 2 {
-		var orders []orderJSON
+		var orders []admin.Order
 		s.read(0, &orders, "mail", "approve", d.held("Order: B-1\r\nBack: 10.00 USD\r\nProduct: other\r\n"))
 		if len(orders) != 1 || orders[0].Line != 2 || orders[0].Transaction != "B-1" {
 			t.Errorf("%+v", orders)

@@ -1,79 +1,12 @@
 package main
 
 import (
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/ingest/intake"
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
-
-// mailRowJSON is a mail of a mailbox as scripts see it.
-type mailRowJSON struct {
-	ID        string    `json:"id"`
-	Channel   string    `json:"channel"`
-	Verdict   string    `json:"verdict"` // taken, held, refused, unknown, waiting
-	Reason    *string   `json:"reason"`
-	Detail    *string   `json:"detail"`
-	Profile   *string   `json:"profile"`
-	Domain    *string   `json:"domain"`     // that signed it
-	MessageID *string   `json:"message_id"` // its header's
-	Folder    string    `json:"folder"`
-	UID       uint32    `json:"uid"`
-	Arrived   time.Time `json:"arrived_at"`
-	Sale      *saleJSON `json:"sale"` // that it tells of; null: none
-}
-
-// mailShownJSON is one mail with what is read of it, as scripts see it.
-type mailShownJSON struct {
-	mailRowJSON
-	Because *string         `json:"because"` // why it was held or refused, and what to do
-	Fields  []mailFieldJSON `json:"fields"`  // of what is kept of it
-	Orders  []orderJSON     `json:"orders"`  // of its sale
-}
-
-type saleJSON struct {
-	Store       string `json:"store"`
-	Transaction string `json:"transaction"`
-}
-
-func newMailRow(m store.Mail) mailRowJSON {
-	row := mailRowJSON{
-		ID: m.ID, Channel: m.Channel, Verdict: m.Verdict, Reason: orNull(m.Reason), Detail: orNull(m.Detail), Profile: orNull(m.Profile),
-		Domain: orNull(m.Domain), MessageID: orNull(m.MessageID), Folder: m.Folder, UID: m.UID, Arrived: m.ArrivedAt,
-	}
-	if m.Fold != "" {
-		row.Sale = &saleJSON{m.Store, m.Fold}
-	}
-	return row
-}
-
-// ofSale are the orders of the sale that a mail tells of, by line, and the sale's
-// name: as it was first received, if it was.
-func ofSale(a *app, db *store.DB, m store.Mail) (name string, list []store.Order, err error) {
-	if name, err = saleName(a, db, m); err != nil || m.Fold == "" {
-		return name, nil, err
-	}
-	list, err = db.Orders(a, store.OrderFilter{Store: m.Store, Fold: m.Fold})
-	slices.Reverse(list)
-	return name, list, err
-}
-
-func saleName(a *app, db *store.DB, m store.Mail) (string, error) {
-	if m.Fold == "" {
-		return "", nil
-	}
-	name, err := db.TransactionOf(a, m.Store, m.Fold)
-	if errors.Is(err, store.ErrNotFound) {
-		return m.Fold, nil
-	}
-	return name, err
-}
 
 type mailList struct {
 	jsonFlag
@@ -85,34 +18,33 @@ type mailList struct {
 func (mailList) Help() string { return "Example: keypost mail list --verdict held" }
 
 func (c mailList) Run(a *app) error {
-	conf, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	list, err := db.Mails(a, store.MailFilter{Verdict: c.Verdict, Channel: c.Channel, Limit: c.more(c.JSON)})
+	defer o.Close()
+	list, err := o.Mails(a, admin.MailFilter{Verdict: c.Verdict, Channel: c.Channel, Limit: c.more(c.JSON)})
 	if err != nil {
 		return err
 	}
-	if err := a.noteUnknown(conf, db, len(list), filter{channel: c.Channel}); err != nil {
+	if err := a.noteUnknown(o, len(list), admin.Named{Channel: c.Channel}); err != nil {
 		return err
 	}
 	list = cutTo(a, list, c.limit(c.JSON))
-	out := []mailRowJSON{}
-	rows := [][]string{{"ID", "ARRIVED", "CHANNEL", "VERDICT", "REASON", "SALE", "MESSAGE-ID"}}
-	for _, m := range list {
-		if m.Fold, err = saleName(a, db, m); err != nil {
-			return err
-		}
-		out = append(out, newMailRow(m))
-		rows = append(rows, []string{m.ID, when(m.ArrivedAt), m.Channel, m.Verdict, m.Reason, m.Fold, m.MessageID})
-	}
 	if c.JSON {
-		return printJSON(a.out, out)
+		return printJSON(a.out, list)
 	}
-	if len(out) == 0 {
+	if len(list) == 0 {
 		fmt.Fprintln(a.out, "No mails.")
 		return nil
+	}
+	rows := [][]string{{"ID", "ARRIVED", "CHANNEL", "VERDICT", "REASON", "SALE", "MESSAGE-ID"}}
+	for _, m := range list {
+		sale := ""
+		if m.Sale != nil {
+			sale = m.Sale.Transaction
+		}
+		rows = append(rows, []string{m.ID, when(m.Arrived), m.Channel, m.Verdict, deref(m.Reason), sale, deref(m.MessageID)})
 	}
 	return table(a.out, rows)
 }
@@ -120,14 +52,6 @@ func (c mailList) Run(a *app) error {
 // A mailName names a mail that was seen.
 type mailName struct {
 	ID string `arg:"" help:"The mail, as keypost mail list names it."`
-}
-
-// read finds a mail, with what is made of what was kept of it.
-func (n mailName) read(a *app, conf *config, db *store.DB) (m store.Mail, f intake.Finding, err error) {
-	if m, err = db.Mail(a, n.ID); err != nil {
-		return m, f, fmt.Errorf("mail %s: %w (see: keypost mail list)", n.ID, err)
-	}
-	return m, conf.recognise(m), nil
 }
 
 type mailShow struct {
@@ -143,81 +67,52 @@ func (mailShow) Help() string {
 }
 
 func (c mailShow) Run(a *app) error {
-	conf, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	m, f, err := c.read(a, conf, db)
-	if err != nil {
-		return err
-	}
-	name, orders, err := ofSale(a, db, m)
-	switch {
-	case err != nil:
-		return err
-	case c.Raw:
-		return c.printRaw(a, db, m, orders)
-	}
-	m.Fold = name
-	explained := ""
-	if m.Verdict == store.MailHeld || m.Verdict == store.MailRefused {
-		explained = explainMail(m.Reason, false)
-	}
-	var read parsedMailJSON
-	if f.Profile != nil {
-		read = newParsedMail(conf.desk(), f, "")
-	}
-	if c.JSON {
-		out := mailShownJSON{newMailRow(m), orNull(explained), append([]mailFieldJSON{}, read.Fields...), []orderJSON{}}
-		for _, o := range orders {
-			out.Orders = append(out.Orders, newOrderJSON(o))
-		}
-		return printJSON(a.out, out)
-	}
-	signed := "signed by"
-	if m.Verdict == store.MailRefused || m.Verdict == store.MailWaiting {
-		signed = "claims to be signed by"
-	}
-	if err := fields(a.out, "mail", m.ID, "arrived", when(m.ArrivedAt), "channel", m.Channel, "in", fmt.Sprintf("%s, UID %d", m.Folder, m.UID),
-		"Message-ID", m.MessageID, signed, m.Domain, "profile", m.Profile, "verdict", m.Verdict, "reason", m.Reason, "detail", m.Detail,
-		"because", explained, "sale", strings.TrimSpace(m.Store+" "+m.Fold)); err != nil {
-		return err
-	}
-	if len(orders) > 0 {
-		fmt.Fprintln(a.out)
-		if err := orderTable(a.out, orders); err != nil {
-			return err
-		}
-	}
-	if f.Profile == nil {
-		return nil
-	}
-	fmt.Fprintln(a.out)
-	return read.printRead(a)
-}
-
-// printRaw prints what is kept of a mail: beside it, or by an order of its sale.
-func (c mailShow) printRaw(a *app, db *store.DB, m store.Mail, orders []store.Order) error {
-	for _, o := range orders {
-		if len(m.Raw) > 0 {
-			break
-		}
-		messages, err := db.Messages(a, o.ID)
+	defer o.Close()
+	if c.Raw {
+		raw, err := o.RawMail(a, c.ID)
 		if err != nil {
 			return err
 		}
-		for _, kept := range messages {
-			if sha256.Sum256(kept.Raw) == m.Content {
-				m.Raw = kept.Raw
-			}
+		_, err = asIs(a.out).Write(raw)
+		return err
+	}
+	m, err := o.MailShown(a, c.ID)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		if m.Because != nil {
+			*m.Because = a.worded(*m.Because)
+		}
+		return printJSON(a.out, m)
+	}
+	signed, sale := "signed by", ""
+	if !m.Signed() {
+		signed = "claims to be signed by"
+	}
+	if m.Sale != nil {
+		sale = m.Sale.Store + " " + m.Sale.Transaction
+	}
+	if err := fields(a.out, "mail", m.ID, "arrived", when(m.Arrived), "channel", m.Channel, "in", fmt.Sprintf("%s, UID %d", m.Folder, m.UID),
+		"Message-ID", deref(m.MessageID), signed, deref(m.Domain), "profile", deref(m.Profile), "verdict", m.Verdict, "reason", deref(m.Reason), "detail", deref(m.Detail),
+		"because", a.worded(deref(m.Because)), "sale", strings.TrimSpace(sale)); err != nil {
+		return err
+	}
+	if len(m.Orders) > 0 {
+		fmt.Fprintln(a.out)
+		if err := orderTable(a.out, m.Orders); err != nil {
+			return err
 		}
 	}
-	if len(m.Raw) == 0 {
-		return fmt.Errorf("mail %s: nothing of it is kept by itself, or not any more (keypost customer show ADDRESS --json has what an order came by; the mail itself is in your mailbox)", c.ID)
+	if m.Read == nil {
+		return nil
 	}
-	_, err := asIs(a.out).Write(m.Raw)
-	return err
+	fmt.Fprintln(a.out)
+	return printRead(a, *m.Read)
 }
 
 type mailApprove struct {
@@ -239,93 +134,42 @@ func (mailApprove) Help() string {
 }
 
 func (c mailApprove) Run(a *app) error {
-	conf, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	if err := checkPerson(c.Name, c.Email); err != nil {
-		return usageError{err}
-	}
-	m, f, err := c.read(a, conf, db)
-	if err != nil {
+	defer o.Close()
+	done, err := o.ApproveMail(a, actor, c.ID, admin.MailCorrection{
+		Product: c.Product, Name: c.Name, Email: c.Email, Quantity: c.Quantity, Amount: c.Amount, All: c.All,
+	})
+	switch {
+	case err != nil:
 		return err
-	}
-	correction, err := c.correction()
-	if err != nil {
-		return err
-	}
-	person := intake.Person{DB: db, Desk: ingest.New(db, conf.desk()), Actor: actor}
-	done, err := person.Approve(a, m, f, correction)
-	if err != nil {
-		return refusal(err)
-	}
-	if len(done.Refunds) > 0 {
-		return c.printRefunds(a, done)
-	}
-	return c.print(a, done.Orders)
-}
-
-func (c mailApprove) correction() (intake.Correction, error) {
-	out := intake.Correction{Product: c.Product, Name: c.Name, Email: c.Email, Quantity: c.Quantity, All: c.All}
-	if c.Amount != "" {
-		if _, err := parseFloor(c.Amount); err != nil {
-			return out, usageError{fmt.Errorf("--amount: %w", err)}
+	case c.JSON:
+		err = printJSON(a.out, done.Orders)
+	case len(done.Refunds) > 0:
+		for _, line := range done.Refunds {
+			fmt.Fprintln(a.out, safe(line))
 		}
-		out.Amount, out.Currency, _ = strings.Cut(c.Amount, " ")
+		return nil
+	default:
+		err = showOrders(a, done.Orders)
 	}
-	return out, nil
-}
-
-// refusal words why a mail cannot be approved or dismissed, and what to do.
-func refusal(err error) error {
-	r, ok := errors.AsType[*intake.Refusal](err)
-	if !ok {
-		return err
-	}
-	text := "mail " + r.Mail + " " + advised(r.Advice)
-	if len(r.Needs) > 0 {
-		text = r.Error() + ": give --" + strings.Join(r.Needs, " or --")
-		for _, op := range r.Advice.Operations {
-			text += ", or: " + command(op)
-		}
-	}
-	if r.Code == intake.RefusedAmount {
-		text = fmt.Sprintf("%s (%s): %s", r, costs(r.Orders), amountHint(r.Orders))
-	}
-	err = errors.New(safe(text))
-	if r.Code == intake.RefusedAmount || r.Code == intake.RefusedCorrection || r.Code == intake.RefusedIncomplete {
-		err = usageError{err}
+	held := func(o admin.Order) bool { return o.Status == admin.Held }
+	if err == nil && len(done.Refunds) == 0 && slices.ContainsFunc(done.Orders, held) {
+		return errHeld
 	}
 	return err
 }
 
-func (c mailApprove) print(a *app, done []store.Order) error {
-	out, held := []orderJSON{}, 0
-	for _, o := range done {
-		out = append(out, newOrderJSON(o))
-		if o.Status == store.Held {
-			held++
-		}
-	}
-	if c.JSON {
-		if err := printJSON(a.out, out); err != nil {
-			return err
-		}
-	}
-	for i, o := range done {
-		if c.JSON {
-			break
-		}
+func showOrders(a *app, list []admin.Order) error {
+	for i, o := range list {
 		if i > 0 {
 			fmt.Fprintln(a.out)
 		}
 		if err := showOrder(a, o, false); err != nil {
 			return err
 		}
-	}
-	if held > 0 {
-		return errHeld
 	}
 	return nil
 }
@@ -341,24 +185,18 @@ func (mailDismiss) Help() string {
 }
 
 func (c mailDismiss) Run(a *app) error {
-	_, db, err := a.open()
+	o, err := a.open()
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	m, err := intake.Person{DB: db, Actor: actor}.Dismiss(a, c.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("mail %s: %w (see: keypost mail list)", c.ID, err)
-	}
+	defer o.Close()
+	m, err := o.DismissMail(a, actor, c.ID)
 	if err != nil {
-		return refusal(err)
+		return err
 	}
 	if c.JSON {
-		if m.Fold, err = saleName(a, db, m); err != nil {
-			return err
-		}
-		return printJSON(a.out, newMailRow(m))
+		return printJSON(a.out, m)
 	}
-	fmt.Fprintf(a.out, "mail %s is dismissed\n", c.ID)
+	fmt.Fprintf(a.out, "mail %s is dismissed\n", safe(m.ID))
 	return nil
 }

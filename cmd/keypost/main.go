@@ -1,8 +1,7 @@
 // Command keypost takes orders in, gives activation codes out and lets shipped
-// software activate: the daemon (keypost serve) and all that its keeper needs
-// beside it. A file a subcommand; config.go reads the config and hands each
-// package its part, channels.go and config.go hold the tables of what can be
-// configured, routes.go says which path is answered by whom.
+// software activate: the daemon (keypost serve), and every operation of its
+// vendor. This package has flags, one call to package admin, and printing; a file
+// a subcommand. config reads keypost.toml, daemon is what serve runs.
 package main
 
 import (
@@ -12,13 +11,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
 )
 
 func main() {
@@ -118,7 +119,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 			return err
 		}
 	}
-	return k.Run(a)
+	return a.explain(k.Run(a))
 }
 
 // changing is embedded by commands that change what is in the store. Without a
@@ -132,7 +133,7 @@ type changer interface{ changes() }
 
 // mayChange refuses a change to the demo's store that was not asked for.
 func (a *app) mayChange() error {
-	file := configFile(a.file)
+	file := config.Find(a.file)
 	switch {
 	case file == "" && !a.demo:
 		return usageError{errors.New("there is no config file, so this would change the store of the demo, in ./data: name yours with --config (or KEYPOST_CONFIG), or add --demo if you mean the demo")}
@@ -170,14 +171,15 @@ var errHeld = errors.New("")
 
 func exitCode(err error) int {
 	_, usage := errors.AsType[usageError](err)
+	code := admin.CodeOf(err)
 	switch {
 	case err == nil:
 		return 0
-	case usage:
+	case usage, code == admin.Invalid, code == admin.Ambiguous:
 		return exitUsage
 	case errors.Is(err, errHeld):
 		return exitHeld
-	case errors.Is(err, store.ErrNotFound):
+	case code == admin.NotFound:
 		return exitNotFound
 	}
 	return 1
@@ -189,27 +191,67 @@ const actor = "cli"
 // note tells the person beside what is printed; "" tells nothing.
 func (a *app) note(text string) {
 	if text != "" {
-		fmt.Fprintln(a.err, safe(text))
+		fmt.Fprintln(a.err, safe(a.worded(text)))
 	}
 }
 
 // load reads the config.
-func (a *app) load() (*config, error) { return loadConfig(configFile(a.file)) }
+func (a *app) load() (*config.Config, error) { return config.Load(config.Find(a.file)) }
 
-// open reads the config and opens its database, which must be there. What is
-// done in it is told to the webhooks, too.
-func (a *app) open() (*config, *store.DB, error) {
+// open opens the config's database, which must be there. What is done in it is
+// reported to the webhooks, too.
+func (a *app) open() (*admin.Admin, error) {
 	c, err := a.load()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	db, err := store.Open(a, c.Database.URL, store.Options{Sure: true})
-	if err != nil {
-		return nil, nil, c.notMade(err)
-	}
-	if c.file == "" && !a.demo {
+	operations, err := admin.Open(a, c.Admin())
+	if err == nil && c.File == "" && !a.demo {
 		fmt.Fprintln(a.err, "keypost: there is no config file: this is the store of the demo, in ./data")
 	}
-	db.Subscribe(c.subscribers())
-	return c, db, nil
+	return operations, err
+}
+
+// worded words the operations of a sentence as commands.
+func (a *app) worded(sentence string) string { return admin.Word(sentence, a.command) }
+
+// command is an operation as a command line, to be typed in this folder.
+func (a *app) command(operation string) string {
+	named := strings.HasPrefix(operation, "db ") || operation == "check" || operation == "serve"
+	if named && a.file != "" && a.file != config.Find("") {
+		return "keypost " + operation + " --config " + shellQuoted(a.file)
+	}
+	return "keypost " + operation
+}
+
+// shellQuoted makes a path one word for a shell.
+func shellQuoted(path string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`).MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+// A wordedError is an error whose operations are worded as commands.
+type wordedError struct {
+	text string
+	err  error
+}
+
+func (e wordedError) Error() string { return e.text }
+
+func (e wordedError) Unwrap() error { return e.err }
+
+// explain words an error. Of several things that have a name it lists all.
+func (a *app) explain(err error) error {
+	if orders, ok := errors.AsType[*admin.SeveralOrders](err); ok {
+		err = errors.Join(orderTable(a.err, orders.List), err)
+	}
+	if licenses, ok := errors.AsType[*admin.SeveralLicenses](err); ok {
+		err = errors.Join(licenseTable(a.err, licenses.List), err)
+	}
+	if err == nil || err.Error() == "" {
+		return err
+	}
+	return wordedError{a.worded(err.Error()), err}
 }

@@ -241,7 +241,7 @@ func TestDocsMachine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		codes, err := c.Products[0].codes.Compute.Generate(t.Context(), keygen.Request{Product: "demo", Quantity: 1, Seeds: []string{"N=" + number}})
+		codes, err := c.Catalog().Products[0].Codes.Compute.Generate(t.Context(), keygen.Request{Product: "demo", Quantity: 1, Seeds: []string{"N=" + number}})
 		if err != nil {
 			t.Fatal(err)
 		}

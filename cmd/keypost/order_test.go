@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/admin"
 )
 
 // A day at the desk, while the daemon runs.
@@ -20,7 +22,7 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if again := s.post(); len(codes) != 1 || again[0] != codes[0] {
 		t.Fatalf("codes = %v, again %v", codes, again)
 	}
-	var o orderJSON
+	var o admin.Order
 	s.read(0, &o, "order", "show", "kagi", "ch0123456789")
 	if o.Transaction != "CH0123456789" || o.Store != "kagi" || o.Line != 1 || *o.Product != "demo" || o.Quantity != 1 || o.Status != "issued" ||
 		o.Reason != nil || o.Test || o.Licenses[0] != codes[0] {
@@ -95,7 +97,7 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if problem := s.activate(codes[0], "machine-1"); problem != "code_revoked" {
 		t.Errorf("a refunded code: %s", problem)
 	}
-	var list []orderJSON
+	var list []admin.Order
 	s.read(0, &list, "order", "list", "--status", "issued", "--store", "kagi")
 	if len(list) != 3 {
 		t.Errorf("%d orders", len(list))
@@ -157,20 +159,20 @@ reply_codes = false
 			t.Errorf("license show:\n%s", out)
 		}
 		s.must(4, "post", "krps", s.url+"/in/kagi", "--transaction", "UP2", "--product", "Demo_2_Upgrade", "--seed", seed)
-		if out := s.must(0, "order", "show", "kagi", "UP2"); !strings.Contains(out, "upgrade_used") || !strings.Contains(out, "license show tells") {
+		if out := s.must(0, "order", "show", "kagi", "UP2"); !strings.Contains(out, "upgrade_used") || !strings.Contains(out, "keypost license show") {
 			t.Errorf("order show:\n%s", out)
 		}
 		s.must(0, "order", "refund", "kagi", "UP")
 		s.post("--transaction", "UP3", "--product", "Demo_2_Upgrade", "--seed", seed)
 
 		codes := s.post("--transaction", "BOTH", "--product", "both", "--quantity", "2")
-		var o orderJSON
+		var o admin.Order
 		s.read(0, &o, "order", "show", "kagi", "BOTH")
 		if !slices.Equal(codes, o.Licenses) || len(codes) != 4 || *o.Product != "both" || o.Quantity != 2 {
 			t.Errorf("bundle %v, order %+v", codes, o)
 		}
 		for i, product := range []string{"demo", "other", "demo", "other"} {
-			var l licenseJSON
+			var l admin.License
 			s.read(0, &l, "license", "show", codes[i])
 			if l.Product != product {
 				t.Errorf("code %d is of %s", i, l.Product)

@@ -12,7 +12,7 @@ import (
 	"unicode"
 	"unicode/utf16"
 
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
 
 // jsonFlag is the --json of commands that print.
@@ -98,11 +98,37 @@ func count(n int, what string) string {
 
 func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
-func seats(l store.License) string {
-	if l.Limit == 0 {
-		return strconv.Itoa(l.Used) + " of any"
+func seats(used, limit int) string {
+	if limit == 0 {
+		return strconv.Itoa(used) + " of any"
 	}
-	return fmt.Sprintf("%d of %d", l.Used, l.Limit)
+	return fmt.Sprintf("%d of %d", used, limit)
+}
+
+// notes prints sentences that the person should see.
+func (a *app) notes(list []string) {
+	for _, n := range list {
+		a.note(n)
+	}
+}
+
+// noteUnknown says of a list without rows whether it was narrowed by a name that
+// nothing has.
+func (a *app) noteUnknown(o *admin.Admin, rows int, n admin.Named) error {
+	if rows > 0 {
+		return nil
+	}
+	list, err := o.Unknown(a, n)
+	a.notes(list)
+	return err
+}
+
+// deref is the text, or "".
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 func yes(b bool) string {
@@ -112,34 +138,6 @@ func yes(b bool) string {
 	return ""
 }
 
-// orderJSON is an order as scripts see it.
-type orderJSON struct {
-	Store       string    `json:"store"`
-	Transaction string    `json:"transaction"`
-	Line        int       `json:"line"`
-	Product     *string   `json:"product"`
-	Quantity    int       `json:"quantity"`
-	Status      string    `json:"status"`
-	Reason      *string   `json:"reason"`
-	Test        bool      `json:"test"`
-	Licenses    []string  `json:"licenses"`
-	Channel     string    `json:"channel"`
-	LicenseType string    `json:"license_type"`
-	Name        string    `json:"name"`
-	Email       string    `json:"email"`
-	Price       string    `json:"price"`
-	Currency    string    `json:"currency"`
-	Refunded    bool      `json:"refunded"`
-	CreatedAt   time.Time `json:"created_at"`
-}
-
-func newOrderJSON(o store.Order) orderJSON {
-	return orderJSON{
-		o.Store, o.Transaction, o.Line, orNull(o.Product), o.Quantity, o.Status, orNull(o.Reason), o.Test, codes(o),
-		o.Channel, o.LicenseType, o.Name, o.Email, o.Price, o.Currency, o.Refunded, o.CreatedAt,
-	}
-}
-
 func orNull(s string) *string {
 	if s == "" {
 		return nil
@@ -147,89 +145,21 @@ func orNull(s string) *string {
 	return &s
 }
 
-// codes are an order's codes, never nil.
-func codes(o store.Order) []string {
-	list := []string{}
-	for _, l := range o.Licenses {
-		list = append(list, l.Code)
-	}
-	return list
-}
-
-func orderTable(w io.Writer, orders []store.Order) error {
+func orderTable(w io.Writer, orders []admin.Order) error {
 	rows := [][]string{{"STORE", "TRANSACTION", "LINE", "PRODUCT", "QUANTITY", "STATUS", "REASON", "TEST", "CREATED", "CODES"}}
 	for _, o := range orders {
-		list := strings.Join(codes(o), " ")
+		list := strings.Join(o.Licenses, " ")
 		if n := len(o.Licenses); n > 1 {
-			list = fmt.Sprintf("%s and %d more", o.Licenses[0].Code, n-1)
+			list = fmt.Sprintf("%s and %d more", o.Licenses[0], n-1)
 		}
 		status := o.Status
 		if o.Refunded {
 			status += ", refunded"
 		}
 		rows = append(rows, []string{
-			o.Store, o.Transaction, strconv.Itoa(o.Line), o.Product, strconv.Itoa(o.Quantity), status, o.Reason, yes(o.Test),
+			o.Store, o.Transaction, strconv.Itoa(o.Line), deref(o.Product), strconv.Itoa(o.Quantity), status, deref(o.Reason), yes(o.Test),
 			when(o.CreatedAt), list,
 		})
 	}
 	return table(w, rows)
-}
-
-// licenseJSON is a license as scripts see it.
-type licenseJSON struct {
-	Code      string       `json:"code"`
-	Product   string       `json:"product"`
-	Status    string       `json:"status"`
-	Type      string       `json:"type"`
-	Test      bool         `json:"test"`
-	Limit     int          `json:"limit"`
-	Used      int          `json:"used"`
-	Order     orderRefJSON `json:"order"`
-	ExpiresAt *time.Time   `json:"expires_at"`
-	CreatedAt time.Time    `json:"created_at"`
-}
-
-// shownLicenseJSON is what license show adds.
-type shownLicenseJSON struct {
-	licenseJSON
-	Reasons     []string         `json:"reasons"`
-	UpgradedBy  *orderRefJSON    `json:"upgraded_by"`
-	Activations []activationJSON `json:"activations"`
-}
-
-type orderRefJSON struct {
-	Store       string `json:"store"`
-	Transaction string `json:"transaction"`
-	Line        int    `json:"line"`
-}
-
-func (r orderRefJSON) String() string { return fmt.Sprintf("%s %s %d", r.Store, r.Transaction, r.Line) }
-
-type activationJSON struct {
-	ID           string     `json:"id"`
-	Name         string     `json:"name"`
-	Platform     string     `json:"platform"`
-	AppVersion   string     `json:"app_version"`
-	CreatedAt    time.Time  `json:"created_at"`
-	LeaseExpires *time.Time `json:"lease_expires_at"`
-}
-
-func newLicenseJSON(l store.License) licenseJSON {
-	return licenseJSON{
-		Code: l.Code, Product: l.Product, Status: l.Status, Type: l.Type, Test: l.Test, Limit: l.Limit, Used: l.Used,
-		Order: orderRefJSON(l.Order), ExpiresAt: l.ExpiresAt, CreatedAt: l.CreatedAt,
-	}
-}
-
-// newActivationsJSON is never nil.
-func newActivationsJSON(machines []store.Activation) []activationJSON {
-	list := []activationJSON{}
-	for _, m := range machines {
-		j := activationJSON{ID: m.ID, Name: m.Machine.Name, Platform: m.Machine.Platform, AppVersion: m.Machine.AppVersion, CreatedAt: m.CreatedAt}
-		if !m.LeaseExpires.IsZero() {
-			j.LeaseExpires = &m.LeaseExpires
-		}
-		list = append(list, j)
-	}
-	return list
 }

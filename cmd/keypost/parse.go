@@ -1,13 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/keypost/keypost/ingest"
-	"github.com/keypost/keypost/krps"
-	"github.com/keypost/keypost/store"
+	"github.com/keypost/keypost/admin"
 )
 
 func (parseCommands) Help() string { return "Example: keypost parse krps post.txt" }
@@ -29,31 +28,8 @@ func (parseKRPS) Help() string {
 		"Example: keypost parse krps post.txt --channel kagi"
 }
 
-// parsedJSON is what parse shows, as scripts see it.
-type parsedJSON struct {
-	Verdict     string            `json:"verdict"` // issued, held, bad, information
-	Reason      *string           `json:"reason"`
-	Channel     string            `json:"channel"`
-	Fields      map[string]string `json:"fields"`
-	Store       string            `json:"store"`
-	Transaction string            `json:"transaction"`
-	Product     *string           `json:"product"`
-	Quantity    int               `json:"quantity"`
-	Name        string            `json:"name"`
-	Email       string            `json:"email"`
-	LicenseType string            `json:"license_type"`
-	Price       string            `json:"price"`
-	Test        bool              `json:"test"`
-	Seeds       []string          `json:"seeds"`
-	OEMSeeds    []string          `json:"oem_seeds"`
-}
-
 func (c parseKRPS) Run(a *app) error {
 	conf, err := a.load()
-	if err != nil {
-		return err
-	}
-	ch, err := c.channel(conf)
 	if err != nil {
 		return err
 	}
@@ -61,72 +37,35 @@ func (c parseKRPS) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	channel := ch.krps()
-	p, bad := krps.Decode(body)
-	if bad == nil {
-		bad = channel.Authenticate(p)
+	out, err := admin.ParsePost(conf.Admin(), "krps", c.Channel, body)
+	if err != nil && admin.CodeOf(err) != admin.State {
+		return err
 	}
-	o := channel.Order(p)
-	product, reason := conf.desk().Judge(o)
-	out := parsedJSON{
-		Verdict: "issued", Reason: orNull(reason), Channel: ch.Name, Fields: map[string]string{}, Store: o.Store, Transaction: o.Transaction,
-		Product: orNull(product.ID), Quantity: o.Quantity, Name: o.Name, Email: o.Email, LicenseType: o.LicenseType, Price: o.Price,
-		Test: o.Test, Seeds: o.Seeds, OEMSeeds: krps.Seeds(o.OEMSeed),
-	}
-	switch {
-	case bad != nil:
-		out.Verdict, out.Reason = "bad", orNull(bad.Error())
-	case p.Information:
-		out.Verdict, out.Reason = "information", nil
-	case reason != "":
-		out.Verdict = "held"
-	}
-	for _, name := range krps.Parameters {
-		if p.Has(name) {
-			out.Fields[name] = p.Value(name)
-		}
-	}
-	if _, ok := out.Fields["ACG:Password"]; ok {
-		out.Fields["ACG:Password"] = "***"
+	if err != nil {
+		err = fmt.Errorf("%s: %w", c.File, err)
 	}
 	if c.JSON {
-		err = printJSON(a.out, out)
-	} else {
-		err = out.print(a)
+		return errors.Join(printJSON(a.out, out), err)
 	}
-	if err == nil && bad != nil {
-		err = fmt.Errorf("%s: the post would be answered BAD: %w", c.File, bad)
-	}
-	return err
+	return errors.Join(c.print(a, out), err)
 }
 
-func (c parseKRPS) channel(conf *config) (channelConfig, error) {
-	for _, ch := range conf.Channels {
-		if ch.Kind == "krps" && (c.Channel == "" || c.Channel == ch.Name) {
-			return ch, nil
-		}
-	}
-	return channelConfig{}, fmt.Errorf("krps channel %s: %w in the config", c.Channel, store.ErrNotFound)
-}
-
-func (p parsedJSON) print(a *app) error {
+func (parseKRPS) print(a *app, p admin.ParsedPost) error {
 	rows := [][]string{{"FIELD", "VALUE"}}
-	for _, name := range krps.Parameters {
-		if v, ok := p.Fields[name]; ok {
-			rows = append(rows, []string{name, v})
-		}
+	for _, f := range p.Listed {
+		rows = append(rows, []string{f.Name, f.Value})
 	}
 	if err := table(a.out, rows); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.out)
 	verdict := "a code would be issued, unless the order came before"
-	explained := ""
+	explained := a.worded(p.Explained())
 	switch p.Verdict {
 	case "bad":
-		verdict, explained = "BAD", *p.Reason
+		verdict = "BAD"
 	case "held":
-		verdict, explained = "held: "+*p.Reason, explainOrder(*p.Reason)
+		verdict = "held: " + *p.Reason
 	case "information":
 		verdict = "GOOD without codes: only information is asked for"
 	}
@@ -140,16 +79,9 @@ func (p parsedJSON) print(a *app) error {
 		items []string
 	}{{"seed", p.Seeds}, {"OEM seed", p.OEMSeeds}} {
 		for _, item := range s.items {
-			key, value := ingest.Seed(item)
+			key, value := admin.Seed(item)
 			pairs = append(pairs, strings.TrimSpace(s.label+" "+key), value)
 		}
 	}
 	return fields(a.out, pairs...)
-}
-
-func deref(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/admin"
 )
 
 // A store of codes that were made elsewhere: loaded from the config's file and
@@ -43,7 +45,7 @@ func TestPoolOfCodes(t *testing.T) {
 		if out := s.must(0, "pool", "load", "boxed", more); !strings.Contains(out, "2 codes were added to the pool boxed, 1 it knew already") {
 			t.Errorf("load:\n%s", out)
 		}
-		var o orderJSON
+		var o admin.Order
 		s.read(0, &o, "order", "approve", "kagi", "B2")
 		if !slices.Equal(o.Licenses, []string{"FACTORY-2", "MORE-1"}) {
 			t.Errorf("approved = %v", o.Licenses)
@@ -54,8 +56,8 @@ func TestPoolOfCodes(t *testing.T) {
 		if out := s.must(1, "keygen", "try", "boxed", "--quantity", "2"); !strings.Contains(out, "no code left") {
 			t.Errorf("try two:\n%s", out)
 		}
-		var pools []poolJSON
-		if s.read(0, &pools, "pool", "show"); len(pools) != 1 || pools[0] != (poolJSON{"boxed", 4, 1, true}) {
+		var pools []admin.Pool
+		if s.read(0, &pools, "pool", "show"); len(pools) != 1 || pools[0] != (admin.Pool{Pool: "boxed", Codes: 4, Free: 1, Low: true}) {
 			t.Errorf("pools = %+v", pools)
 		}
 		if out := s.must(0, "pool", "show"); !strings.Contains(out, "boxed  4      1     yes") {
@@ -81,7 +83,7 @@ func TestKeygenTry(t *testing.T) {
 	if out := s.must(0, "keygen", "try", "demo", "--quantity", "2"); len(strings.Fields(out)) != 2 {
 		t.Errorf("try:\n%s", out)
 	}
-	var tried []triedJSON
+	var tried []admin.Trial
 	if s.read(0, &tried, "keygen", "try", "both"); len(tried) != 2 || tried[1].Product != "other" {
 		t.Errorf("a bundle: %+v", tried)
 	}

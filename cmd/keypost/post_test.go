@@ -5,6 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+	"github.com/keypost/keypost/krps"
 )
 
 func TestPost(t *testing.T) {
@@ -56,7 +60,7 @@ func TestPost(t *testing.T) {
 func TestParse(t *testing.T) {
 	s := newSite(t)
 	file := filepath.Join(t.TempDir(), "post.txt")
-	parse := func(code int, body string) (p parsedJSON) {
+	parse := func(code int, body string) (p admin.ParsedPost) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
 			t.Fatal(err)
@@ -64,7 +68,7 @@ func TestParse(t *testing.T) {
 		s.read(code, &p, "parse", "krps", file)
 		return p
 	}
-	conf, err := loadConfig(s.config)
+	conf, err := config.Load(s.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,19 +83,19 @@ func TestParse(t *testing.T) {
 	if p.Verdict != "issued" || *p.Product != "demo" || p.Name != "Fred Fragola" || len(p.Seeds) != 3 || p.Fields["ACG:Password"] != "***" {
 		t.Errorf("good = %+v", p)
 	}
-	if p := parse(0, body(postKRPS{Product: new("Other_Thing")})); p.Verdict != "held" || *p.Reason != "unknown_product" || p.Product != nil {
+	if p := parse(0, body(postKRPS{Play: krps.Play{Product: new("Other_Thing")}})); p.Verdict != "held" || *p.Reason != "unknown_product" || p.Product != nil {
 		t.Errorf("held = %+v", p)
 	}
-	if p := parse(0, body(postKRPS{Set: map[string]string{"ACG:Request": "Information"}})); p.Verdict != "information" {
+	if p := parse(0, body(postKRPS{Play: krps.Play{Set: map[string]string{"ACG:Request": "Information"}}})); p.Verdict != "information" {
 		t.Errorf("information = %+v", p)
 	}
-	if p := parse(1, body(postKRPS{Secret: new("wrong")})); p.Verdict != "bad" || !strings.Contains(*p.Reason, "does not match") {
+	if p := parse(1, body(postKRPS{Play: krps.Play{Secret: new("wrong")}})); p.Verdict != "bad" || !strings.Contains(*p.Reason, "does not match") {
 		t.Errorf("bad = %+v", p)
 	}
 	if p := parse(1, "%"); p.Verdict != "bad" {
 		t.Errorf("no form = %+v", p)
 	}
-	if err := os.WriteFile(file, []byte(body(postKRPS{Name: new("\x1b[31mRed\r\n\r\nName")})), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(body(postKRPS{Play: krps.Play{Name: new("\x1b[31mRed\r\n\r\nName")}})), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out := s.must(0, "parse", "krps", file)

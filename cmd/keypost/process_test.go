@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/keypost/keypost/cmd/keypost/config"
+	"github.com/keypost/keypost/ingest/channel"
 	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
 	"github.com/keypost/keypost/store/storetest"
 )
@@ -137,9 +139,9 @@ func TestPrintedCommands(t *testing.T) {
 	if err := exec.Command("curl", "--version").Run(); err != nil {
 		storetest.LeaveOut(t, "curl does not run: make test installs it")
 	}
-	l, err := net.Listen("tcp", defaultListen)
+	l, err := net.Listen("tcp", config.DefaultListen)
 	if err != nil {
-		storetest.LeaveOut(t, defaultListen+" is in use on this machine")
+		storetest.LeaveOut(t, config.DefaultListen+" is in use on this machine")
 	}
 	l.Close()
 	folder := t.TempDir()
@@ -248,7 +250,7 @@ func TestSIGHUPWithoutTheConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.must(0, "post", "krps", s.url+"/in/kagi")
-	s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", exampleSecret, "--digest", "md5")
+	s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", channel.ExampleSecret, "--digest", "md5")
 }
 
 func TestCompletion(t *testing.T) {
@@ -284,16 +286,20 @@ func TestImports(t *testing.T) {
 		"store/storetest":            {}, // for tests
 		"ingest":                     {"keygen", "store"},
 		"ingest/authentic":           {},
-		"ingest/intake":              {"ingest", "ingest/authentic", "ingest/mailbox", "ingest/tfyp", "store"},
+		"ingest/channel":             {"ingest", "store"},
+		"ingest/intake":              {"ingest", "ingest/authentic", "ingest/channel", "ingest/mailbox", "ingest/tfyp", "store"},
 		"ingest/mailbox":             {},
 		"ingest/mailbox/mailboxtest": {}, // for tests
 		"ingest/tfyp":                {"ingest", "ingest/authentic"},
-		"krps":                       {"ingest", "store"},
+		"krps":                       {"ingest", "ingest/channel", "store"},
 		"activation":                 {"store"},
 		"activation/client":          {}, // and nothing but the standard library: see below
 		"delivery":                   {"store"},
 		"delivery/deliverytest":      {"store/storetest"}, // for tests
-		"cmd/keypost":                {"activation", "delivery", "ingest", "ingest/authentic", "ingest/intake", "ingest/mailbox", "ingest/tfyp", "keygen", "keygen/external", "krps", "store"},
+		"admin":                      {"activation", "delivery", "ingest", "ingest/channel", "ingest/intake", "ingest/tfyp", "keygen", "store"},
+		"cmd/keypost":                {"admin", "cmd/keypost/config", "cmd/keypost/daemon", "krps"}, // krps: to play Kagi
+		"cmd/keypost/config":         {"activation", "admin", "delivery", "ingest", "ingest/channel", "ingest/intake", "keygen", "keygen/external", "krps", "store"},
+		"cmd/keypost/daemon":         {"activation", "admin", "cmd/keypost/config", "delivery", "ingest", "ingest/channel", "store"},
 		"cmd/torture":                {"krps", "store/storetest"},
 		"cmd/bench":                  {"activation", "delivery/deliverytest", "ingest/mailbox/mailboxtest", "ingest/tfyp", "keygen", "keygen/external", "krps", "store", "store/storetest"},
 	}

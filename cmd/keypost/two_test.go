@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/admin"
+	"github.com/keypost/keypost/cmd/keypost/config"
+	"github.com/keypost/keypost/krps"
+
 	"github.com/keypost/keypost/activation/client"
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
@@ -33,7 +37,7 @@ func TestTwoDaemonsOneOrder(t *testing.T) {
 		urls := twoDaemons(t, s)
 		for round := range 5 {
 			quantity, txn := "2", fmt.Sprint("BOTH", round)
-			c := postKRPS{Quantity: &quantity, Transaction: &txn}
+			c := postKRPS{Play: krps.Play{Quantity: &quantity, Transaction: &txn}}
 			body, _, err := c.body(&app{Context: t.Context(), file: s.config}, "kagi")
 			if err != nil {
 				t.Fatal(err)
@@ -68,7 +72,7 @@ func TestTwoDaemonsOneOrder(t *testing.T) {
 				}
 			}
 		}
-		var orders []orderJSON
+		var orders []admin.Order
 		if s.read(0, &orders, "order", "list"); len(orders) != 5 {
 			t.Errorf("%d orders of 5", len(orders))
 		}
@@ -104,7 +108,7 @@ func TestTwoDaemonsThreeSeats(t *testing.T) {
 		if got["seat"] != 3 || got["limit_reached"] != 61 {
 			t.Errorf("64 machines: %v", got)
 		}
-		var l licenseJSON
+		var l admin.License
 		if s.read(0, &l, "license", "show", code); l.Used != 3 {
 			t.Errorf("%d seats are taken", l.Used)
 		}
@@ -118,7 +122,7 @@ func TestSweeperFinishesTheOrdersOfTheDead(t *testing.T) {
 		if err := s.serve()(); err != nil { // sets the database up
 			t.Fatal(err)
 		}
-		c, err := loadConfig(s.config)
+		c, err := config.Load(s.config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +192,7 @@ func TestTwoDaemonsOneMailbox(t *testing.T) {
 	m.deliver(sale(4).Text(), true)
 	until(second)
 	m.filed("Done", 4)
-	var orders []orderJSON
+	var orders []admin.Order
 	if s.read(0, &orders, "order", "list"); len(orders) != 4 {
 		t.Errorf("%d orders of 4", len(orders))
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,13 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keypost/keypost/admin"
+
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keypost/keypost/delivery"
 	"github.com/keypost/keypost/store"
 )
-
-var quiet = log.New(io.Discard, "", 0)
 
 const hookSecret = "whsec_c2VjcmV0LW9mLXRlc3RzLWdlaGVpbS0xMjM0NTY="
 
@@ -125,11 +124,11 @@ func TestOldSalesAreNoNews(t *testing.T) {
 	s.place("refunds.toml", "kind = \"refund\"\nstore = \"kagi\"\nsubject = [\"Refund\"]\nsequence = ['SQNM-\"{blurb}\" {number}']\n")
 	mails := s.place("sold.mbox", "From a Wed May  5 09:12:44 2004\n"+oldSale(2, "OLD-MAIL")+"\nFrom a Wed May  5 09:12:44 2004\n"+oldRefund)
 	s.must(0, "import", "mbox", mails, "--profile", filepath.Join(filepath.Dir(s.config), "refunds.toml"), "--profile", "tfyp")
-	var l licenseJSON
+	var l admin.License
 	if s.read(0, &l, "license", "show", "OLD-MAIL"); l.Status != "revoked" {
 		t.Errorf("the old refund did nothing: %+v", l)
 	}
-	var tried []triedJSON
+	var tried []admin.Trial
 	s.read(0, &tried, "keygen", "try", "demo")
 	stop := s.serve()
 	if problem := s.activate(tried[0].Code, "machine-1"); problem != "" {
@@ -140,7 +139,7 @@ func TestOldSalesAreNoNews(t *testing.T) {
 	}
 	told := func(endpoint string) (kinds []string) {
 		t.Helper()
-		var list []noticeJSON
+		var list []admin.Notice
 		s.read(0, &list, "outbox", "list", "--endpoint", endpoint)
 		for _, n := range slices.Backward(list) {
 			kinds = append(kinds, n.Kind)
@@ -175,7 +174,7 @@ func testWebhooks(t *testing.T, s *site) {
 	s.serve()
 	code := s.post()[0]
 	e := <-c.told
-	var o orderJSON
+	var o admin.Order
 	s.read(0, &o, "order", "show", "kagi", "CH0123456789")
 	if e.Type != "order.issued" || e.Data.License != nil {
 		t.Errorf("told: %+v", e)
@@ -190,16 +189,16 @@ func testWebhooks(t *testing.T, s *site) {
 	c.answer.Store(http.StatusGone)
 	s.must(0, "license", "revoke", code)
 	e = <-c.told
-	var l licenseJSON
+	var l admin.License
 	s.read(0, &l, "license", "show", code)
 	if e.Type != "license.revoked" || e.Data.License["status"] != "revoked" {
 		t.Errorf("told: %+v", e)
 	}
 	same(t, e.Data.License, l)
 	<-given
-	var dead []noticeJSON
+	var dead []admin.Notice
 	s.read(0, &dead, "outbox", "list", "--status", "dead", "--endpoint", "crm")
-	if len(dead) != 1 || dead[0].ID != e.ID || dead[0].Tries != 1 || *dead[0].Order != (orderRefJSON{"kagi", "CH0123456789", 1}) || !strings.Contains(*dead[0].Error, "410") {
+	if len(dead) != 1 || dead[0].ID != e.ID || dead[0].Tries != 1 || *dead[0].Order != (admin.OrderRef{Store: "kagi", Transaction: "CH0123456789", Line: 1}) || !strings.Contains(*dead[0].Error, "410") {
 		t.Errorf("dead: %+v", dead)
 	}
 	if out := s.must(0, "check"); !strings.Contains(out, "warning outbox: notices given up: 1") || !strings.Contains(out, "ok      webhook crm: to 127.0.0.1: all events") {
@@ -236,7 +235,7 @@ func TestOutboxCommands(t *testing.T) {
 			t.Errorf("list lacks %q: %s", want, out)
 		}
 	}
-	var list []noticeJSON
+	var list []admin.Notice
 	s.read(0, &list, "outbox", "list")
 	if len(list) != 1 || list[0].Audience != store.ToWebhook || list[0].NextAt == nil || list[0].Error != nil {
 		t.Fatalf("list: %+v", list)
@@ -265,7 +264,7 @@ func TestWebhookTest(t *testing.T) {
 		t.Errorf("told: %+v", e)
 	}
 	c.answer.Store(http.StatusUnauthorized)
-	var tested testedJSON
+	var tested admin.WebhookTest
 	s.read(1, &tested, "webhook", "test", "crm")
 	if tested.Webhook != "crm" || *tested.Status != 401 || *tested.Error != "HTTP 401" {
 		t.Errorf("%+v", tested)
@@ -316,58 +315,4 @@ func TestWebhookToldAgainAfterAKill(t *testing.T) {
 	if second := <-c.told; second.ID != first.ID || second.Type != first.Type {
 		t.Errorf("told: %+v, then %+v", first, second)
 	}
-}
-
-func TestConfigWebhooks(t *testing.T) {
-	const good = goodProduct + "[[webhook]]\nname = \"crm\"\n"
-	const secret = "secret = \"" + hookSecret + "\"\n"
-	ok := func(text string) webhookConfig {
-		t.Helper()
-		c, err := parsed(t, text)
-		if err != nil {
-			t.Fatalf("%q: %v", text, err)
-		}
-		return c.Webhooks[0]
-	}
-	bad := func(text string, want ...string) {
-		t.Helper()
-		_, err := parsed(t, text)
-		for _, w := range want {
-			if err == nil || !strings.Contains(err.Error(), w) {
-				t.Errorf("%q: %v, want %q", text, err, w)
-			}
-		}
-		if err != nil && (strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), hookSecret)) {
-			t.Errorf("%q: the error tells a secret: %v", text, err)
-		}
-	}
-	at := func(url string) string { return good + "url = \"" + url + "\"\n" }
-	w := ok(at("https://crm.example.com/keypost?key=s3cret") + "secrets = [\"" + hookSecret + "\", \"" + newWebhookSecret() + "\"]\nevents = [\"order.issued\"]\n")
-	if e := w.endpoint(); len(e.Secrets) != 2 || e.Client != publicCaller || strings.Contains(w.finding().Detail, "s3cret") {
-		t.Errorf("%+v, %+v", e, w.finding())
-	}
-	if w := ok(at("http://10.0.0.1:8000/") + secret + "private = true\n"); w.endpoint().Client != privateCaller || w.finding().Result != "warning" {
-		t.Errorf("%+v", w.finding())
-	}
-	for _, url := range []string{"http://localhost:1/", "http://[::1]:1/", "https://10.0.0.1/"} {
-		if w := ok(at(url) + secret + "private = true\n"); w.finding().Result != "ok" {
-			t.Errorf("%s: %+v", url, w.finding())
-		}
-	}
-	for _, url := range []string{"", "crm.example.com", "ftp://crm.example.com", "https:///x", "https://user:s3cret@crm.example.com/", "https://crm.example.com/#s3cret", "https://s3cret\x7f"} {
-		bad(at(strings.ReplaceAll(url, "\x7f", "\\u007f"))+secret, "keypost.toml:6: webhook[0].url: it is not a URL")
-	}
-	bad(at("http://crm.example.com/?key=s3cret")+secret, "keypost.toml:6: webhook[0].url", "it must be https")
-	for _, url := range []string{"https://localhost/", "https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/"} {
-		bad(at(url)+secret, "keypost.toml:6: webhook[0].url", "private = true allows it")
-	}
-	const there = good + "url = \"https://crm.example.com/\"\n"
-	bad(there, "keypost.toml:4: webhook[0].secret: it is missing")
-	bad(there+"secret = \"s3cret\"\n", "keypost.toml:7: webhook[0].secret: it must be whsec_")
-	bad(there+"secrets = [\"s3cret\"]\n", "keypost.toml:7: webhook[0].secrets: it must be whsec_")
-	bad(there+secret+"secret_file = \"x\"\n", "keypost.toml:8: webhook[0].secret_file", "keep one of them")
-	bad(there+secret+"secrets = [\"x\"]\n", "keypost.toml:8: webhook[0].secrets", "keep one of them")
-	bad(there+secret+"events = [\"order.lost\"]\n", "keypost.toml:8: webhook[0].events: \"order.lost\" is not an event", "order.issued, order.held", "license.reset")
-	bad(there+secret+"[[webhook]]\nname = \"crm\"\n", "keypost.toml:9: webhook[1].name: \"crm\" is taken")
-	bad(goodProduct+"[[webhook]]\nname = \"a b\"\n", "keypost.toml:5: webhook[0].name")
 }

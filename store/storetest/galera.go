@@ -3,8 +3,6 @@ package storetest
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -261,46 +259,30 @@ func (s *Server) Freeze() (thaw func(), err error) {
 }
 
 // Lag keeps a node of a cluster from applying what others commit, as a backup
-// does that locks all tables. A node that is not ready just now is waited for.
-// The returned function ends the lag.
+// does that locks all tables. The returned function ends that.
 func (s *Server) Lag(ctx context.Context) (end func(), err error) {
 	db, err := s.root()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		session, err := locked(ctx, db)
-		if err == nil {
-			return func() {
-				_, _ = session.ExecContext(context.WithoutCancel(ctx), "BACKUP STAGE END")
-				_ = session.Close()
-				_ = db.Close()
-			}, nil
-		}
-		select {
-		case <-ctx.Done():
-			db.Close()
-			return nil, err
-		case <-time.After(20 * time.Millisecond):
+	// The lock is the session's.
+	session, err := db.Conn(ctx)
+	if err == nil {
+		for _, stage := range []string{"START", "BLOCK_COMMIT"} {
+			if err == nil {
+				_, err = session.ExecContext(ctx, "BACKUP STAGE "+stage)
+			}
 		}
 	}
-}
-
-// locked is a session that holds all tables: the lock is the session's.
-func locked(ctx context.Context, db *sql.DB) (session *sql.Conn, err error) {
-	if session, err = db.Conn(ctx); err != nil {
+	if err != nil {
+		db.Close()
 		return nil, err
 	}
-	for _, stage := range []string{"START", "BLOCK_COMMIT"} {
-		if _, err := session.ExecContext(ctx, "BACKUP STAGE "+stage); err != nil {
-			_ = session.Raw(func(any) error { return driver.ErrBadConn }) // with what it has locked
-			_ = session.Close()
-			return nil, err
-		}
-	}
-	return session, nil
+	return func() {
+		_, _ = session.ExecContext(context.WithoutCancel(ctx), "BACKUP STAGE END")
+		_ = session.Close()
+		_ = db.Close()
+	}, nil
 }
 
 // freePorts are so many, none twice.

@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/keypost/keypost/store"
+)
+
+// A Code says in a word why an operation was not done. Codes are stable.
+type Code string
+
+// The codes.
+const (
+	Invalid     Code = "invalid"     // what was asked for makes no sense
+	Ambiguous   Code = "ambiguous"   // what was named is several things
+	NotFound    Code = "not_found"   // there is no such thing
+	State       Code = "state"       // it is not in a state for that
+	Exists      Code = "exists"      // it is there already and stays as it is
+	Conflict    Code = "conflict"    // somebody else changed it at this moment
+	Broken      Code = "broken"      // a check found what does not hold
+	Partly      Code = "partly"      // some of it was not done
+	Unavailable Code = "unavailable" // the database, or a server, does not answer
+	Internal    Code = "internal"    // none of these
+)
+
+// An Error is why an operation was not done.
+//
+// What to do may name operations in braces: "{order list}", "{order approve
+// kagi T1}". The words are those of the command line; [Word] puts them in the
+// caller's own form.
+type Error struct {
+	Code    Code
+	Problem string // what is wrong
+	Do      string // what to do; "": nothing can be
+	Err     error  // the cause; nil: there is none beyond Problem
+}
+
+func (e *Error) Error() string {
+	if e.Do == "" {
+		return e.Problem
+	}
+	return e.Problem + ": " + e.Do
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+var inBraces = regexp.MustCompile(`\{([a-z][^{}]*)\}`)
+
+// Word puts the operations that a sentence names in braces in the caller's own
+// form.
+func Word(sentence string, operation func(string) string) string {
+	return inBraces.ReplaceAllStringFunc(sentence, func(s string) string { return operation(strings.Trim(s, "{}")) })
+}
+
+// CodeOf is an error's code.
+func CodeOf(err error) Code {
+	e, ours := errors.AsType[*Error](err)
+	switch {
+	case ours:
+		return e.Code
+	case errors.Is(err, store.ErrNotFound):
+		return NotFound
+	case errors.Is(err, store.ErrStale):
+		return Conflict
+	case errors.Is(err, store.ErrUnavailable):
+		return Unavailable
+	}
+	return Internal
+}
+
+// fail makes an [Error].
+func fail(code Code, do, format string, args ...any) *Error {
+	return &Error{Code: code, Problem: fmt.Sprintf(format, args...), Do: do}
+}
+
+// because is an error with a cause that is said.
+func because(code Code, err error, do, format string, args ...any) *Error {
+	return &Error{Code: code, Problem: fmt.Sprintf(format, args...) + ": " + err.Error(), Do: do, Err: err}
+}
+
+func notFound(format string, args ...any) *Error { return fail(NotFound, "", format, args...) }
+
+func invalid(format string, args ...any) *Error { return fail(Invalid, "", format, args...) }

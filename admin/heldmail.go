@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/keypost/keypost/delivery"
+	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/ingest/intake"
+	"github.com/keypost/keypost/store"
+)
+
+// recognise reads what was kept of a mail by its channel's profiles as they are
+// now.
+func (c Config) recognise(m store.Mail) intake.Finding {
+	ch, ok := c.channel(m.Channel)
+	if !ok { // it was taken out of the config since
+		return intake.Finding{}
+	}
+	mails, ok := ch.Settings.(*intake.Settings)
+	if !ok {
+		return intake.Finding{}
+	}
+	return mails.Reader().Recognise(m.Raw)
+}
+
+// ReadSale is what the vendor is told of a mail that is held.
+func (c Config) ReadSale(m store.Mail) delivery.SaleMail {
+	s := c.recognise(m).Summary(m)
+	out := delivery.SaleMail{Subject: s.Subject, From: s.From, Date: s.Date, Refund: s.Refund, Sale: s.Sale, Product: s.Product}
+	for _, field := range s.Fields {
+		out.Fields = append(out.Fields, delivery.Field{Name: field.Name, Value: field.Value})
+	}
+	for _, need := range s.Needs {
+		out.Wants = append(out.Wants, wants[need])
+	}
+	return out
+}
+
+// wants are what a correction must say, as flags of the command line.
+var wants = map[string]string{
+	"product": "--product PRODUCT", "quantity": "--quantity COPIES", "email": "--email ADDRESS", "name": "--name NAME", "amount": "--amount AMOUNT", "all": "--all",
+}
+
+// advised is an advice with its operations in braces; see [Word].
+func advised(a ingest.Advice) string {
+	if a.Text == "" || len(a.Operations) == 0 {
+		return a.Text
+	}
+	text, end := strings.TrimSuffix(a.Text, "."), ""
+	if text != a.Text {
+		end = "."
+	}
+	var list []string
+	for _, op := range a.Operations {
+		list = append(list, operation(op))
+	}
+	return text + " (" + strings.Join(list, ", ") + ")" + end
+}
+
+// operation is an operation in braces, with what it is done to and what else must
+// be said.
+func operation(op ingest.Operation) string {
+	words := append([]string{strings.ReplaceAll(op.Name, ".", " ")}, op.Of...)
+	for _, need := range op.Needs {
+		words = append(words, cmp.Or(wants[need], "--"+need))
+	}
+	return "{" + strings.Join(words, " ") + "}"
+}
+
+func explainOrder(reason string) string { return advised(ingest.Explain(reason)) }
+
+func explainMail(reason string, refund bool) string { return advised(intake.Explain(reason, refund)) }
+
+// asCommand is the form of operations in the mails to the vendor.
+func asCommand(sentence string) string {
+	return Word(sentence, func(operation string) string { return "keypost " + operation })
+}

@@ -1,0 +1,98 @@
+package channel
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// A Guard stands in front of a channel that stores post to: Basic
+// authentication, a path that nobody can guess, HTTPS, or this machine alone.
+type Guard struct {
+	Basic     string `toml:"basic_auth"` // "user:password" of the realm; "": none
+	BasicFile string `toml:"basic_auth_file"`
+
+	// LocalOnly, if not "", is why calls from other machines are refused.
+	LocalOnly string `toml:"-"`
+	// HTTPSOnly: calls from other machines must have come by HTTPS. The header
+	// X-Forwarded-Proto is believed; whoever routes keeps it from strangers.
+	HTTPSOnly bool `toml:"-"`
+	// PlainHTTP: posts travel unencrypted.
+	PlainHTTP bool `toml:"-"`
+}
+
+// Complete reads the keys and works out what else must guard the channel.
+// example: its secret is the one that everybody knows. weak, if not "", is a
+// cipher that protects nothing by itself.
+func (g *Guard) Complete(s *Setup, example bool, weak string) (err error) {
+	if g.Basic, err = s.Secret("basic_auth", g.Basic, g.BasicFile); err != nil {
+		return err
+	}
+	if user, password, _ := strings.Cut(g.Basic, ":"); g.Basic != "" && (user == "" || password == "") {
+		return s.Errorf("basic_auth", "it must be user:password")
+	}
+	g.PlainHTTP = s.Server.PlainHTTP
+	if example {
+		g.LocalOnly = "This channel has the example secret, which everybody knows: set one of your own."
+		if !s.Server.Loopback {
+			return s.Errorf("secret", "the example secret is known to everybody: set one of your own before you listen on %s", s.Server.Listen)
+		}
+	}
+	g.HTTPSOnly = weak != ""
+	if weak != "" && g.Basic == "" && !SecretPath(s.Name) {
+		g.LocalOnly = "This channel's cipher is safe only with HTTPS and Basic authentication: agree on HMAC_SHA-1 or SHA-512."
+		if !s.Server.Loopback {
+			return s.Errorf("digest", "%s protects nothing by itself: take another cipher, or set basic_auth, or give the channel a name of 24 or more characters that nobody can guess", weak)
+		}
+	}
+	return nil
+}
+
+// Admit tells whether a call may go on; else what to answer, in the protocol's
+// own form. With 401 it has set the header that asks for a password.
+func (g *Guard) Admit(w http.ResponseWriter, r *http.Request) (status int, why string, ok bool) {
+	if user, password, given := r.BasicAuth(); g.Basic != "" && !(given && equal(g.Basic, user+":"+password)) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Keypost"`)
+		return http.StatusUnauthorized, "The realm's user name and password are wanted.", false
+	}
+	if g.LocalOnly != "" && !Local(r) {
+		return http.StatusForbidden, g.LocalOnly, false
+	}
+	if g.HTTPSOnly && !Local(r) && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
+		return http.StatusForbidden, "This channel's cipher is for HTTPS alone.", false
+	}
+	return 0, "", true
+}
+
+// Worry is a sentence about posts that others can read; "": they cannot.
+func (g *Guard) Worry() string {
+	if !g.PlainHTTP {
+		return ""
+	}
+	return "posts and codes pass in plain HTTP, and whoever is on the way can read and alter them. " +
+		"Put a proxy that speaks HTTPS in front, listen on 127.0.0.1, and set public_url to the https address."
+}
+
+// equal compares in a time that tells nothing, not even a length.
+func equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// Local tells whether a request was made on this machine and not forwarded by
+// a proxy on it.
+func Local(r *http.Request) bool {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Forwarded") || strings.HasPrefix(name, "Cf-") {
+			return false
+		}
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "True-Client-Ip", "X-Client-Ip":
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
