@@ -20,6 +20,7 @@ func filled(t *testing.T, db *DB) {
 	o := mustAdd(t, db, n)
 	held := newOrder("T2", "k2")
 	held.Order.Seeds = nil
+	held.Order.Differs = []Difference{{"price", "9.00 \"USD\"", "1.00 'EUR'"}}
 	held.Outcome = Outcome{Held: "price", Prose: "Wait.", Notices: []Notice{{ID: NewID(), Kind: NoticeHeld, Audience: ToVendor}}}
 	mustAdd(t, db, held)
 	for i := range 3 {

@@ -43,8 +43,9 @@ func (db *DB) EditCustomer(ctx context.Context, orderID, name, email, actor stri
 }
 
 // ForgetCustomer erases whom an order is for: name, address, what was asked of
-// the buyer, the posts and mails that it came by, the mails about its sale that
-// wait for a person, the names of machines. Its keys stay, so that what comes
+// the buyer, the vendor's notes on its licenses, the posts and mails that it came
+// by, the mails about its sale that wait for a person, the names of machines. Its
+// keys stay, so that what comes
 // again is known, and so do its codes.
 func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 	return db.act(ctx, actor, "customer.forget", orderID, func(ctx context.Context, t *tx) error {
@@ -53,6 +54,9 @@ func (db *DB) ForgetCustomer(ctx context.Context, orderID, actor string) error {
 			return err
 		}
 		if err := t.ForgetMachines(ctx, orderID); err != nil {
+			return err
+		}
+		if err := t.ForgetNotes(ctx, orderID); err != nil {
 			return err
 		}
 		if err := t.EmptyMessagesOfOrder(ctx, orderID); err != nil {

@@ -33,9 +33,15 @@ func TestForgetCustomer(t *testing.T) {
 		ctx := t.Context()
 		n := newOrder("T1", "k1", "A")
 		n.Order.Email, n.Order.OEMSeed = "Ada@Example.com", "oem"
+		n.Order.Differs = []Difference{{"seeds", "a=Ada", "a=b"}}
 		n.Outcome.Notices = []Notice{{ID: NewID(), Kind: NoticeCodes, Audience: ToBuyer}, {ID: NewID(), Kind: NoticeHeld, Audience: ToVendor}}
 		o := mustAdd(t, db, n)
 		other := mustAdd(t, db, newOrder("T2", "k2", "B"))
+		for _, l := range []License{o.Licenses[0], other.Licenses[0]} {
+			if _, err := db.writer.ExecContext(ctx, "UPDATE license SET note = 'for Ada' WHERE id = ?", l.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
 		a := machine(o.Licenses[0], "m")
 		a.Machine.Name = "Ada's laptop"
 		if _, _, err := db.Activate(ctx, a); err != nil {
@@ -63,7 +69,7 @@ func TestForgetCustomer(t *testing.T) {
 			t.Errorf("%d messages are kept, %d are empty", full, empty)
 		}
 		got, err := db.Order(ctx, o.ID)
-		if err != nil || got.Name != "" || got.Email != "" || got.Seeds != nil || got.OEMSeed != "" || !got.Forgotten || got.Transaction != "T1" {
+		if err != nil || got.Name != "" || got.Email != "" || got.Seeds != nil || got.OEMSeed != "" || got.Differs != nil || got.Licenses[0].Note != "" || !got.Forgotten || got.Transaction != "T1" {
 			t.Errorf("order = %+v, %v", got, err)
 		}
 		machines, err := db.Activations(ctx, o.Licenses[0].ID)
@@ -74,7 +80,7 @@ func TestForgetCustomer(t *testing.T) {
 		if err != nil || len(notices) != 1 || notices[0].Audience != ToVendor {
 			t.Errorf("notices = %+v, %v", notices, err)
 		}
-		if got, err := db.Order(ctx, other.ID); err != nil || got.Name != "Fred" || got.Forgotten {
+		if got, err := db.Order(ctx, other.ID); err != nil || got.Name != "Fred" || got.Forgotten || got.Licenses[0].Note == "" {
 			t.Errorf("another's order = %+v, %v", got, err)
 		}
 		if err := db.ForgetCustomer(ctx, NewID(), "test"); !errors.Is(err, ErrNotFound) {

@@ -10,7 +10,7 @@ func license(r queries.License) License {
 	return License{
 		ID: r.ID, OrderID: r.OrderID, Product: r.Product, Code: r.Code, Type: r.Type, Ordinal: r.Ordinal, Status: r.Status,
 		Test: r.Test, Replaced: r.Replaced, Limit: r.SeatMax, Used: r.Used, CreatedAt: fromMicros(r.CreatedAt),
-		ExpiresAt: timeOrNil(r.ExpiresAt), Generation: r.Generation,
+		ExpiresAt: timeOrNil(r.ExpiresAt), Generation: r.Generation, Note: r.Note,
 	}
 }
 
@@ -20,7 +20,7 @@ func (t *tx) addLicense(ctx context.Context, l License, refunded bool) error {
 	row := queries.InsertLicenseParams{
 		ID: l.ID, OrderID: l.OrderID, Ordinal: l.Ordinal, Generation: l.Generation, Product: l.Product, Code: l.Code,
 		CodeHash: codeHash(l.Code), Type: l.Type, Status: Active, Test: l.Test, SeatMax: l.Limit,
-		ExpiresAt: nullTime(l.ExpiresAt), CreatedAt: t.now, UpdatedAt: t.now,
+		ExpiresAt: nullTime(l.ExpiresAt), Note: l.Note, CreatedAt: t.now, UpdatedAt: t.now,
 	}
 	err := t.InsertLicense(ctx, row)
 	if t.db.dialect.duplicate(err) {

@@ -121,7 +121,7 @@ func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParam
 		ID: o.ID, SaleID: sale.ID, Line: sale.LineCount, Channel: o.Channel, StoreProduct: o.StoreProduct, Product: o.Product,
 		LicenseType: o.LicenseType, Name: o.Name, Email: o.Email, Price: o.Price, Currency: o.Currency,
 		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit, StatusOnly: o.StatusOnly, Forgotten: o.Forgotten,
-		Language: o.Language, Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
+		Language: o.Language, Differs: differenceText(o.Differs), Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
 	}
 	row.Status, row.Reason = n.Outcome.status()
 	if r := n.Outcome.Reserve; r != nil {
@@ -136,6 +136,9 @@ func (n NewOrder) stored(row queries.InsertOrderParams) (o Order, err error) {
 	o.Line, o.Status, o.Reason, o.Prose, o.Tries = row.Line, row.Status, row.Reason, row.Prose, row.Tries
 	o.ExpiresAt, o.ReservedUntil, o.CreatedAt = timeOrNil(row.ExpiresAt), fromMicros(row.ReservedUntil), fromMicros(row.CreatedAt)
 	o.Refunded, o.Licenses = false, nil
+	if o.Differs, err = differences(row.Differs); err != nil {
+		return Order{}, err
+	}
 	o.Seeds, err = seedList(row.Seeds)
 	return o, err
 }
@@ -299,6 +302,9 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 	if o.Seeds, err = seedList(r.Seeds); err != nil {
 		return Order{}, fmt.Errorf("order %s: seeds: %w", id, err)
 	}
+	if o.Differs, err = differences(r.Differs); err != nil {
+		return Order{}, fmt.Errorf("order %s: differs: %w", id, err)
+	}
 	events, err := q.MoneyEventsOfSale(ctx, r.SaleID)
 	if err != nil {
 		return Order{}, err
@@ -336,6 +342,21 @@ func seedList(text string) (seeds []string, err error) {
 		err = json.Unmarshal([]byte(text), &seeds)
 	}
 	return seeds, err
+}
+
+func differenceText(list []Difference) sql.NullString {
+	if len(list) == 0 {
+		return sql.NullString{}
+	}
+	b, _ := json.Marshal(list) // strings always marshal
+	return sql.NullString{String: string(b), Valid: true}
+}
+
+func differences(text sql.NullString) (list []Difference, err error) {
+	if text.Valid {
+		err = json.Unmarshal([]byte(text.String), &list)
+	}
+	return list, err
 }
 
 // CountMessages counts those that an order came by.

@@ -22,7 +22,11 @@ func TestAddedIsStored(t *testing.T) {
 			"letters":          func(n *NewOrder) { n.Order.Name, n.Order.EightBit = "Žofie ", true },
 			"forgotten":        func(n *NewOrder) { n.Order.Forgotten = true },
 			"held":             func(n *NewOrder) { n.Outcome = Outcome{Held: "price", Prose: "Please wait."} },
-			"reserved":         func(n *NewOrder) { n.Outcome = Outcome{Reserve: &Reservation{Token: NewID(), Until: end}} },
+			"differs": func(n *NewOrder) {
+				n.Order.Differs = []Difference{{"price", "149.000", "1.000"}, {"seeds", "a=b", "Žofie \xff"}}
+				n.Outcome = Outcome{Held: "conflict"}
+			},
+			"reserved": func(n *NewOrder) { n.Outcome = Outcome{Reserve: &Reservation{Token: NewID(), Until: end}} },
 			"several codes": func(n *NewOrder) {
 				n.Outcome.Codes = append(n.Outcome.Codes, NewLicense{ID: NewID(), Code: "D-" + n.Order.Fold})
 			},

@@ -61,16 +61,25 @@ type Order struct {
 	Quantity, Limit    int        // Limit: seats a code, 0 none
 	ExpiresAt          *time.Time // when its licenses end; nil: never
 	Test               bool
-	EightBit           bool   // replies may carry bytes beyond ASCII
-	StatusOnly         bool   // replies carry a status line alone, and no code
-	Forgotten          bool   // the person was erased
-	Status, Reason     string // Reason: why it is held
-	Prose              string // what a held order's buyer reads
+	EightBit           bool         // replies may carry bytes beyond ASCII
+	StatusOnly         bool         // replies carry a status line alone, and no code
+	Forgotten          bool         // the person was erased
+	Status, Reason     string       // Reason: why it is held
+	Prose              string       // what a held order's buyer reads
+	Differs            []Difference // why it is held: what is not as in the order that came before
 	ReservedUntil      time.Time
 	Tries              int // reservations so far
 	Refunded           bool
 	CreatedAt          time.Time
 	Licenses           []License // those in force, in order
+}
+
+// A Difference is a field of a held delivery that is not as in the order that
+// came before it. It may tell of the buyer, and goes when the buyer is forgotten.
+type Difference struct {
+	Field  string `json:"field"`
+	Before string `json:"before"`
+	Now    string `json:"now"`
 }
 
 // License statuses, from best to worst.
@@ -91,7 +100,11 @@ type License struct {
 	CreatedAt                        time.Time
 	Order                            OrderRef // filled by [DB.Licenses] alone
 	Generation                       int      // 0, and one more for each replacement
+	Note                             string   // the vendor's own, at most [MaxNote] characters
 }
+
+// MaxNote is how many characters a license's note has at the most.
+const MaxNote = 1024
 
 // An OrderRef is an order as a person names it.
 type OrderRef struct {

@@ -9,7 +9,10 @@ SELECT id FROM orders WHERE LOWER(TRIM(name)) IN (LOWER(?), LOWER(?), LOWER(?)) 
 UPDATE orders SET name = ?, email = ?, updated_at = ? WHERE id = ?;
 
 -- name: ForgetCustomer :execrows
-UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', forgotten = TRUE, updated_at = ? WHERE id = ?;
+UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', differs = NULL, forgotten = TRUE, updated_at = ? WHERE id = ?;
+
+-- name: ForgetNotes :exec
+UPDATE license SET note = '' WHERE order_id = ? AND note <> '';
 
 -- name: ForgetMachines :exec
 UPDATE activation SET machine_name = '' WHERE license_id IN (SELECT id FROM license WHERE order_id = ?);

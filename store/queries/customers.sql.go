@@ -74,7 +74,7 @@ func (q *Queries) EmptyMessagesOfSale(ctx context.Context, id string) error {
 }
 
 const ForgetCustomer = `-- name: ForgetCustomer :execrows
-UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', forgotten = TRUE, updated_at = ? WHERE id = ?
+UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', differs = NULL, forgotten = TRUE, updated_at = ? WHERE id = ?
 `
 
 type ForgetCustomerParams struct {
@@ -108,6 +108,15 @@ WHERE id = ?
 // MySQL assigns from left to right, so the verdict comes last.
 func (q *Queries) ForgetMail(ctx context.Context, id string) error {
 	_, err := q.db.ExecContext(ctx, ForgetMail, id)
+	return err
+}
+
+const ForgetNotes = `-- name: ForgetNotes :exec
+UPDATE license SET note = '' WHERE order_id = ? AND note <> ''
+`
+
+func (q *Queries) ForgetNotes(ctx context.Context, orderID string) error {
+	_, err := q.db.ExecContext(ctx, ForgetNotes, orderID)
 	return err
 }
 

@@ -1,6 +1,6 @@
 -- name: InsertLicense :exec
-INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, note, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: LicenseByID :one
 SELECT * FROM license WHERE id = ?;

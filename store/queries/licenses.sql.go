@@ -199,8 +199,8 @@ func (q *Queries) InsertActivation(ctx context.Context, arg InsertActivationPara
 }
 
 const InsertLicense = `-- name: InsertLicense :exec
-INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, note, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertLicenseParams struct {
@@ -216,6 +216,7 @@ type InsertLicenseParams struct {
 	Test       bool
 	SeatMax    int
 	ExpiresAt  sql.NullInt64
+	Note       string
 	CreatedAt  int64
 	UpdatedAt  int64
 }
@@ -234,6 +235,7 @@ func (q *Queries) InsertLicense(ctx context.Context, arg InsertLicenseParams) er
 		arg.Test,
 		arg.SeatMax,
 		arg.ExpiresAt,
+		arg.Note,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -266,7 +268,7 @@ func (q *Queries) InsertReason(ctx context.Context, arg InsertReasonParams) erro
 }
 
 const LicenseByCode = `-- name: LicenseByCode :one
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at FROM license WHERE product = ? AND code_hash = ?
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note FROM license WHERE product = ? AND code_hash = ?
 `
 
 type LicenseByCodeParams struct {
@@ -294,12 +296,13 @@ func (q *Queries) LicenseByCode(ctx context.Context, arg LicenseByCodeParams) (L
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Note,
 	)
 	return i, err
 }
 
 const LicenseByID = `-- name: LicenseByID :one
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at FROM license WHERE id = ?
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note FROM license WHERE id = ?
 `
 
 func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
@@ -322,6 +325,7 @@ func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
 		&i.ExpiresAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Note,
 	)
 	return i, err
 }

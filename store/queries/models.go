@@ -64,6 +64,7 @@ type License struct {
 	ExpiresAt  sql.NullInt64
 	CreatedAt  int64
 	UpdatedAt  int64
+	Note       string
 }
 
 type Mail struct {
@@ -161,6 +162,7 @@ type Order struct {
 	StatusOnly    bool
 	Forgotten     bool
 	Language      string
+	Differs       sql.NullString
 }
 
 type OrderKey struct {
