@@ -115,12 +115,8 @@ func (a *Admin) customer(ctx context.Context, c customer) (out Customer, err err
 	if len(c.orders) > 0 {
 		out.Name, out.Email = c.orders[0].Name, c.orders[0].Email
 	}
-	for _, o := range c.orders {
-		all, err := a.customerOrder(ctx, o)
-		if err != nil {
-			return out, err
-		}
-		out.Orders = append(out.Orders, all)
+	if out.Orders, err = a.customerOrders(ctx, c.orders); err != nil {
+		return out, err
 	}
 	var messages []store.Message
 	if addresses := c.addresses(); len(addresses) > 0 {
@@ -136,18 +132,28 @@ func (a *Admin) customer(ctx context.Context, c customer) (out Customer, err err
 	return out, nil
 }
 
-func (a *Admin) customerOrder(ctx context.Context, o store.Order) (CustomerOrder, error) {
-	out := CustomerOrder{newOrder(o), all(o.Seeds), o.OEMSeed, []Activation{}, []Message{}}
-	for _, l := range o.Licenses {
-		machines, err := a.db.Activations(ctx, l.ID)
-		if err != nil {
-			return out, err
-		}
-		out.Machines = append(out.Machines, newActivations(machines)...)
+func (a *Admin) customerOrders(ctx context.Context, orders []store.Order) ([]CustomerOrder, error) {
+	var licenses []store.License
+	for _, o := range orders {
+		licenses = append(licenses, o.Licenses...)
 	}
-	messages, err := a.db.Messages(ctx, o.ID)
-	out.Messages = newMessages(messages)
-	return out, err
+	machines, err := a.db.ActivationsOf(ctx, licenses)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := a.db.MessagesOf(ctx, orders)
+	if err != nil {
+		return nil, err
+	}
+	list := []CustomerOrder{}
+	for _, o := range orders {
+		out := CustomerOrder{newOrder(o), all(o.Seeds), o.OEMSeed, []Activation{}, newMessages(messages[o.ID])}
+		for _, l := range o.Licenses {
+			out.Machines = append(out.Machines, newActivations(machines[l.ID])...)
+		}
+		list = append(list, out)
+	}
+	return list, nil
 }
 
 // CheckPerson refuses a name and an address that no mail's header could have.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/csv"
 	"io"
-	"slices"
 	"strconv"
 	"time"
 
@@ -30,44 +29,34 @@ func (a *Admin) ExportCSV(ctx context.Context, out io.Writer, product string, se
 	if err := w.Write(csvColumns); err != nil {
 		return done, err
 	}
-	list, err := a.db.Licenses(ctx, store.LicenseFilter{Product: product})
-	if err != nil {
-		return done, err
-	}
-	for _, l := range slices.Backward(list) {
+	err := a.db.EachSold(ctx, store.LicenseFilter{Product: product}, func(l store.Sold) error {
+		done.Licenses++
 		if l.Replaced {
-			continue
+			return nil
 		}
-		shares, err := a.db.Shares(ctx, l.ID)
-		if err != nil {
-			return done, err
-		}
-		if done.Licenses++; len(shares) > 0 {
+		if l.Shared {
 			done.Shared++
 		}
 		if l.Limit > 0 {
 			l.Limit = max(l.Limit, l.Used) // a refund takes no machine's seat: see same_name
 		}
-		o, err := a.db.Order(ctx, l.OrderID)
-		if err != nil {
-			return done, err
-		}
-		if err := w.Write(csvCells(l, o)); err != nil {
-			return done, err
-		}
+		return w.Write(csvCells(l))
+	})
+	if err != nil {
+		return done, err
 	}
 	w.Flush()
 	return done, w.Error()
 }
 
-func csvCells(l store.License, o store.Order) []string {
+func csvCells(l store.Sold) []string {
 	expires := ""
 	if l.ExpiresAt != nil {
 		expires = csvEnd(*l.ExpiresAt)
 	}
 	cells := []string{
-		l.Product, l.Code, o.Name, o.Email, l.Type, strconv.Itoa(l.Limit), strconv.Itoa(l.Used), l.Status, strconv.FormatBool(l.Test),
-		csvCreated(l.CreatedAt), expires, o.Store, o.Transaction, o.StoreProduct,
+		l.Product, l.Code, l.Name, l.Email, l.Type, strconv.Itoa(l.Limit), strconv.Itoa(l.Used), l.Status, strconv.FormatBool(l.Test),
+		csvCreated(l.CreatedAt), expires, l.Order.Store, l.Order.Transaction, l.StoreProduct,
 	}
 	for i, cell := range cells {
 		cells[i] = safeCell(cell)

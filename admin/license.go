@@ -163,13 +163,7 @@ func (a *Admin) detail(ctx context.Context, l store.License) (d LicenseDetail, e
 		return d, err
 	}
 	for _, s := range shares {
-		ref, err := a.orderRef(ctx, s.OrderID)
-		if err != nil {
-			return d, err
-		}
-		if ref != nil {
-			d.Shares = append(d.Shares, Share{*ref, s.Seats, s.Refunded})
-		}
+		d.Shares = append(d.Shares, Share{OrderRef(s.Order), s.Seats, s.Refunded})
 	}
 	return d, nil
 }

@@ -98,9 +98,7 @@ func (a *Admin) Mails(ctx context.Context, f MailFilter) ([]MailRow, error) {
 	}
 	out := []MailRow{}
 	for _, m := range list {
-		if m.Fold, err = a.saleName(ctx, m); err != nil {
-			return nil, err
-		}
+		m.Fold = m.Transaction
 		out = append(out, newMailRow(m))
 	}
 	return out, nil

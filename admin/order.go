@@ -87,15 +87,6 @@ type OrderRef struct {
 
 func (r OrderRef) String() string { return fmt.Sprintf("%s %s %d", r.Store, r.Transaction, r.Line) }
 
-// orderRef names an order; nil: it is gone.
-func (a *Admin) orderRef(ctx context.Context, id string) (*OrderRef, error) {
-	o, err := a.db.Order(ctx, id)
-	if isNotFound(err) {
-		return nil, nil
-	}
-	return &OrderRef{o.Store, o.Transaction, o.Line}, err
-}
-
 // An OrderName is how a person names an order.
 type OrderName struct {
 	Store, Transaction string

@@ -50,14 +50,10 @@ type NoticeFilter struct {
 
 // Outbox lists notices, newest first.
 func (a *Admin) Outbox(ctx context.Context, f NoticeFilter) ([]Notice, error) {
-	list, err := a.db.Outbox(ctx, store.NoticeFilter(f))
+	list, err := a.db.Outbox(ctx, store.NoticeFilter{Status: f.Status, Kind: f.Kind, Endpoint: f.Endpoint, Limit: f.Limit})
 	out := []Notice{}
 	for _, n := range list {
-		ref, err := a.orderRef(ctx, n.OrderID)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, newNotice(n, ref))
+		out = append(out, newNotice(n, (*OrderRef)(n.Order)))
 	}
 	return out, err
 }

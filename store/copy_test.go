@@ -273,6 +273,7 @@ func TestVerifyFinds(t *testing.T) {
 		"UPDATE sale SET line_count = 7":                                          "counts its lines",
 		"UPDATE license SET status = 'active'":                                    "worst of its reasons",
 		"UPDATE license SET code = 'OTHER'":                                       "normal form",
+		"UPDATE orders SET email_fold = 'other'":                                  "by its buyer",
 		"INSERT INTO upgrade SELECT id, 'nobody', 0 FROM license LIMIT 1":         "upgrade belongs",
 
 		stray: "on a license",

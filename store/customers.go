@@ -12,32 +12,31 @@ import (
 
 // OrdersOf are a customer's orders, newest first: by e-mail address, or by
 // name where there is no @ in it; case does not count.
-func (db *DB) OrdersOf(ctx context.Context, who string) (list []Order, err error) {
-	who = strings.TrimSpace(who)
-	upper, lower := strings.ToUpper(who), strings.ToLower(who)
-	var ids []string
+func (db *DB) OrdersOf(ctx context.Context, who string) ([]Order, error) {
+	if strings.TrimSpace(who) == "" {
+		return nil, nil
+	}
 	if strings.Contains(who, "@") {
-		ids, err = db.read.OrdersByEmail(ctx, queries.OrdersByEmailParams{LOWER: who, LOWER_2: upper, LOWER_3: lower})
-	} else {
-		ids, err = db.read.OrdersByName(ctx, queries.OrdersByNameParams{LOWER: who, LOWER_2: upper, LOWER_3: lower})
+		return db.Orders(ctx, OrderFilter{Email: who})
 	}
-	if err != nil {
-		return nil, db.explain(err)
-	}
-	for _, id := range ids {
-		o, err := db.Order(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, o)
-	}
-	return list, nil
+	return db.Orders(ctx, OrderFilter{Name: who})
 }
 
 // EditCustomer corrects whom an order is for.
 func (db *DB) EditCustomer(ctx context.Context, orderID, name, email, actor string) error {
 	return db.act(ctx, actor, "customer.edit", orderID, func(ctx context.Context, t *tx) error {
-		n, err := t.EditCustomer(ctx, queries.EditCustomerParams{Name: name, Email: email, UpdatedAt: t.now, ID: orderID})
+		n, err := t.EditCustomer(ctx, queries.EditCustomerParams{
+			Name: name, NameFold: nullText(Fold(name)), Email: email, EmailFold: nullText(Fold(email)), UpdatedAt: t.now, ID: orderID,
+		})
+		return one(n, err, ErrNotFound)
+	})
+}
+
+// SetLanguage corrects which language an order's buyer reads (RFC 5646: de,
+// pt-BR); "": it is not known.
+func (db *DB) SetLanguage(ctx context.Context, orderID, language, actor string) error {
+	return db.act(ctx, actor, "customer.edit", orderID, func(ctx context.Context, t *tx) error {
+		n, err := t.SetLanguage(ctx, queries.SetLanguageParams{Language: language, UpdatedAt: t.now, ID: orderID})
 		return one(n, err, ErrNotFound)
 	})
 }

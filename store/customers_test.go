@@ -9,7 +9,7 @@ import (
 
 func messagesOf(t *testing.T, db *DB) (full, empty int) {
 	t.Helper()
-	rows, err := db.search.QueryContext(t.Context(), "SELECT LENGTH(raw) FROM message")
+	rows, err := db.writer.QueryContext(t.Context(), "SELECT LENGTH(raw) FROM message")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type dialect struct {
 	columnExists func(error) bool                             // a migration adds a column that is there
 	transient    func(error) bool                             // the whole transaction may be tried again
 	unwritable   func(error) string                           // why no write is taken at all, in a few words; "": another error
+	use          string                                       // has a SELECT use the index %s; planners guess among several
 	tryBytes     int                                          // of the row by which [DB.TryWrite] tries
 	check        func(context.Context, *DB) error             // is it whole, and does it keep what it commits
 	// end closes a database that was written as a whole, so that all of it is on

@@ -19,7 +19,7 @@ func license(r queries.License) License {
 func (t *tx) addLicense(ctx context.Context, l License, refunded bool) error {
 	row := queries.InsertLicenseParams{
 		ID: l.ID, OrderID: l.OrderID, Ordinal: l.Ordinal, Generation: l.Generation, Product: l.Product, Code: l.Code,
-		CodeHash: codeHash(l.Code), Type: l.Type, Status: Active, Test: l.Test, SeatMax: l.Limit,
+		CodeHash: codeHash(l.Code), CodeFold: nullText(NormalCode(l.Code)), Type: l.Type, Status: Active, Test: l.Test, SeatMax: l.Limit,
 		ExpiresAt: nullTime(l.ExpiresAt), Note: l.Note, CreatedAt: t.now, UpdatedAt: t.now,
 	}
 	err := t.InsertLicense(ctx, row)

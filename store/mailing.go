@@ -132,11 +132,11 @@ func (db *DB) AddDigest(ctx context.Context, day time.Time, head string) (added 
 
 // LastDigest is the newest digest's notice; ErrNotFound.
 func (db *DB) LastDigest(ctx context.Context) (Notice, error) {
-	r, err := db.read.LastNoticeOfKind(ctx, NoticeDigest)
+	r, err := db.read.LastNoticeOfKind(ctx, queries.LastNoticeOfKindParams{Kind: NoticeDigest})
 	if err != nil {
 		return Notice{}, db.explain(err)
 	}
-	return notices([]queries.Outbox{r})[0], nil
+	return notice(r), nil
 }
 
 // Told is a digest's notice that was sent, as [DB.NoticesWereSent] wants it: it

@@ -35,6 +35,7 @@ type Mail struct {
 	Verdict             string
 	Reason, Detail      string
 	Store, Fold         string // the sale that it tells of; "": none
+	Transaction         string // that sale's name: as it was first received, if it was; filled by [DB.Mails] alone
 	Told                string // what was taken of it, for whoever takes it again; "": nothing, or not any more
 	Numbers             []MailNumber
 	ArrivedAt           time.Time // when the mail server took it
@@ -349,26 +350,40 @@ func (db *DB) HasKey(ctx context.Context, k Key) (bool, error) {
 // A MailFilter narrows a list of mails; zero values do not.
 type MailFilter struct {
 	Channel, Verdict string
-	Limit            int // at most so many; 0: all
+	After            string // the id of the last one that was shown: those that are older
+	Limit            int    // at most so many; 0: all, read page by page
 }
 
-// Mails lists mails, newest first.
+var mailVerdicts = []string{MailTaken, MailHeld, MailRefused, MailUnknown, MailWaiting}
+
+// Mails lists mails, newest first, with their sales' names.
 func (db *DB) Mails(ctx context.Context, f MailFilter) (list []Mail, err error) {
-	var w where
-	w.equal("channel", f.Channel)
-	w.equal("verdict", f.Verdict)
-	ids, err := db.ids(ctx, "SELECT id FROM mail"+w.sql(f.Limit), w.args)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		r, err := db.read.MailByID(ctx, id)
-		if err != nil {
-			return nil, db.explain(err)
+	find := func(after string, n int) ([]string, error) {
+		s := search{table: "mail", equal: []condition{{"channel", f.Channel}}, status: f.Verdict, statuses: mailVerdicts, state: "verdict"}
+		switch {
+		case f.Channel != "":
+			s.index = "mail_of_channel"
+		case f.Verdict != "":
+			s.index = "mail_by_verdict"
 		}
-		list = append(list, mail(r))
+		s.until(after, time.Time{})
+		return db.ids(ctx, s, n)
 	}
-	return list, nil
+	read := func(ids []string) (map[string]Mail, error) {
+		rows, err := db.listed.MailsByIDs(ctx, ids)
+		list := make(map[string]Mail, len(rows))
+		for _, r := range rows {
+			m := mail(r.Mail)
+			m.Transaction = r.TransactionID
+			list[m.ID] = m
+		}
+		return list, db.explain(err)
+	}
+	err = pages(f.After, f.Limit, find, read, func(m Mail) error {
+		list = append(list, m)
+		return nil
+	})
+	return list, err
 }
 
 // MailNumbers are the running numbers in mails dated since a time, by store and

@@ -114,9 +114,18 @@ func (db *DB) migrateTo(ctx context.Context, version int64) error {
 	})
 }
 
+// foldedSince is the schema before which the rows of an older one get their folded
+// columns.
+const foldedSince = 18
+
 // step applies one migration. MySQL commits at every DDL statement: a process
 // that died between adding a column and noting so left the column.
 func (db *DB) step(ctx context.Context, p *goose.Provider, version int64) error {
+	if version == foldedSince {
+		if err := db.foldAll(ctx); err != nil {
+			return err
+		}
+	}
 	_, err := p.ApplyVersion(ctx, version, true)
 	if err == nil || !db.dialect.columnExists(err) {
 		return err

@@ -102,7 +102,10 @@ func TestMigrateAfterACrash(t *testing.T) {
 			statements := []string{"DELETE FROM goose_db_version WHERE version_id >= 6"}
 			if b.name == "sqlite" {
 				// One transaction there: the column and its version go together.
-				statements = append(statements, "DROP INDEX outbox_by_endpoint", "ALTER TABLE outbox DROP COLUMN endpoint", "ALTER TABLE outbox DROP COLUMN subject",
+				statements = append(statements, "DROP INDEX outbox_by_endpoint", "DROP INDEX outbox_of_endpoint",
+					"DROP INDEX orders_by_email", "DROP INDEX orders_by_name", "DROP INDEX orders_of_store", "DROP INDEX orders_of_both", "DROP INDEX license_by_beginning",
+					"ALTER TABLE orders DROP COLUMN store", "ALTER TABLE orders DROP COLUMN email_fold", "ALTER TABLE orders DROP COLUMN name_fold",
+					"ALTER TABLE license DROP COLUMN code_fold", "ALTER TABLE outbox DROP COLUMN endpoint", "ALTER TABLE outbox DROP COLUMN subject",
 					"ALTER TABLE orders DROP COLUMN language", "ALTER TABLE orders DROP COLUMN differs", "ALTER TABLE license DROP COLUMN note")
 			}
 			for _, statement := range statements {
@@ -128,6 +131,17 @@ func sound(t *testing.T, db *DB) {
 	for _, v := range list {
 		if v.Broken > 0 {
 			t.Errorf("not so: %s: %v", v.What, v.Some)
+		}
+	}
+	// A list of all statuses asks for each of those that it knows.
+	for column, known := range map[string][]string{
+		"orders.status": orderStatuses, "license.status": licenseStatuses, "outbox.status": noticeStatuses, "mail.verdict": mailVerdicts,
+	} {
+		table, name, _ := strings.Cut(column, ".")
+		var missed int
+		text := "SELECT COUNT(*) FROM " + table + " WHERE " + name + " NOT IN ('" + strings.Join(known, "', '") + "')"
+		if err := db.writer.QueryRowContext(t.Context(), text).Scan(&missed); err != nil || missed > 0 {
+			t.Errorf("%d rows have a %s that lists do not know, %v", missed, column, err)
 		}
 	}
 }

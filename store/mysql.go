@@ -59,6 +59,7 @@ var mysqlDialect = dialect{
 		}
 		return ""
 	},
+	use:      " FORCE INDEX (%s)",
 	tryBytes: 26, // as long as any owner
 	check:    checkMySQL,
 }

@@ -40,15 +40,17 @@ type DB struct {
 	always         bool     // each read is to be sure
 	nodes          *nodes   // nil: there is one host
 	read           *queries.Queries
-	search         queries.DBTX // reads whose text is made for each search
+	search         queries.DBTX     // reads whose text is made for each search
+	listed         *queries.Queries // on search: the rows of a page
 	stmts          *statements
 	sharing        *sharing // nil: each write has a transaction of its own
 	dialect        dialect
 	now            func() time.Time
 	subscribers    atomic.Pointer[[]Subscriber]
-	unwritten      atomic.Pointer[noWrites]    // why writes fail; nil: they do not
-	onWrites       atomic.Pointer[func(error)] // see [DB.OnWrites]
-	afterCommit    func() error                // a test's fault: the commit is done and fails
+	unwritten      atomic.Pointer[noWrites]      // why writes fail; nil: they do not
+	onWrites       atomic.Pointer[func(error)]   // see [DB.OnWrites]
+	afterCommit    func() error                  // a test's fault: the commit is done and fails
+	asked          func(text string, args []any) // a test's record of the reads outside of transactions
 }
 
 // Open opens the store that a URL names: "sqlite:PATH", PATH as the operating
@@ -97,6 +99,7 @@ func connect(source string, o opening, now func() time.Time) (*DB, error) {
 	db.writer, db.reader, db.sureDB, db.nodes = p.writer, p.reader, p.sure, p.nodes
 	db.stmts = newStatements(db.writer, d.shared)
 	db.search = reads{db.reader, db, true}
+	db.listed = queries.New(db.search)
 	db.read = queries.New(reads{newStatements(db.reader, d.shared), db, false})
 	if d.shared {
 		db.sharing = newSharing(db)

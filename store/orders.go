@@ -121,7 +121,7 @@ func orderRow(n NewOrder, sale queries.Sale, now int64) queries.InsertOrderParam
 		ID: o.ID, SaleID: sale.ID, Line: sale.LineCount, Channel: o.Channel, StoreProduct: o.StoreProduct, Product: o.Product,
 		LicenseType: o.LicenseType, Name: o.Name, Email: o.Email, Price: o.Price, Currency: o.Currency,
 		Seeds: seedText(o.Seeds), OemSeed: o.OEMSeed, Quantity: o.Quantity, SeatMax: o.Limit, ExpiresAt: nullTime(o.ExpiresAt), Test: o.Test, EightBit: o.EightBit, StatusOnly: o.StatusOnly, Forgotten: o.Forgotten,
-		Language: o.Language, Differs: differenceText(o.Differs), Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
+		Language: o.Language, Differs: differenceText(o.Differs), Store: nullText(o.Store), EmailFold: nullText(Fold(o.Email)), NameFold: nullText(Fold(o.Name)), Prose: n.Outcome.Prose, CreatedAt: now, UpdatedAt: now,
 	}
 	row.Status, row.Reason = n.Outcome.status()
 	if r := n.Outcome.Reserve; r != nil {
@@ -290,8 +290,30 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 	if err != nil {
 		return Order{}, err
 	}
+	o, err := order(row)
+	if err != nil {
+		return Order{}, err
+	}
+	events, err := q.MoneyEventsOfSale(ctx, row.Order.SaleID)
+	if err != nil {
+		return Order{}, err
+	}
+	if len(events) > 0 { // the rest of the sale counts only then
+		lines, err := q.OrdersOfSale(ctx, row.Order.SaleID)
+		if err != nil {
+			return Order{}, err
+		}
+		o.Refunded = repaid(lines, events)[id]
+	}
+	o.Licenses, err = licensesOf(ctx, q, id)
+	return o, err
+}
+
+// order is an order without its licenses, and without what other rows say of its
+// money.
+func order(row queries.OrderByIDRow) (o Order, err error) {
 	r := row.Order
-	o := Order{
+	o = Order{
 		ID: r.ID, Channel: r.Channel, Store: row.Store, Transaction: row.TransactionID, Fold: row.TransactionFold, Line: r.Line,
 		StoreProduct: r.StoreProduct, Product: r.Product, LicenseType: r.LicenseType, Name: r.Name, Email: r.Email, Language: r.Language,
 		Price: r.Price, Currency: r.Currency, OEMSeed: r.OemSeed, Quantity: r.Quantity, Limit: r.SeatMax,
@@ -300,24 +322,12 @@ func loadOrder(ctx context.Context, q *queries.Queries, id string) (Order, error
 		ReservedUntil: fromMicros(r.ReservedUntil), Tries: r.Tries, CreatedAt: fromMicros(r.CreatedAt),
 	}
 	if o.Seeds, err = seedList(r.Seeds); err != nil {
-		return Order{}, fmt.Errorf("order %s: seeds: %w", id, err)
+		return Order{}, fmt.Errorf("order %s: seeds: %w", r.ID, err)
 	}
 	if o.Differs, err = differences(r.Differs); err != nil {
-		return Order{}, fmt.Errorf("order %s: differs: %w", id, err)
+		return Order{}, fmt.Errorf("order %s: differs: %w", r.ID, err)
 	}
-	events, err := q.MoneyEventsOfSale(ctx, r.SaleID)
-	if err != nil {
-		return Order{}, err
-	}
-	if len(events) > 0 { // the rest of the sale counts only then
-		lines, err := q.OrdersOfSale(ctx, r.SaleID)
-		if err != nil {
-			return Order{}, err
-		}
-		o.Refunded = repaid(lines, events)[id]
-	}
-	o.Licenses, err = licensesOf(ctx, q, id)
-	return o, err
+	return o, nil
 }
 
 func licensesOf(ctx context.Context, q *queries.Queries, orderID string) (list []License, err error) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -36,11 +35,12 @@ const (
 // A Notice is an outbox row; it is rendered when it is sent.
 type Notice struct {
 	ID, Kind, Audience, Status string
-	OrderID                    string // "": it is about no order
-	Subject                    string // what it is about then: see NoticeRefused, NoticeMailbox, NoticeDigest
-	LicenseID                  string // which of the order's; "": all
-	Endpoint                   string // the webhook's name; "": it is a mail
-	Tries                      int    // so far
+	OrderID                    string    // "": it is about no order
+	Order                      *OrderRef // nil: there is none any more; filled by [DB.Outbox] alone
+	Subject                    string    // what it is about then: see NoticeRefused, NoticeMailbox, NoticeDigest
+	LicenseID                  string    // which of the order's; "": all
+	Endpoint                   string    // the webhook's name; "": it is a mail
+	Tries                      int       // so far
 	NextAt                     time.Time
 	Error                      string // of the last try
 	CreatedAt                  time.Time
@@ -186,12 +186,16 @@ func (db *DB) CountNotices(ctx context.Context, status string) (int, error) {
 	return int(n), db.explain(err)
 }
 
+func notice(r queries.Outbox) Notice {
+	return Notice{
+		ID: r.ID, Kind: r.Kind, Audience: r.Audience, Status: r.Status, OrderID: r.OrderID, Subject: r.Subject, LicenseID: r.LicenseID,
+		Endpoint: r.Endpoint, Tries: r.Tries, NextAt: fromMicros(r.NextAt), Error: r.Error, CreatedAt: fromMicros(r.CreatedAt),
+	}
+}
+
 func notices(rows []queries.Outbox) (list []Notice) {
 	for _, r := range rows {
-		list = append(list, Notice{
-			ID: r.ID, Kind: r.Kind, Audience: r.Audience, Status: r.Status, OrderID: r.OrderID, Subject: r.Subject, LicenseID: r.LicenseID,
-			Endpoint: r.Endpoint, Tries: r.Tries, NextAt: fromMicros(r.NextAt), Error: r.Error, CreatedAt: fromMicros(r.CreatedAt),
-		})
+		list = append(list, notice(r))
 	}
 	return list
 }
@@ -248,28 +252,46 @@ func (db *DB) RetryNotice(ctx context.Context, id, actor string) error {
 // A NoticeFilter narrows a list of notices; zero values do not.
 type NoticeFilter struct {
 	Status, Kind, Endpoint string
-	Limit                  int // at most so many; 0: all
+	After                  string // the id of the last one that was shown: those that are older
+	Limit                  int    // at most so many; 0: all, read page by page
 }
 
-// Outbox lists notices, newest first.
+var noticeStatuses = []string{NoticeWaiting, NoticeSent, NoticeDead}
+
+// search: a webhook has few kinds of notices, so that the kind is looked at in
+// those of the webhook.
+func (f NoticeFilter) search(after string) search {
+	s := search{table: "outbox", equal: []condition{{"kind", f.Kind}}, status: f.Status, statuses: noticeStatuses}
+	switch {
+	case f.Endpoint != "":
+		s.index, s.equal, s.rest = "outbox_of_endpoint", []condition{{"endpoint", f.Endpoint}}, s.equal
+	case f.Kind != "":
+		s.index = "outbox_of_kind"
+	case f.Status != "":
+		s.index = "outbox_listed"
+	}
+	s.until(after, time.Time{})
+	return s
+}
+
+// Outbox lists notices, newest first, with the names of their orders.
 func (db *DB) Outbox(ctx context.Context, f NoticeFilter) (list []Notice, err error) {
-	var w where
-	w.equal("status", f.Status)
-	w.equal("kind", f.Kind)
-	w.equal("endpoint", f.Endpoint)
-	ids, err := db.ids(ctx, "SELECT id FROM outbox"+w.sql(f.Limit), w.args)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		r, err := db.read.NoticeByID(ctx, id)
-		if errors.Is(db.explain(err), ErrNotFound) {
-			continue // it went meanwhile
+	find := func(after string, n int) ([]string, error) { return db.ids(ctx, f.search(after), n) }
+	read := func(ids []string) (map[string]Notice, error) {
+		rows, err := db.listed.NoticesByIDs(ctx, ids)
+		list := make(map[string]Notice, len(rows))
+		for _, r := range rows {
+			n := notice(r.Outbox)
+			if r.Store.Valid {
+				n.Order = &OrderRef{r.Store.String, r.TransactionID.String, int(r.Line.Int32)}
+			}
+			list[n.ID] = n
 		}
-		if err != nil {
-			return nil, db.explain(err)
-		}
-		list = append(list, notices([]queries.Outbox{r})...)
+		return list, db.explain(err)
 	}
-	return list, nil
+	err = pages(f.After, f.Limit, find, read, func(n Notice) error {
+		list = append(list, n)
+		return nil
+	})
+	return list, err
 }

@@ -30,6 +30,9 @@ func (r reads) from(ctx context.Context) queries.DBTX {
 }
 
 func (r reads) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if r.db.asked != nil {
+		r.db.asked(query, args)
+	}
 	rows, err := r.from(ctx).QueryContext(ctx, query, args...)
 	if err == nil || !r.db.dialect.transient(err) {
 		return rows, err
@@ -42,6 +45,9 @@ func (r reads) QueryContext(ctx context.Context, query string, args ...any) (*sq
 }
 
 func (r reads) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if r.db.asked != nil {
+		r.db.asked(query, args)
+	}
 	row := r.from(ctx).QueryRowContext(ctx, query, args...)
 	if err := row.Err(); err != nil && r.db.dialect.transient(err) {
 		_ = r.db.retry(ctx, err, func() error { // the last row has the error

@@ -10,6 +10,7 @@ import (
 // A Share is an order's part of a license that several orders share.
 type Share struct {
 	OrderID  string
+	Order    OrderRef
 	Seats    int // 0: no limit
 	Refunded bool
 }
@@ -17,9 +18,9 @@ type Share struct {
 // Shares are the orders that share a license, oldest first; none where it is
 // not shared.
 func (db *DB) Shares(ctx context.Context, licenseID string) (list []Share, err error) {
-	rows, err := db.read.SharesOfLicense(ctx, licenseID)
+	rows, err := db.read.SharersOfLicense(ctx, licenseID)
 	for _, r := range rows {
-		list = append(list, Share{r.OrderID, r.Seats, r.Refunded})
+		list = append(list, Share{r.Share.OrderID, OrderRef{r.Store, r.TransactionID, r.Line}, r.Share.Seats, r.Share.Refunded})
 	}
 	return list, db.explain(err)
 }

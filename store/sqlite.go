@@ -46,6 +46,7 @@ var sqliteDialect = dialect{
 		}
 		return ""
 	},
+	use:      " INDEXED BY %s",
 	tryBytes: 64 << 10, // more pages than a few that may be left in the log
 	check:    checkSQLite,
 	end:      endSQLite,

@@ -171,6 +171,8 @@ func one(n int64, err, missing error) error {
 	return err
 }
 
+func nullText(s string) sql.NullString { return sql.NullString{String: s, Valid: true} }
+
 func nullTime(t *time.Time) sql.NullInt64 {
 	if t == nil {
 		return sql.NullInt64{}

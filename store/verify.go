@@ -72,8 +72,14 @@ func (db *DB) Verify(ctx context.Context) (list []Verified, err error) {
 		}
 		list = append(list, v)
 	}
-	codes, err := verifyCodes(ctx, snapshot)
-	return append(list, codes), db.explain(err)
+	for _, verify := range []func(context.Context, querier) (Verified, error){verifyCodes, verifyFolds} {
+		v, err := verify(ctx, snapshot)
+		if err != nil {
+			return nil, db.explain(fmt.Errorf("%s: %w", v.What, err))
+		}
+		list = append(list, v)
+	}
+	return list, nil
 }
 
 func (v *Verified) broken(id string) {
@@ -99,10 +105,11 @@ func eachRow(ctx context.Context, from querier, query string, do func(id string)
 	return rows.Err()
 }
 
-// verifyCodes: a code that is not found under its normal form is lost.
+// verifyCodes: a code that is not found under its normal form is lost. What the
+// version before wrote has no beginning until a search fills it in.
 func verifyCodes(ctx context.Context, from querier) (Verified, error) {
 	v := Verified{What: "each code is found by its normal form"}
-	rows, err := from.QueryContext(ctx, "SELECT id, code, code_hash FROM license")
+	rows, err := from.QueryContext(ctx, "SELECT id, code, code_hash, code_fold FROM license")
 	if err != nil {
 		return v, err
 	}
@@ -110,12 +117,40 @@ func verifyCodes(ctx context.Context, from querier) (Verified, error) {
 	for rows.Next() {
 		var id, code string
 		var hash []byte
-		if err := rows.Scan(&id, &code, &hash); err != nil {
+		var fold sql.NullString
+		if err := rows.Scan(&id, &code, &hash, &fold); err != nil {
 			return v, err
 		}
 		v.Rows++
-		if !slices.Equal(hash, codeHash(code)) {
+		if !slices.Equal(hash, codeHash(code)) || fold.Valid && fold.String != NormalCode(code) {
 			v.broken(id)
+		}
+	}
+	return v, rows.Err()
+}
+
+// verifyFolds: an order that is not found under its buyer is not forgotten with the
+// buyer either.
+func verifyFolds(ctx context.Context, from querier) (Verified, error) {
+	v := Verified{What: "each order is found by its buyer and its store"}
+	rows, err := from.QueryContext(ctx, `SELECT orders.id, orders.name, orders.email, sale.store, orders.name_fold, orders.email_fold, orders.store
+FROM orders JOIN sale ON sale.id = orders.sale_id`)
+	if err != nil {
+		return v, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, name, email, store string
+		var folds [3]sql.NullString
+		if err := rows.Scan(&id, &name, &email, &store, &folds[0], &folds[1], &folds[2]); err != nil {
+			return v, err
+		}
+		v.Rows++
+		for i, want := range []string{Fold(name), Fold(email), store} {
+			if folds[i].Valid && folds[i].String != want {
+				v.broken(id)
+				break
+			}
 		}
 	}
 	return v, rows.Err()

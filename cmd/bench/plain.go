@@ -75,9 +75,9 @@ const (
 	takeSeat = `UPDATE license SET used = used + 1
  WHERE id = ? AND status = 'active' AND (expires_at IS NULL OR expires_at > ?) AND (seat_max = 0 OR used < seat_max)`
 	insertOrder = `INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency,
- seeds, oem_seed, quantity, seat_max, test, eight_bit, status, reason, prose, created_at, updated_at) VALUES `
+ seeds, oem_seed, quantity, seat_max, test, eight_bit, status, reason, prose, created_at, updated_at, store, email_fold, name_fold) VALUES `
 	insertLicense = `INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max,
- used, created_at, updated_at) VALUES `
+ used, created_at, updated_at, code_fold) VALUES `
 )
 
 func places(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
@@ -85,13 +85,13 @@ func places(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
 func orderRow(id, sale string, now int64) []any {
 	return []any{
 		id, sale, 1, "kagi", "Product_Name", "demo", "single", "Fred Fragola", "email@domain.com", "149.000", "USD",
-		"[]", "", 1, 0, false, false, "issued", "", "", now, now,
+		"[]", "", 1, 0, false, false, "issued", "", "", now, now, "kagi", "email@domain.com", "fred fragola",
 	}
 }
 
 func licenseRow(id, order, code string, used int, now int64) []any {
 	hash := codeHash(code)
-	return []any{id, order, 1, 0, "demo", code, hash[:], "single", "active", false, 0, used, now, now}
+	return []any{id, order, 1, 0, "demo", code, hash[:], "single", "active", false, 0, used, now, now, store.NormalCode(code)}
 }
 
 func codeHash(code string) [sha256.Size]byte { return sha256.Sum256([]byte(store.NormalCode(code))) }
@@ -272,8 +272,8 @@ func orderRows(_ *plain, now int64) []statement {
 		{insertKey, []any{random(32), order, now}},
 		{insertSale, []any{sale, "kagi", order, order, 0, now, now}},
 		{addLine, []any{now, "kagi", order}},
-		{insertOrder + places(22), orderRow(order, sale, now)},
-		{insertLicense + places(14), licenseRow(store.NewID(), order, order, 0, now)},
+		{insertOrder + places(25), orderRow(order, sale, now)},
+		{insertLicense + places(15), licenseRow(store.NewID(), order, order, 0, now)},
 		{insertText, []any{store.NewID(), "kagi", "accepted", "", order, raw, now}},
 	}
 }

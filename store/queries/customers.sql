@@ -1,15 +1,11 @@
--- name: OrdersByEmail :many
--- As it is, in upper and in lower case: SQLite's LOWER knows ASCII alone.
-SELECT id FROM orders WHERE LOWER(TRIM(email)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC;
-
--- name: OrdersByName :many
-SELECT id FROM orders WHERE LOWER(TRIM(name)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC;
-
 -- name: EditCustomer :execrows
-UPDATE orders SET name = ?, email = ?, updated_at = ? WHERE id = ?;
+UPDATE orders SET name = ?, name_fold = ?, email = ?, email_fold = ?, updated_at = ? WHERE id = ?;
+
+-- name: SetLanguage :execrows
+UPDATE orders SET language = ?, updated_at = ? WHERE id = ?;
 
 -- name: ForgetCustomer :execrows
-UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', differs = NULL, forgotten = TRUE, updated_at = ? WHERE id = ?;
+UPDATE orders SET name = '', name_fold = '', email = '', email_fold = '', seeds = '', oem_seed = '', differs = NULL, forgotten = TRUE, updated_at = ? WHERE id = ?;
 
 -- name: ForgetNotes :exec
 UPDATE license SET note = '' WHERE order_id = ? AND note <> '';
@@ -27,7 +23,8 @@ UPDATE message SET raw = '' WHERE id = ?;
 SELECT id FROM message WHERE id > ? AND id < ? AND LENGTH(raw) > 0 ORDER BY id LIMIT ?;
 
 -- name: LooseMessages :many
-SELECT id, channel, verdict, reason, raw FROM message WHERE order_id = '' AND LENGTH(raw) > 0 AND id > ? ORDER BY id LIMIT ?;
+-- The plus keeps SQLite off the index of orders, where it would sort all of them, with what came, for each page.
+SELECT id, channel, verdict, reason, raw FROM message WHERE +order_id = '' AND LENGTH(raw) > 0 AND id > ? ORDER BY id LIMIT ?;
 
 -- name: EmptyMessagesOfSale :exec
 -- Of an order's sale: what no order keeps, since it was held or refused.

@@ -7,6 +7,7 @@ package queries
 
 import (
 	"context"
+	"database/sql"
 )
 
 const DismissMailsOfOrder = `-- name: DismissMailsOfOrder :exec
@@ -20,12 +21,14 @@ func (q *Queries) DismissMailsOfOrder(ctx context.Context, id string) error {
 }
 
 const EditCustomer = `-- name: EditCustomer :execrows
-UPDATE orders SET name = ?, email = ?, updated_at = ? WHERE id = ?
+UPDATE orders SET name = ?, name_fold = ?, email = ?, email_fold = ?, updated_at = ? WHERE id = ?
 `
 
 type EditCustomerParams struct {
 	Name      string
+	NameFold  sql.NullString
 	Email     string
+	EmailFold sql.NullString
 	UpdatedAt int64
 	ID        string
 }
@@ -33,7 +36,9 @@ type EditCustomerParams struct {
 func (q *Queries) EditCustomer(ctx context.Context, arg EditCustomerParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, EditCustomer,
 		arg.Name,
+		arg.NameFold,
 		arg.Email,
+		arg.EmailFold,
 		arg.UpdatedAt,
 		arg.ID,
 	)
@@ -74,7 +79,7 @@ func (q *Queries) EmptyMessagesOfSale(ctx context.Context, id string) error {
 }
 
 const ForgetCustomer = `-- name: ForgetCustomer :execrows
-UPDATE orders SET name = '', email = '', seeds = '', oem_seed = '', differs = NULL, forgotten = TRUE, updated_at = ? WHERE id = ?
+UPDATE orders SET name = '', name_fold = '', email = '', email_fold = '', seeds = '', oem_seed = '', differs = NULL, forgotten = TRUE, updated_at = ? WHERE id = ?
 `
 
 type ForgetCustomerParams struct {
@@ -154,7 +159,7 @@ func (q *Queries) FullMessages(ctx context.Context, arg FullMessagesParams) ([]s
 }
 
 const LooseMessages = `-- name: LooseMessages :many
-SELECT id, channel, verdict, reason, raw FROM message WHERE order_id = '' AND LENGTH(raw) > 0 AND id > ? ORDER BY id LIMIT ?
+SELECT id, channel, verdict, reason, raw FROM message WHERE +order_id = '' AND LENGTH(raw) > 0 AND id > ? ORDER BY id LIMIT ?
 `
 
 type LooseMessagesParams struct {
@@ -170,6 +175,7 @@ type LooseMessagesRow struct {
 	Raw     []byte
 }
 
+// The plus keeps SQLite off the index of orders, where it would sort all of them, with what came, for each page.
 func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([]LooseMessagesRow, error) {
 	rows, err := q.db.QueryContext(ctx, LooseMessages, arg.ID, arg.Limit)
 	if err != nil {
@@ -199,71 +205,22 @@ func (q *Queries) LooseMessages(ctx context.Context, arg LooseMessagesParams) ([
 	return items, nil
 }
 
-const OrdersByEmail = `-- name: OrdersByEmail :many
-SELECT id FROM orders WHERE LOWER(TRIM(email)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC
+const SetLanguage = `-- name: SetLanguage :execrows
+UPDATE orders SET language = ?, updated_at = ? WHERE id = ?
 `
 
-type OrdersByEmailParams struct {
-	LOWER   string
-	LOWER_2 string
-	LOWER_3 string
+type SetLanguageParams struct {
+	Language  string
+	UpdatedAt int64
+	ID        string
 }
 
-// As it is, in upper and in lower case: SQLite's LOWER knows ASCII alone.
-func (q *Queries) OrdersByEmail(ctx context.Context, arg OrdersByEmailParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, OrdersByEmail, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
+func (q *Queries) SetLanguage(ctx context.Context, arg SetLanguageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, SetLanguage, arg.Language, arg.UpdatedAt, arg.ID)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const OrdersByName = `-- name: OrdersByName :many
-SELECT id FROM orders WHERE LOWER(TRIM(name)) IN (LOWER(?), LOWER(?), LOWER(?)) ORDER BY id DESC
-`
-
-type OrdersByNameParams struct {
-	LOWER   string
-	LOWER_2 string
-	LOWER_3 string
-}
-
-func (q *Queries) OrdersByName(ctx context.Context, arg OrdersByNameParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, OrdersByName, arg.LOWER, arg.LOWER_2, arg.LOWER_3)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return result.RowsAffected()
 }
 
 const ToldMails = `-- name: ToldMails :many

@@ -1,6 +1,6 @@
 -- name: InsertLicense :exec
-INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, note, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, code_fold, type, status, test, seat_max, expires_at, note, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: LicenseByID :one
 SELECT * FROM license WHERE id = ?;
@@ -74,3 +74,9 @@ WHERE license.product = ? AND license.code_hash = ?;
 
 -- name: SetUsed :exec
 UPDATE license SET used = ?, created_at = ? WHERE id = ?;
+
+-- name: EditLicense :exec
+UPDATE license SET type = ?, seat_max = ?, expires_at = ?, note = ?, updated_at = ? WHERE id = ?;
+
+-- name: DeleteActivationByID :execrows
+DELETE FROM activation WHERE id = ? AND license_id = ?;

@@ -131,6 +131,23 @@ func (q *Queries) DeleteActivation(ctx context.Context, arg DeleteActivationPara
 	return result.RowsAffected()
 }
 
+const DeleteActivationByID = `-- name: DeleteActivationByID :execrows
+DELETE FROM activation WHERE id = ? AND license_id = ?
+`
+
+type DeleteActivationByIDParams struct {
+	ID        string
+	LicenseID string
+}
+
+func (q *Queries) DeleteActivationByID(ctx context.Context, arg DeleteActivationByIDParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, DeleteActivationByID, arg.ID, arg.LicenseID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const DeleteActivations = `-- name: DeleteActivations :execrows
 DELETE FROM activation WHERE license_id = ?
 `
@@ -158,6 +175,31 @@ func (q *Queries) DeleteReasons(ctx context.Context, arg DeleteReasonsParams) (i
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const EditLicense = `-- name: EditLicense :exec
+UPDATE license SET type = ?, seat_max = ?, expires_at = ?, note = ?, updated_at = ? WHERE id = ?
+`
+
+type EditLicenseParams struct {
+	Type      string
+	SeatMax   int
+	ExpiresAt sql.NullInt64
+	Note      string
+	UpdatedAt int64
+	ID        string
+}
+
+func (q *Queries) EditLicense(ctx context.Context, arg EditLicenseParams) error {
+	_, err := q.db.ExecContext(ctx, EditLicense,
+		arg.Type,
+		arg.SeatMax,
+		arg.ExpiresAt,
+		arg.Note,
+		arg.UpdatedAt,
+		arg.ID,
+	)
+	return err
 }
 
 const InsertActivation = `-- name: InsertActivation :exec
@@ -199,8 +241,8 @@ func (q *Queries) InsertActivation(ctx context.Context, arg InsertActivationPara
 }
 
 const InsertLicense = `-- name: InsertLicense :exec
-INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, type, status, test, seat_max, expires_at, note, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO license (id, order_id, ordinal, generation, product, code, code_hash, code_fold, type, status, test, seat_max, expires_at, note, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertLicenseParams struct {
@@ -211,6 +253,7 @@ type InsertLicenseParams struct {
 	Product    string
 	Code       string
 	CodeHash   []byte
+	CodeFold   sql.NullString
 	Type       string
 	Status     string
 	Test       bool
@@ -230,6 +273,7 @@ func (q *Queries) InsertLicense(ctx context.Context, arg InsertLicenseParams) er
 		arg.Product,
 		arg.Code,
 		arg.CodeHash,
+		arg.CodeFold,
 		arg.Type,
 		arg.Status,
 		arg.Test,
@@ -268,7 +312,7 @@ func (q *Queries) InsertReason(ctx context.Context, arg InsertReasonParams) erro
 }
 
 const LicenseByCode = `-- name: LicenseByCode :one
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note FROM license WHERE product = ? AND code_hash = ?
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note, code_fold FROM license WHERE product = ? AND code_hash = ?
 `
 
 type LicenseByCodeParams struct {
@@ -297,12 +341,13 @@ func (q *Queries) LicenseByCode(ctx context.Context, arg LicenseByCodeParams) (L
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Note,
+		&i.CodeFold,
 	)
 	return i, err
 }
 
 const LicenseByID = `-- name: LicenseByID :one
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note FROM license WHERE id = ?
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note, code_fold FROM license WHERE id = ?
 `
 
 func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
@@ -326,6 +371,7 @@ func (q *Queries) LicenseByID(ctx context.Context, id string) (License, error) {
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Note,
+		&i.CodeFold,
 	)
 	return i, err
 }

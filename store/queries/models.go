@@ -65,6 +65,7 @@ type License struct {
 	CreatedAt  int64
 	UpdatedAt  int64
 	Note       string
+	CodeFold   sql.NullString
 }
 
 type Mail struct {
@@ -163,6 +164,9 @@ type Order struct {
 	Forgotten     bool
 	Language      string
 	Differs       sql.NullString
+	Store         sql.NullString
+	EmailFold     sql.NullString
+	NameFold      sql.NullString
 }
 
 type OrderKey struct {

@@ -19,8 +19,8 @@ UPDATE sale SET line_count = line_count + 1, updated_at = ? WHERE store = ? AND 
 
 -- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
-  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, forgotten, language, differs, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, forgotten, language, differs, store, email_fold, name_fold, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: OrderByID :one
 SELECT sqlc.embed(orders), sale.store, sale.transaction_id, sale.transaction_fold
@@ -28,10 +28,10 @@ FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?;
 
 -- name: LicensesOfOrder :many
 -- Those that were issued for it, and those that it shares.
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note, code_fold
 FROM license WHERE license.order_id = sqlc.arg(order_id) AND license.replaced = FALSE
 UNION ALL
-SELECT license.id, license.order_id, share.ordinal, license.generation, license.replaced, license.product, license.code, license.code_hash, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at, license.updated_at, license.note
+SELECT license.id, license.order_id, share.ordinal, license.generation, license.replaced, license.product, license.code, license.code_hash, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at, license.updated_at, license.note, license.code_fold
 FROM share JOIN license ON license.id = share.license_id
 WHERE share.order_id = sqlc.arg(order_id) AND license.order_id <> share.order_id AND license.replaced = FALSE
 ORDER BY ordinal;

@@ -254,8 +254,8 @@ func (q *Queries) InsertMoneyEvent(ctx context.Context, arg InsertMoneyEventPara
 
 const InsertOrder = `-- name: InsertOrder :exec
 INSERT INTO orders (id, sale_id, line, channel, store_product, product, license_type, name, email, price, currency, seeds,
-  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, forgotten, language, differs, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  oem_seed, quantity, seat_max, expires_at, test, eight_bit, status_only, forgotten, language, differs, store, email_fold, name_fold, status, reason, prose, reserve_token, reserved_until, tries, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 `
 
 type InsertOrderParams struct {
@@ -281,6 +281,9 @@ type InsertOrderParams struct {
 	Forgotten     bool
 	Language      string
 	Differs       sql.NullString
+	Store         sql.NullString
+	EmailFold     sql.NullString
+	NameFold      sql.NullString
 	Status        string
 	Reason        string
 	Prose         string
@@ -315,6 +318,9 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) error 
 		arg.Forgotten,
 		arg.Language,
 		arg.Differs,
+		arg.Store,
+		arg.EmailFold,
+		arg.NameFold,
 		arg.Status,
 		arg.Reason,
 		arg.Prose,
@@ -369,10 +375,10 @@ func (q *Queries) InsertSale(ctx context.Context, arg InsertSaleParams) error {
 }
 
 const LicensesOfOrder = `-- name: LicensesOfOrder :many
-SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note
+SELECT id, order_id, ordinal, generation, replaced, product, code, code_hash, type, status, test, seat_max, used, expires_at, created_at, updated_at, note, code_fold
 FROM license WHERE license.order_id = ? AND license.replaced = FALSE
 UNION ALL
-SELECT license.id, license.order_id, share.ordinal, license.generation, license.replaced, license.product, license.code, license.code_hash, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at, license.updated_at, license.note
+SELECT license.id, license.order_id, share.ordinal, license.generation, license.replaced, license.product, license.code, license.code_hash, license.type, license.status, license.test, license.seat_max, license.used, license.expires_at, license.created_at, license.updated_at, license.note, license.code_fold
 FROM share JOIN license ON license.id = share.license_id
 WHERE share.order_id = ? AND license.order_id <> share.order_id AND license.replaced = FALSE
 ORDER BY ordinal
@@ -410,6 +416,7 @@ func (q *Queries) LicensesOfOrder(ctx context.Context, arg LicensesOfOrderParams
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Note,
+			&i.CodeFold,
 		); err != nil {
 			return nil, err
 		}
@@ -496,7 +503,7 @@ func (q *Queries) MoneyEventsOfSale(ctx context.Context, saleID string) ([]Money
 }
 
 const OrderByID = `-- name: OrderByID :one
-SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.status_only, orders.forgotten, orders.language, orders.differs, sale.store, sale.transaction_id, sale.transaction_fold
+SELECT orders.id, orders.sale_id, orders.line, orders.channel, orders.store_product, orders.product, orders.license_type, orders.name, orders.email, orders.price, orders.currency, orders.seeds, orders.oem_seed, orders.quantity, orders.seat_max, orders.expires_at, orders.test, orders.eight_bit, orders.status, orders.reason, orders.prose, orders.reserve_token, orders.reserved_until, orders.tries, orders.created_at, orders.updated_at, orders.status_only, orders.forgotten, orders.language, orders.differs, orders.store, orders.email_fold, orders.name_fold, sale.store, sale.transaction_id, sale.transaction_fold
 FROM orders JOIN sale ON sale.id = orders.sale_id WHERE orders.id = ?
 `
 
@@ -541,6 +548,9 @@ func (q *Queries) OrderByID(ctx context.Context, id string) (OrderByIDRow, error
 		&i.Order.Forgotten,
 		&i.Order.Language,
 		&i.Order.Differs,
+		&i.Order.Store,
+		&i.Order.EmailFold,
+		&i.Order.NameFold,
 		&i.Store,
 		&i.TransactionID,
 		&i.TransactionFold,

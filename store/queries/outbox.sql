@@ -45,7 +45,12 @@ UPDATE outbox SET status = 'dead', error = ?, updated_at = ? WHERE id = ? AND ki
 SELECT kind, error, COUNT(*) AS n FROM outbox WHERE status = ? GROUP BY kind, error ORDER BY kind, error;
 
 -- name: LastNoticeOfKind :one
-SELECT * FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1;
+-- One seek in an index for each status.
+SELECT * FROM outbox WHERE outbox.id IN (
+  (SELECT MAX(a.id) FROM outbox AS a WHERE a.kind = sqlc.arg(kind) AND a.status = 'waiting'),
+  (SELECT MAX(b.id) FROM outbox AS b WHERE b.kind = sqlc.arg(kind) AND b.status = 'sent'),
+  (SELECT MAX(c.id) FROM outbox AS c WHERE c.kind = sqlc.arg(kind) AND c.status = 'dead'))
+ORDER BY outbox.id DESC LIMIT 1;
 
 -- name: LastDigestSent :one
 SELECT next_at FROM outbox WHERE kind = 'digest' AND status = 'sent' ORDER BY next_at DESC LIMIT 1;

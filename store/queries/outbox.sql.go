@@ -316,11 +316,20 @@ func (q *Queries) LastDigestSent(ctx context.Context) (int64, error) {
 }
 
 const LastNoticeOfKind = `-- name: LastNoticeOfKind :one
-SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE kind = ? ORDER BY id DESC LIMIT 1
+SELECT id, kind, audience, order_id, status, tries, next_at, error, created_at, updated_at, license_id, endpoint, subject FROM outbox WHERE outbox.id IN (
+  (SELECT MAX(a.id) FROM outbox AS a WHERE a.kind = ? AND a.status = 'waiting'),
+  (SELECT MAX(b.id) FROM outbox AS b WHERE b.kind = ? AND b.status = 'sent'),
+  (SELECT MAX(c.id) FROM outbox AS c WHERE c.kind = ? AND c.status = 'dead'))
+ORDER BY outbox.id DESC LIMIT 1
 `
 
-func (q *Queries) LastNoticeOfKind(ctx context.Context, kind string) (Outbox, error) {
-	row := q.db.QueryRowContext(ctx, LastNoticeOfKind, kind)
+type LastNoticeOfKindParams struct {
+	Kind string
+}
+
+// One seek in an index for each status.
+func (q *Queries) LastNoticeOfKind(ctx context.Context, arg LastNoticeOfKindParams) (Outbox, error) {
+	row := q.db.QueryRowContext(ctx, LastNoticeOfKind, arg.Kind, arg.Kind, arg.Kind)
 	var i Outbox
 	err := row.Scan(
 		&i.ID,

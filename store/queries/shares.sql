@@ -4,6 +4,11 @@ INSERT INTO share (id, license_id, order_id, ordinal, seats, refunded, created_a
 -- name: ShareByID :one
 SELECT * FROM share WHERE id = ?;
 
+-- name: SharersOfLicense :many
+SELECT sqlc.embed(share), sale.store, sale.transaction_id, orders.line
+FROM share JOIN orders ON orders.id = share.order_id JOIN sale ON sale.id = orders.sale_id
+WHERE share.license_id = ? ORDER BY share.created_at, share.id;
+
 -- name: SharesOfLicense :many
 SELECT * FROM share WHERE license_id = ? ORDER BY created_at, id;
 

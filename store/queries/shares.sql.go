@@ -98,6 +98,53 @@ func (q *Queries) ShareByID(ctx context.Context, id string) (Share, error) {
 	return i, err
 }
 
+const SharersOfLicense = `-- name: SharersOfLicense :many
+SELECT share.id, share.license_id, share.order_id, share.ordinal, share.seats, share.refunded, share.created_at, sale.store, sale.transaction_id, orders.line
+FROM share JOIN orders ON orders.id = share.order_id JOIN sale ON sale.id = orders.sale_id
+WHERE share.license_id = ? ORDER BY share.created_at, share.id
+`
+
+type SharersOfLicenseRow struct {
+	Share         Share
+	Store         string
+	TransactionID string
+	Line          int
+}
+
+func (q *Queries) SharersOfLicense(ctx context.Context, licenseID string) ([]SharersOfLicenseRow, error) {
+	rows, err := q.db.QueryContext(ctx, SharersOfLicense, licenseID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SharersOfLicenseRow
+	for rows.Next() {
+		var i SharersOfLicenseRow
+		if err := rows.Scan(
+			&i.Share.ID,
+			&i.Share.LicenseID,
+			&i.Share.OrderID,
+			&i.Share.Ordinal,
+			&i.Share.Seats,
+			&i.Share.Refunded,
+			&i.Share.CreatedAt,
+			&i.Store,
+			&i.TransactionID,
+			&i.Line,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const SharesOfLicense = `-- name: SharesOfLicense :many
 SELECT id, license_id, order_id, ordinal, seats, refunded, created_at FROM share WHERE license_id = ? ORDER BY created_at, id
 `
