@@ -61,12 +61,13 @@ const (
 	EventLicenseRestored  Event = "license.restored"
 	EventLicenseReplaced  Event = "license.replaced"
 	EventLicenseReset     Event = "license.reset"
+	EventLicenseEdited    Event = "license.edited" // its limit, end or type
 )
 
 // Events are all of them.
 var Events = []Event{
 	EventOrderIssued, EventOrderHeld, EventOrderRejected, EventOrderRefunded, EventOrderImported,
-	EventLicenseRevoked, EventLicenseSuspended, EventLicenseRestored, EventLicenseReplaced, EventLicenseReset,
+	EventLicenseRevoked, EventLicenseSuspended, EventLicenseRestored, EventLicenseReplaced, EventLicenseReset, EventLicenseEdited,
 }
 
 // settled is the event of an order's outcome; "": there is none.
@@ -85,7 +86,7 @@ func settled(status string, imported bool) Event {
 // actions are what the audit log calls what a person does to a license.
 var actions = map[Event]string{
 	EventLicenseRevoked: "license.revoke", EventLicenseSuspended: "license.suspend", EventLicenseRestored: "license.restore",
-	EventLicenseReset: "license.reset",
+	EventLicenseReset: "license.reset", EventLicenseEdited: "license.edit",
 }
 
 // A Subscriber is a webhook that wants to know of events.

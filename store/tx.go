@@ -24,7 +24,7 @@ type tx struct {
 // facts are what an error may mean to a caller; everything else is
 // ErrUnavailable.
 var facts = []error{
-	ErrNotFound, ErrCodeTaken, ErrUncarried, ErrBodyTaken, ErrUpgradeUsed, ErrPoolEmpty, ErrStale, ErrLimit, ErrRevoked, ErrSuspended, ErrExpired, ErrState, errDuplicate, errNothing,
+	ErrNotFound, ErrCodeTaken, ErrUncarried, ErrBodyTaken, ErrUpgradeUsed, ErrPoolEmpty, ErrStale, ErrLimit, ErrShared, ErrRevoked, ErrSuspended, ErrExpired, ErrState, errDuplicate, errNothing,
 	context.Canceled, context.DeadlineExceeded,
 }
 
