@@ -31,6 +31,8 @@ type Order struct {
 	Currency    string    `json:"currency"`
 	Refunded    bool      `json:"refunded"`
 	CreatedAt   time.Time `json:"created_at"`
+	// Differs is what a held delivery says other than the order before it.
+	Differs []Difference `json:"differs"`
 
 	StoreProduct string        `json:"-"` // the store's name for the product
 	Language     string        `json:"-"`
@@ -38,6 +40,9 @@ type Order struct {
 	Codes        []LicenseLine `json:"-"` // the same as Licenses, with what there is to know of each
 	Explained    string        `json:"-"` // why it is held, and what to do
 }
+
+// A Difference is one field of a delivery that is not as it was before.
+type Difference = store.Difference
 
 // A LicenseLine is a license of an order, in short.
 type LicenseLine struct {
@@ -57,7 +62,7 @@ func newOrder(o store.Order) Order {
 	out := Order{
 		Store: o.Store, Transaction: o.Transaction, Line: o.Line, Product: orNull(o.Product), Quantity: o.Quantity, Status: o.Status,
 		Reason: orNull(o.Reason), Test: o.Test, Licenses: []string{}, Channel: o.Channel, LicenseType: o.LicenseType, Name: o.Name, Email: o.Email,
-		Price: o.Price, Currency: o.Currency, Refunded: o.Refunded, CreatedAt: o.CreatedAt,
+		Price: o.Price, Currency: o.Currency, Refunded: o.Refunded, CreatedAt: o.CreatedAt, Differs: all(o.Differs),
 		StoreProduct: o.StoreProduct, Language: o.Language, Seeds: o.Seeds,
 	}
 	for _, l := range o.Licenses {

@@ -85,7 +85,7 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 	// old code again, nor that of another copy.
 	o.ID = fmt.Sprintf("%s-%d-%d", o.ID, l.Ordinal, l.Generation+1)
 	for range redraws {
-		made, err := p.generate(ctx, o)
+		made, err := p.ownCodes(ctx, o)
 		if err != nil {
 			return l, fmt.Errorf("%w: %w", ErrGenerator, err)
 		}

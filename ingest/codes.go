@@ -56,36 +56,37 @@ func (c *Catalog) parts(p Product) []Product {
 	return parts
 }
 
-// Try makes the codes that an order of a product, o.Product, would get, and
-// issues nothing. Those of a pool come without code.
+// Try generates the codes that an order of a product, o.Product, would get, and
+// issues nothing. A pool's come without code.
 func (c Catalog) Try(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
 	p, ok := c.byID(o.Product)
 	if !ok {
 		return nil, ErrNoProduct
 	}
 	o.Limit = p.LimitOf(o.LicenseType)
-	return c.generate(ctx, p, o)
+	return c.orderCodes(ctx, p, o)
 }
 
-// generate has an order's codes made; a bundle's come copy by copy, in each
-// one of every part.
-func (c *Catalog) generate(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
-	list, err := c.generateParts(ctx, p, o)
+// orderCodes generates an order's codes.
+func (c *Catalog) orderCodes(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
+	list, err := c.bundleCodes(ctx, p, o)
 	for i := range list {
 		list[i].Plain = c.plain(o)
 	}
 	return list, err
 }
 
-// plain tells whether an order's codes must be such as its channel can carry in
-// a reply; without one, any code will do.
+// plain reports whether an order's codes must be such as its channel can carry in
+// a reply; where there is no reply, any code will do.
 func (c *Catalog) plain(o store.Order) bool {
 	return c.Channels[o.Channel].Plain && !o.EightBit && !o.StatusOnly
 }
 
-func (c *Catalog) generateParts(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
+// bundleCodes generates the codes of an order's parts, copy by copy, in each one of
+// every part; of what is no bundle its own.
+func (c *Catalog) bundleCodes(ctx context.Context, p Product, o store.Order) ([]store.NewLicense, error) {
 	if len(p.Gives) == 0 {
-		return p.generate(ctx, o)
+		return p.ownCodes(ctx, o)
 	}
 	parts := c.parts(p)
 	if len(parts) != len(p.Gives) {
@@ -94,7 +95,7 @@ func (c *Catalog) generateParts(ctx context.Context, p Product, o store.Order) (
 	list := make([]store.NewLicense, o.Quantity*len(parts))
 	for i, part := range parts {
 		o.Product, o.Limit = part.ID, part.LimitOf(o.LicenseType)
-		made, err := part.generate(ctx, o)
+		made, err := part.ownCodes(ctx, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.ID, err)
 		}
@@ -106,11 +107,11 @@ func (c *Catalog) generateParts(ctx context.Context, p Product, o store.Order) (
 	return list, nil
 }
 
-// generate has the codes of one product made, or says which pool they come from.
-func (p Product) generate(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
+// ownCodes generates the codes of one product, or says which pool they come from.
+func (p Product) ownCodes(ctx context.Context, o store.Order) ([]store.NewLicense, error) {
 	codes := p.codes(o.Test)
 	if codes.Pool == "" {
-		list, err := generate(ctx, codes.generator(), o)
+		list, err := checkedCodes(ctx, codes.generator(), o)
 		for i := range list {
 			list[i].Share = codes.Share
 		}
@@ -123,9 +124,9 @@ func (p Product) generate(ctx context.Context, o store.Order) ([]store.NewLicens
 	return list, nil
 }
 
-// fixed tells whether a product's codes, or those of a part, would be the same
-// again: drawing others is no use. computed: they are made of the order itself,
-// of a name, say.
+// fixed reports whether a product's codes, or those of a part, would be the same
+// again, so that it is no use to draw others. computed: they are made of the order
+// itself, of a name, say.
 func (c *Catalog) fixed(p Product, test bool) (fixed, computed bool) {
 	for _, part := range c.parts(p) {
 		codes := part.codes(test)
@@ -144,8 +145,8 @@ func request(o store.Order) keygen.Request {
 	}
 }
 
-// generate has codes made and checks that the generator kept its word.
-func generate(ctx context.Context, g keygen.Generator, o store.Order) ([]store.NewLicense, error) {
+// checkedCodes calls a generator and checks that it kept its word.
+func checkedCodes(ctx context.Context, g keygen.Generator, o store.Order) ([]store.NewLicense, error) {
 	codes, err := g.Generate(ctx, request(o))
 	if err != nil {
 		return nil, err
@@ -176,11 +177,11 @@ func CheckCode(code string) error {
 	return nil
 }
 
-// Notices says whom an order's codes are told to by mail. A buyer gets only what
-// no reply carried: codes where replies carry none, or there are no replies, those of an order that was
-// held before, for a reason that it still has, and a product's files, which no
-// reply can carry; all of them where the channel's config says so. What is issued
-// by hand is handed over by hand.
+// Notices are the mails with an order's codes. A buyer is mailed only what no reply
+// carried: codes where replies carry none or there are no replies, those of an
+// order that was held, and a product's files, which no reply can carry; all of them
+// where the channel's config says so. What is issued by hand is handed over by
+// hand.
 func (c *Catalog) Notices(o store.Order) []store.Notice {
 	channel := c.Channels[o.Channel]
 	mail := o.Email != "" && (o.Reason != "" || channel.MailCodes)
@@ -190,8 +191,8 @@ func (c *Catalog) Notices(o store.Order) []store.Notice {
 	return nil
 }
 
-// heldNotice tells the vendor of an order that a person must judge; of a test
-// order at the vendor's own address for those.
+// heldNotice is the mail to the vendor about an order that a person must judge; of
+// a test order it goes to the vendor's address for those.
 func heldNotice(o store.Order) store.Notice {
 	n := store.Notice{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToVendor}
 	if o.Test {
@@ -200,8 +201,8 @@ func heldNotice(o store.Order) store.Notice {
 	return n
 }
 
-// CodesNotice tells an order's buyer its codes; a test order's go to the
-// vendor's own address, and those of a buyer without one to the vendor.
+// CodesNotice is the mail with an order's codes to its buyer; a test order's goes
+// to the vendor's address for those, and that of a buyer without one to the vendor.
 func CodesNotice(o store.Order) store.Notice {
 	n := store.Notice{ID: store.NewID(), Kind: store.NoticeCodes, Audience: store.ToBuyer}
 	switch {

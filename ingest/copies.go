@@ -44,7 +44,7 @@ func (d *Desk) acceptCopy(ctx context.Context, c *Catalog, o Order, p Product, r
 			return store.Order{}, err
 		}
 		if added {
-			return d.settle(ctx, c, n, got)
+			return d.finishNew(ctx, c, n, got)
 		}
 	}
 }

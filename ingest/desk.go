@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,35 +73,35 @@ func (d *Desk) Accept(ctx context.Context, o Order) (store.Order, error) {
 	if err != nil {
 		return store.Order{}, err
 	}
-	if !added {
-		differs := c.difference(got, o)
-		if differs == "" && copyByCopy(c, o, product) && c.Channels[got.Channel].ByMail {
-			differs = HeldConflict // nothing tells the copies that the mail stands for
+	if added {
+		return d.finishNew(ctx, c, draft, got)
+	}
+	differs := c.difference(got, o)
+	if differs.reason == "" && copyByCopy(c, o, product) && c.Channels[got.Channel].ByMail { // nothing tells apart the copies that the mail stands for
+		differs = difference{HeldConflict, []store.Difference{{Field: "quantity", Before: strconv.Itoa(got.Quantity), Now: "copy by copy"}}}
+	}
+	switch {
+	case differs.reason != "":
+		if got.Forgotten {
+			forget(draft)
 		}
-		switch {
-		case differs != "":
-			if got.Forgotten {
-				forget(draft)
-			}
-			return d.acceptDifferent(ctx, c, o, draft, product, differs, got)
-		case copyByCopy(c, o, product):
-			if err := d.claimAlso(ctx, o, got); err != nil {
-				return store.Order{}, err
-			}
-			return d.acceptCopy(ctx, c, o, product, reason, got)
-		}
-		if err := d.claimRest(ctx, o, got); err != nil {
+		draft.Order.Differs = differs.fields
+		return d.acceptDifferent(ctx, c, o, draft, product, differs.reason, got)
+	case copyByCopy(c, o, product):
+		if err := d.claimAlso(ctx, o, got); err != nil {
 			return store.Order{}, err
 		}
+		return d.acceptCopy(ctx, c, o, product, reason, got)
 	}
-	if added {
-		return d.settle(ctx, c, draft, got)
+	if err := d.claimRest(ctx, o, got); err != nil {
+		return store.Order{}, err
 	}
 	return d.repeat(ctx, draft, got)
 }
 
-// settle has the codes made of an order that was added and has none yet.
-func (d *Desk) settle(ctx context.Context, c *Catalog, n *store.NewOrder, added store.Order) (store.Order, error) {
+// finishNew generates the codes of an order that was just added, where it has none
+// yet.
+func (d *Desk) finishNew(ctx context.Context, c *Catalog, n *store.NewOrder, added store.Order) (store.Order, error) {
 	if added.Status == store.Reserved {
 		return d.finish(ctx, c, added, n.Outcome.Reserve.Token)
 	}
@@ -119,8 +120,7 @@ func (d *Desk) repeat(ctx context.Context, n *store.NewOrder, got store.Order) (
 	return d.db.Confirm(ctx, got)
 }
 
-// forget leaves the buyer out of an order: it repeats one whose buyer was
-// erased.
+// forget leaves the buyer out of an order that repeats one whose buyer was erased.
 func forget(n *store.NewOrder) {
 	n.Order.Name, n.Order.Email, n.Order.Seeds, n.Order.OEMSeed, n.Order.Forgotten = "", "", nil, "", true
 	n.Message.Raw = nil
@@ -146,45 +146,58 @@ func (d *Desk) draft(c *Catalog, o Order, p Product) *store.NewOrder {
 	return n
 }
 
-// add has codes made for the draft, unless it is to be held, and stores it.
+// add stores a draft: with its codes, or held where it must be or has none.
 func (d *Desk) add(ctx context.Context, c *Catalog, n *store.NewOrder, p Product, held string) (o store.Order, added bool, err error) {
 	if held == "" {
-		if n.Outcome.Upgrades, held, err = d.upgrades(ctx, p, n.Order.Seeds, n.Order.Quantity, n.Order.Test); err != nil {
-			return o, false, err
-		}
-	}
-	for try := 0; held == "" && try < redraws; try++ {
-		if held = d.prepare(ctx, c, n, p); held != "" {
-			break
-		}
-		n.Message.Verdict = store.VerdictAccepted
-		o, added, err = d.db.AddOrder(ctx, *n)
-		if held = heldFor(err); held == "" && !errors.Is(err, store.ErrCodeTaken) {
+		if o, added, held, err = d.addWithCodes(ctx, c, n, p); held == "" {
 			return o, added, err
 		}
-		if held != "" {
-			slog.Warn("no code given: the order will be held", "order", n.Order.ID, "product", p.ID, "reason", held, "err", err)
-		}
-		if _, computed := c.fixed(p, n.Order.Test); held == "" && computed {
-			held = HeldSameName
-		}
 	}
-	if held == "" {
-		held = HeldGenerator
-	}
-	n.Outcome = store.Outcome{Held: held, Prose: n.Outcome.Prose, Notices: []store.Notice{heldNotice(n.Order)}}
-	n.Message.Verdict, n.Message.Reason = store.VerdictHeld, held
+	return d.addHeld(ctx, n, held)
+}
+
+// addHeld stores a draft that a person must judge.
+func (d *Desk) addHeld(ctx context.Context, n *store.NewOrder, reason string) (o store.Order, added bool, err error) {
+	n.Outcome = store.Outcome{Held: reason, Prose: n.Outcome.Prose, Notices: []store.Notice{heldNotice(n.Order)}}
+	n.Message.Verdict, n.Message.Reason = store.VerdictHeld, reason
 	return d.db.AddOrder(ctx, *n)
 }
 
-// prepare gives a draft its codes or, where making them leaves the process, its
+// addWithCodes stores a draft with its codes, or with its reservation where
+// generating them leaves the process. A code that is taken is drawn again. Where
+// there can be no codes nothing is stored, and held says why.
+func (d *Desk) addWithCodes(ctx context.Context, c *Catalog, n *store.NewOrder, p Product) (o store.Order, added bool, held string, err error) {
+	if n.Outcome.Upgrades, held, err = d.upgrades(ctx, p, n.Order.Seeds, n.Order.Quantity, n.Order.Test); held != "" || err != nil {
+		return o, false, held, err
+	}
+	for range redraws {
+		if held = d.prepare(ctx, c, n, p); held != "" {
+			return o, false, held, nil
+		}
+		n.Message.Verdict = store.VerdictAccepted
+		o, added, err = d.db.AddOrder(ctx, *n)
+		if held = heldFor(err); held != "" {
+			slog.Warn("no code given: the order will be held", "order", n.Order.ID, "product", p.ID, "reason", held, "err", err)
+			return o, false, held, nil
+		}
+		if !errors.Is(err, store.ErrCodeTaken) {
+			return o, added, "", err
+		}
+		if _, computed := c.fixed(p, n.Order.Test); computed {
+			return o, false, HeldSameName, nil
+		}
+	}
+	return o, false, HeldGenerator, nil
+}
+
+// prepare gives a draft its codes or, where generating them leaves the process, its
 // reservation; held is why neither can be had.
 func (d *Desk) prepare(ctx context.Context, c *Catalog, n *store.NewOrder, p Product) (held string) {
 	if c.outside(p, n.Order.Test) {
 		n.Outcome.Reserve = &store.Reservation{Token: store.NewID(), Until: d.now().Add(outsideTerm)}
 		return ""
 	}
-	codes, err := c.generate(ctx, p, n.Order)
+	codes, err := c.orderCodes(ctx, p, n.Order)
 	if err != nil {
 		slog.Warn("no code made: the order will be held", "order", n.Order.ID, "product", p.ID, "err", err)
 		if held := heldFor(err); held != "" {
@@ -197,8 +210,7 @@ func (d *Desk) prepare(ctx context.Context, c *Catalog, n *store.NewOrder, p Pro
 	return ""
 }
 
-// bounded is as many seeds as an order keeps; whoever typed more meant no code to
-// be made of them.
+// bounded is as many seeds as an order keeps; no code is made of more.
 func bounded(seeds []string) (list []string, cut bool) {
 	size := 0
 	for i, s := range seeds {

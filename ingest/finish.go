@@ -22,7 +22,7 @@ const (
 	sweepAtOnce  = 4                      // of them
 )
 
-// finish has codes made for an order that the caller has reserved.
+// finish generates the codes of an order that the caller has reserved.
 func (d *Desk) finish(ctx context.Context, c *Catalog, o store.Order, token string) (store.Order, error) {
 	p, ok := c.byID(o.Product)
 	if !ok {
@@ -40,7 +40,7 @@ func (d *Desk) finish(ctx context.Context, c *Catalog, o store.Order, token stri
 		return d.db.FinishOrder(ctx, o.ID, token, held(o, reason))
 	}
 	for range redraws {
-		codes, err := d.generateReserved(ctx, c, p, o, token)
+		codes, err := d.codesWhileReserved(ctx, c, p, o, token)
 		if reason := heldFor(err); reason != "" {
 			return d.heldAgain(ctx, o, token, reason, err)
 		}
@@ -65,11 +65,11 @@ func (d *Desk) finish(ctx context.Context, c *Catalog, o store.Order, token stri
 	return d.failed(ctx, o, token, store.ErrCodeTaken)
 }
 
-// generateReserved has codes made, and keeps the reservation meanwhile, however
+// codesWhileReserved generates codes and keeps the reservation meanwhile, however
 // long a generator takes: others take over from the dead, not from the slow.
-func (d *Desk) generateReserved(ctx context.Context, c *Catalog, p Product, o store.Order, token string) ([]store.NewLicense, error) {
+func (d *Desk) codesWhileReserved(ctx context.Context, c *Catalog, p Product, o store.Order, token string) ([]store.NewLicense, error) {
 	if !c.outside(p, o.Test) {
-		return c.generate(ctx, p, o)
+		return c.orderCodes(ctx, p, o)
 	}
 	ended := make(chan struct{})
 	var keeping sync.WaitGroup
@@ -86,20 +86,20 @@ func (d *Desk) generateReserved(ctx context.Context, c *Catalog, p Product, o st
 			_ = d.db.ReleaseOrder(ctx, o.ID, store.Reservation{Token: token, Until: d.now().Add(outsideTerm)})
 		}
 	})
-	codes, err := c.generate(ctx, p, o)
+	codes, err := c.orderCodes(ctx, p, o)
 	close(ended)
 	keeping.Wait() // or a late word would undo what comes next
 	return codes, err
 }
 
-// heldAgain holds an order whose codes cannot be had until a person mends
-// something; whoever has just approved it is told why.
+// heldAgain holds an order that can have no codes until a person fixes something;
+// whoever has just approved it reads why.
 func (d *Desk) heldAgain(ctx context.Context, o store.Order, token, reason string, why error) (store.Order, error) {
 	slog.Warn("no code made", "order", o.ID, "product", o.Product, "reason", reason, "err", why)
 	return d.db.FinishOrder(context.WithoutCancel(ctx), o.ID, token, held(o, reason))
 }
 
-// decided tells whether an order was held for its upgrade, so that whoever
+// decided reports whether an order was held for its upgrade, so that whoever
 // approves it has decided on that.
 func decided(o store.Order) bool {
 	return o.Reason == HeldUpgradeUnknown || o.Reason == HeldUpgradeUsed
@@ -134,8 +134,8 @@ func (d *Desk) failed(ctx context.Context, o store.Order, token string, why erro
 	return o, err
 }
 
-// await looks after an order that another delivery has reserved: it takes over
-// when the reservation has run out (mine), and else waits for a short while.
+// await waits a short while for an order that another delivery has reserved, or
+// takes over when the reservation has run out (mine).
 func (d *Desk) await(ctx context.Context, id string) (o store.Order, mine bool, err error) {
 	for end := d.now().Add(d.wait); ; {
 		o, err := d.db.Order(ctx, id)

@@ -1,13 +1,14 @@
-// Package ingest is the order desk. Every channel, whatever its protocol, ends
-// in [Desk.Accept] with what it claims of an order; the desk finds out whether
-// it is new, judges it, has its codes made and keeps all of it, exactly once.
+// Package ingest is the order desk. Every channel, whatever its protocol, ends in
+// [Desk.Accept] with what it claims of an order. The desk finds out whether the
+// order is new, judges it, generates its codes and stores all of it, exactly once.
 // What a channel answers is rendered from the order that comes back, and from
 // nothing else.
 //
-// identity.go says when two deliveries are one order, match.go when a post and a
-// mail are, judge.go what a person
-// must look at, finish.go how an order gets its codes though a crash may come
-// between any two instructions, approve.go what a person does about it.
+// names.go has the keys by which an order is known, claim.go how they are claimed,
+// difference.go how a repeat differs, and bounds.go how many such repeats are kept.
+// judge.go says what a person must look at, and advice.go what can be done about
+// it. finish.go generates codes though a crash may come between any two
+// instructions; approve.go is what a person decides.
 package ingest
 
 import (
@@ -45,7 +46,7 @@ type Order struct {
 	Actor           string // who issues it by hand; "": a store's
 	Copy            int    // for the desk alone: which copy, where an order comes copy by copy; 0: the first
 
-	// Of a sale that may come by a notification mail too; see match.go.
+	// Of a sale that may come by a notification mail too; see names.go.
 	ByMail          bool       // it was read out of a mail; its channel must be one with ByMail
 	QuantityUnknown bool       // Quantity is 1 because the mail does not say
 	Sequences       []Sequence // the numbers that the store gave the sale

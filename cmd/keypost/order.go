@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -177,7 +178,7 @@ func showOrder(a *app, o admin.Order, asJSON bool) error {
 		"order", fmt.Sprintf("%s %s %d", o.Store, o.Transaction, o.Line), "status", status,
 		"what to do", a.worded(o.Explained), "refunded", yes(o.Refunded), "test", yes(o.Test),
 		"product", product, "quantity", strconv.Itoa(o.Quantity), "license type", o.LicenseType, "price", price,
-		"name", o.Name, "e-mail", o.Email, "language", o.Language, "seeds", strings.Join(o.Seeds, "; "), "channel", o.Channel, "received", when(o.CreatedAt),
+		"differs", differs(o), "name", o.Name, "e-mail", o.Email, "language", o.Language, "seeds", strings.Join(o.Seeds, "; "), "channel", o.Channel, "received", when(o.CreatedAt),
 	); err != nil {
 		return err
 	}
@@ -189,6 +190,15 @@ func showOrder(a *app, o admin.Order, asJSON bool) error {
 		fmt.Fprintf(a.out, "code  %s  (%s, %s machines)\n", safe(l.Code), l.Status, seats(l.Used, l.Limit))
 	}
 	return nil
+}
+
+// differs says what is not as in the order that came before.
+func differs(o admin.Order) string {
+	var list []string
+	for _, d := range o.Differs {
+		list = append(list, fmt.Sprintf("%s: %s, before it was %s", d.Field, cmp.Or(d.Now, "nothing"), cmp.Or(d.Before, "nothing")))
+	}
+	return strings.Join(list, "; ")
 }
 
 const maxShown = 10 // codes of one order

@@ -47,8 +47,11 @@ func testOrdersByHand(t *testing.T, s *site) {
 	s.must(3, "order", "show", "kagi", "nothing")
 	s.must(3, "order", "show", "fastspring", "CH0123456789")
 	s.read(0, &o, "order", "show", "kagi", "CH0123456789", "2")
-	if o.Status != "held" || *o.Reason != "conflict" || o.Licenses == nil {
+	if o.Status != "held" || *o.Reason != "conflict" || o.Licenses == nil || !slices.Equal(o.Differs, []admin.Difference{{Field: "quantity", Before: "1", Now: "2"}}) {
 		t.Errorf("held = %+v", o)
+	}
+	if out := s.must(0, "order", "show", "kagi", "CH0123456789", "2"); !strings.Contains(out, "quantity: 2, before it was 1") {
+		t.Errorf("it does not say what differs:\n%s", out)
 	}
 	s.read(0, &o, "order", "approve", "kagi", "CH0123456789", "2")
 	if o.Status != "issued" || len(o.Licenses) != 2 {
