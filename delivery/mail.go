@@ -83,7 +83,7 @@ func NewMailer(s MailStore) *Mailer {
 // notices wait. A mail in hand goes on as it began.
 func (m *Mailer) Configure(c *MailConfig) { m.config.Store(c) }
 
-// A parcel is what one mail tells of: a notice, or several about held orders.
+// A parcel is what one mail reports: a notice, or several about held orders.
 type parcel struct {
 	notices []store.Notice
 	held    heldGroup // zero: not about held orders
@@ -156,7 +156,7 @@ func (m *Mailer) round(ctx context.Context, c *MailConfig, parcels []parcel) err
 		if err != nil {
 			return err
 		}
-		if l == nil { // what it was about is settled
+		if l == nil { // somebody has decided on what it was about
 			if err := m.store.NoticesWereSent(working, p.notices); err != nil {
 				return err
 			}
@@ -166,7 +166,7 @@ func (m *Mailer) round(ctx context.Context, c *MailConfig, parcels []parcel) err
 		if _, ok := errors.AsType[trouble](err); ok && ctx.Err() != nil {
 			return nil // the daemon ends, and cut it off
 		}
-		if err := m.settle(working, p, *l, err); err != nil {
+		if err := m.noteResult(working, p, *l, err); err != nil {
 			return err
 		}
 		// A connection that breaks may be a mail's fault, so that costs it a try;
@@ -178,9 +178,9 @@ func (m *Mailer) round(ctx context.Context, c *MailConfig, parcels []parcel) err
 	return nil
 }
 
-// settle notes what became of a letter. Its error is the server's trouble, or
+// noteResult stores what became of a letter. Its error is the server's trouble, or
 // the store's.
-func (m *Mailer) settle(ctx context.Context, p parcel, l letter, err error) error {
+func (m *Mailer) noteResult(ctx context.Context, p parcel, l letter, err error) error {
 	if f, ok := errors.AsType[failure](err); ok {
 		return m.failed(ctx, p, f, l.to.Address)
 	}

@@ -99,11 +99,12 @@ func TestHeldUnknownProduct(t *testing.T) {
 	p.config.Tests["kagi"] = &mail.Address{Address: "lab@example.com"}
 	p.add("T1", func(n *store.NewOrder) {
 		n.Order.Product, n.Order.Test = "", true
+		n.Order.Differs = []store.Difference{{Field: "price", Before: "149.000 USD", Now: "1.000 USD"}, {Field: "name", Now: "Eve"}}
 		n.Outcome = store.Outcome{Held: "unknown_product", Notices: []store.Notice{{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToTest}}}
 	})
 	p.mail()
 	if list := f.sent(t); len(list) != 1 || list[0].header.Get("To") != "<lab@example.com>" || !strings.Contains(list[0].text, "approve kagi T1 1 --product PRODUCT\n") ||
-		!strings.Contains(list[0].text, "test: yes") {
+		!strings.Contains(list[0].text, "test: yes") || !strings.Contains(list[0].text, "    price before: 149.000 USD\n    name before: nothing\n") {
 		t.Errorf("%+v", list)
 	}
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -58,7 +59,7 @@ func (m *Mailer) heldParcels(ctx context.Context) (list []parcel, err error) {
 	return list, err
 }
 
-// Held is what the mail about held orders tells.
+// held is what the mail about held orders says.
 type held struct {
 	Channel, Reason, Explain string
 	Orders                   []heldOrder
@@ -77,7 +78,7 @@ type heldOrder struct {
 // A Field is a name and a value, one line each.
 type Field struct{ Name, Value string }
 
-// writeHeld tells of the orders that are still held.
+// writeHeld reports the orders that are still held.
 func (m *Mailer) writeHeld(ctx context.Context, c *MailConfig, p parcel) (*letter, error) {
 	h := held{Channel: p.held.channel, Reason: p.held.reason}
 	if c.Explain != nil {
@@ -148,6 +149,9 @@ func newHeldOrder(o store.Order, posted []store.Message) heldOrder {
 		if f.Value = oneLine(f.Value); f.Value != "" {
 			h.Facts = append(h.Facts, f)
 		}
+	}
+	for _, d := range o.Differs {
+		h.Facts = append(h.Facts, Field{oneLine(d.Field) + " before", cmp.Or(oneLine(d.Before), "nothing")})
 	}
 	for _, m := range posted {
 		if m.Verdict != store.VerdictDuplicate {
