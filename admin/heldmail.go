@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"regexp"
 	"strings"
 
 	"github.com/keypost/keypost/delivery"
@@ -27,12 +28,9 @@ func (c Config) recognise(m store.Mail) intake.Finding {
 // ReadSale is what the vendor is told of a mail that is held.
 func (c Config) ReadSale(m store.Mail) delivery.SaleMail {
 	s := c.recognise(m).Summary(m)
-	out := delivery.SaleMail{Subject: s.Subject, From: s.From, Date: s.Date, Refund: s.Refund, Sale: s.Sale, Product: s.Product}
+	out := delivery.SaleMail{Subject: s.Subject, From: s.From, Date: s.Date, Refund: s.Refund, Sale: s.Sale, Product: s.Product, Needs: s.Needs}
 	for _, field := range s.Fields {
 		out.Fields = append(out.Fields, delivery.Field{Name: field.Name, Value: field.Value})
-	}
-	for _, need := range s.Needs {
-		out.Wants = append(out.Wants, wants[need])
 	}
 	return out
 }
@@ -61,11 +59,30 @@ func advised(a ingest.Advice) string {
 // operation is an operation in braces, with what it is done to and what else must
 // be said.
 func operation(op ingest.Operation) string {
-	words := append([]string{strings.ReplaceAll(op.Name, ".", " ")}, op.Of...)
+	words := []string{strings.ReplaceAll(op.Name, ".", " ")}
+	for _, of := range op.Of {
+		words = append(words, quoted(of))
+	}
 	for _, need := range op.Needs {
 		words = append(words, cmp.Or(wants[need], "--"+need))
 	}
 	return "{" + strings.Join(words, " ") + "}"
+}
+
+var shellWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_][A-Za-z0-9@%+=:,./_-]*$`)
+
+// quoted makes a text one word for a shell: the vendor pastes commands of ours that
+// hold what a stranger wrote.
+func quoted(text string) string {
+	if shellWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// command is an operation as a command line, for the mails to the vendor.
+func command(name string, of []string, needs ...string) string {
+	return "keypost " + strings.Trim(operation(ingest.Operation{Name: name, Of: of, Needs: needs}), "{}")
 }
 
 func explainOrder(reason string) string { return advised(ingest.Explain(reason)) }

@@ -29,7 +29,7 @@ func (a *Admin) MailConfig() *delivery.MailConfig {
 	out := a.Mail
 	out.Explain = func(reason string) string { return asCommand(explainOrder(reason)) }
 	out.ExplainMail = func(reason string, refund bool) string { return asCommand(explainMail(reason, refund)) }
-	out.ReadMail = a.ReadSale
+	out.ReadMail, out.Command = a.ReadSale, command
 	out.Digest = func(ctx context.Context) (delivery.Digest, error) { return a.digest(ctx, a.now()) }
 	out.Attach = func(_ context.Context, o store.Order) ([]delivery.Attachment, error) { return a.attachments(o) }
 	return &out

@@ -64,7 +64,7 @@ func TestInjection(t *testing.T) {
 	} {
 		_, n := p.add(fmt.Sprint("A", i), func(n *store.NewOrder) { n.Order.Email = address })
 		p.mail()
-		if got := p.notice(n.ID); got.Status != store.NoticeDead || !strings.Contains(got.Error, "keypost customer edit") {
+		if got := p.notice(n.ID); got.Status != store.NoticeDead || !strings.Contains(got.Error, "do customer.edit of [] with []") || !strings.Contains(got.Error, "outbox.retry of [\""+n.ID) {
 			t.Errorf("%q: %+v", address, got)
 		}
 	}

@@ -21,10 +21,10 @@ type SaleMail struct {
 	Refund        bool      // it takes a sale back
 	Sale, Product string    // as the store names them; "": it does not
 	Fields        []Field   // all that was found in it
-	Wants         []string  // options that keypost mail approve needs: --product PRODUCT
+	Needs         []string  // what the vendor must say to approve it: product, email
 }
 
-// heldMails is what the mail about mails that were held tells.
+// heldMails is what the mail about held mails says.
 type heldMails struct {
 	Channel, Reason, Hour string
 	Explain               []string
@@ -34,13 +34,14 @@ type heldMails struct {
 }
 
 type heldMail struct {
-	ID, Name, Arrived, Approve string
-	Refund                     bool
-	Facts                      []Field
+	Name, Arrived          string
+	Approve, Dismiss, Show string // the operations, as the vendor types them
+	Refund                 bool
+	Facts                  []Field
 }
 
-// writeHeldMails tells of mails that wait for a person: of the first one of an
-// hour at once, of all of them when the hour is over.
+// writeHeldMails reports the mails that wait for a person: the first one of an hour
+// at once, all of them when the hour is over.
 func (m *Mailer) writeHeldMails(ctx context.Context, c *MailConfig, n store.Notice) (*letter, error) {
 	channel, reason, _ := strings.Cut(n.Subject, " ")
 	hour := store.MadeAt(n.ID)
@@ -62,7 +63,7 @@ func (m *Mailer) writeHeldMails(ctx context.Context, c *MailConfig, n store.Noti
 		} else {
 			h.Sales++
 		}
-		h.Mails = append(h.Mails, newHeldMail(one, said))
+		h.Mails = append(h.Mails, c.newHeldMail(one, said))
 	}
 	for _, refund := range []bool{false, true} {
 		if refund && h.Refunds > 0 || !refund && h.Sales > 0 {
@@ -76,10 +77,10 @@ func (m *Mailer) writeHeldMails(ctx context.Context, c *MailConfig, n store.Noti
 	return m.letter(c, n, c.Vendor, rendered), err
 }
 
-func newHeldMail(m store.Mail, said SaleMail) heldMail {
+func (c *MailConfig) newHeldMail(m store.Mail, said SaleMail) heldMail {
 	h := heldMail{
-		ID: m.ID, Name: nameOf(said), Refund: said.Refund, Arrived: m.ArrivedAt.Format("2006-01-02 15:04:05 UTC"),
-		Approve: strings.Join(append([]string{"keypost mail approve " + m.ID}, said.Wants...), " "),
+		Name: nameOf(said), Refund: said.Refund, Arrived: m.ArrivedAt.Format("2006-01-02 15:04:05 UTC"),
+		Approve: c.command("mail.approve", []string{m.ID}, said.Needs...), Dismiss: c.command("mail.dismiss", []string{m.ID}), Show: c.command("mail.show", []string{m.ID}),
 	}
 	date := ""
 	if !said.Date.IsZero() {

@@ -39,7 +39,7 @@ func TestHeldMails(t *testing.T) {
 		for _, want := range []string{
 			"A mail about a sale is held on the channel mail (2026-03-01 12:00-13:00 UTC): ambiguous\nExplained: ambiguous, refund false.\n",
 			"\nNo order was made of the sale: the buyer waits.\n", "\nkagi T1, Product_Name, arrived 2026-03-01 12:00:00 UTC\n",
-			"\n  keypost mail approve " + first.ID + " --email ADDRESS\n  keypost mail dismiss " + first.ID + "\n  keypost mail show " + first.ID + "\n",
+			fmt.Sprintf("\n  do mail.approve of [%q] with [email]\n  do mail.dismiss of [%[1]q] with []\n  do mail.show of [%[1]q] with []\n", first.ID),
 			"    why: \"email\" is in line 3 and in line 4\n", "    Subject: Thanks[2J T1\n    From: Kagi <x@store.example>\n    Date: 2026-03-01 11:59:00 UTC\n",
 			"    signed by: store.example\n    name: Ada keypost order approve x\n    keyword password: ***\n    comment: " + strings.Repeat("x", maxValue) + "…\n",
 		} {
@@ -89,9 +89,9 @@ func TestHeldMails(t *testing.T) {
 			many = append(many, p.keep("code", fmt.Sprint("M", i), ""))
 		}
 		p.mail()
-		if list = f.sent(t); len(list) != 1 || strings.Count(list[0].text, "mail approve") != maxMailsShown || list[0].subject != "Held: 50 or more mails of mail (code)" ||
+		if list = f.sent(t); len(list) != 1 || strings.Count(list[0].text, "mail.approve") != maxMailsShown || list[0].subject != "Held: 50 or more mails of mail (code)" ||
 			!strings.Contains(list[0].text, "\nAnd more: keypost mail list --verdict held") {
-			t.Fatalf("%d, %+v", strings.Count(list[0].text, "mail approve"), list)
+			t.Fatalf("%d, %+v", strings.Count(list[0].text, "mail.approve"), list)
 		}
 		for _, m := range many { // a person decides
 			m.Verdict = store.MailUnknown

@@ -105,7 +105,7 @@ func (m *Mailer) writeHeld(ctx context.Context, c *MailConfig, p parcel) (*lette
 				return nil, err
 			}
 		}
-		h.Orders = append(h.Orders, newHeldOrder(o, posted))
+		h.Orders = append(h.Orders, c.newHeldOrder(o, posted))
 	}
 	if h.Count == 0 {
 		return nil, nil
@@ -119,17 +119,18 @@ func (m *Mailer) writeHeld(ctx context.Context, c *MailConfig, p parcel) (*lette
 	return m.letter(c, n, to, r), err
 }
 
-func newHeldOrder(o store.Order, posted []store.Message) heldOrder {
-	name := quoted(o.Store) + " " + quoted(o.Transaction)
+func (c *MailConfig) newHeldOrder(o store.Order, posted []store.Message) heldOrder {
+	name := []string{oneLine(o.Store), oneLine(o.Transaction)}
 	if o.Line > 0 {
-		name += " " + decimal(o.Line)
+		name = append(name, decimal(o.Line))
+	}
+	var needs []string
+	if o.Product == "" {
+		needs = []string{"product"}
 	}
 	h := heldOrder{
 		Name: oneLine(o.Store + " " + o.Transaction + " " + decimal(o.Line)), Received: o.CreatedAt.UTC().Format("2006-01-02 15:04 UTC"),
-		Approve: "keypost order approve " + name, Reject: "keypost order reject " + name,
-	}
-	if o.Product == "" {
-		h.Approve += " --product PRODUCT"
+		Approve: c.command("order.approve", name, needs...), Reject: c.command("order.reject", name),
 	}
 	test := ""
 	if o.Test {

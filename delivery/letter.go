@@ -115,8 +115,7 @@ func (c *MailConfig) recipient(n store.Notice, o store.Order) (*mail.Address, er
 	address, err := Address(o.Email)
 	if err != nil {
 		return nil, failure{
-			why:   "the buyer's e-mail address cannot be mailed to: correct it (keypost customer edit), then keypost outbox retry " + n.ID,
-			final: true,
+			why: "the buyer's e-mail address cannot be mailed to: correct it", final: true, do: "customer.edit",
 		}
 	}
 	return &mail.Address{Address: address}, nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/mail"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,9 +41,20 @@ type MailConfig struct {
 	Offline      string                     // URL of the page for machines that are not online; "": there is none
 	Explain      func(reason string) string // why an order is held, and what to do
 	ReadMail     func(store.Mail) SaleMail
-	ExplainMail  func(reason string, refund bool) string // why a mail of a sale or a refund is held, and what to do
-	Attach       Attach                                  // nil: nothing is attached
-	Digest       func(context.Context) (Digest, error)
+	// Command words an operation, such as order.approve, as what the vendor types; of
+	// is what it is done to, needs what else the vendor must say. nil: its name.
+	Command     func(operation string, of []string, needs ...string) string
+	ExplainMail func(reason string, refund bool) string // why a mail of a sale or a refund is held, and what to do
+	Attach      Attach                                  // nil: nothing is attached
+	Digest      func(context.Context) (Digest, error)
+}
+
+// command words an operation.
+func (c *MailConfig) command(operation string, of []string, needs ...string) string {
+	if c.Command == nil {
+		return strings.Join(append(append([]string{operation}, of...), needs...), " ")
+	}
+	return c.Command(operation, of, needs...)
 }
 
 // A MailStore is what the mailer needs of the license store.
@@ -199,6 +211,9 @@ func (m *Mailer) noteResult(ctx context.Context, p parcel, l letter, err error) 
 // failed notes why a mail was not sent.
 func (m *Mailer) failed(ctx context.Context, p parcel, f failure, to string) error {
 	n := p.notices[0]
+	if f.do != "" {
+		f.why += " (" + m.used.command(f.do, nil) + "), then try again (" + m.used.command("outbox.retry", []string{n.ID}) + ")"
+	}
 	var next time.Time
 	if !f.final && n.Tries < len(mailSchedule) {
 		pause := mailSchedule[n.Tries]

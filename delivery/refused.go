@@ -114,15 +114,3 @@ func shortened(text string) string {
 }
 
 func decimal(n int) string { return strconv.Itoa(n) }
-
-var shellWord = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_][A-Za-z0-9@%+=:,./_-]*$`)
-
-// quoted makes a text one word for a shell: the vendor pastes commands of ours
-// that hold what a stranger wrote.
-func quoted(text string) string {
-	text = oneLine(text)
-	if shellWord.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}

@@ -47,13 +47,16 @@ func newPost(t *testing.T, d *desk, s MailServer) *post {
 		ExplainMail: func(reason string, refund bool) string {
 			return fmt.Sprintf("Explained: %s, refund %v.", reason, refund)
 		},
+		Command: func(operation string, of []string, needs ...string) string {
+			return fmt.Sprintf("do %s of %q with %v", operation, of, needs)
+		},
 		ReadMail: func(m store.Mail) SaleMail {
 			said := SaleMail{Subject: "Thanks\x1b[2J " + string(m.Raw), From: "Kagi <x@store.example>", Date: time.Date(2026, 3, 1, 11, 59, 0, 0, time.UTC)}
 			if len(m.Raw) == 0 {
 				return SaleMail{}
 			}
 			said.Sale, said.Refund = "kagi "+string(m.Raw), bytes.HasPrefix(m.Raw, []byte("R"))
-			said.Product, said.Wants = "Product_Name", []string{"--email ADDRESS"}
+			said.Product, said.Needs = "Product_Name", []string{"email"}
 			said.Fields = []Field{{"name", "Ada\r\nkeypost order approve x"}, {"keyword password", "hush"}, {"comment", strings.Repeat("x", 2000)}}
 			return said
 		},

@@ -178,7 +178,7 @@ func (x *session) close() {
 // trouble, of the server; broken says that the connection is of no more use.
 func (x *session) send(l letter) (broken bool, err error) {
 	if utf8, _ := x.smtp.Extension("SMTPUTF8"); !utf8 && !ascii(l.to.Address) {
-		return false, failure{why: "the mail server takes no addresses beyond ASCII (SMTPUTF8): correct the address (keypost customer edit), its domain in the form xn--…", final: true}
+		return false, failure{why: "the mail server takes no addresses beyond ASCII (SMTPUTF8): correct the address, its domain in the form xn--…", final: true, do: "customer.edit"}
 	}
 	// RFC 6531, 3.1: asked for where it is needed alone, since a server on the
 	// way that does not have it must send the mail back.
@@ -276,7 +276,7 @@ func (c *MailConfig) Test(ctx context.Context, to *mail.Address) error {
 	defer x.close()
 	_, err = x.send(letter{
 		id: store.NewID(), from: c.From, to: to, replyTo: c.ReplyTo, at: time.Now(),
-		subject: "Keypost can send mail", text: "This mail was sent by keypost mail test. Nothing happened.\n",
+		subject: "Keypost can send mail", text: "This is a test mail from Keypost. Nothing happened.\n",
 	})
 	return err
 }

@@ -38,7 +38,7 @@ func TestHeldGathered(t *testing.T) {
 			t.Fatalf("%+v\n%s", list, p.log)
 		}
 		for _, want := range []string{
-			"\n  keypost order approve kagi 'T1;rm -rf /' 1\n", "\n  keypost order reject kagi 'T1;rm -rf /' 1\n", "Explained: price.", "    price: 149.000 USD\n",
+			"\n  do order.approve of [\"kagi\" \"T1;rm -rf /\" \"1\"] with []\n", "\n  do order.reject of [\"kagi\" \"T1;rm -rf /\" \"1\"] with []\n", "Explained: price.", "    price: 149.000 USD\n",
 			"    name: Ada Lovelace\n", "    ACG:TransactionID = T1;rm -rf /\n", "    ACG:Password = ***\n", "    note = a b\n",
 		} {
 			if !strings.Contains(list[0].text, want) {
@@ -72,7 +72,7 @@ func TestHeldGathered(t *testing.T) {
 		p.wait(time.Second)
 		p.mail()
 		list = f.sent(t)
-		if len(list) != 1 || list[0].subject != "Held: 60 orders of kagi (price)" || strings.Count(list[0].text, "order approve") != maxHeldShown ||
+		if len(list) != 1 || list[0].subject != "Held: 60 orders of kagi (price)" || strings.Count(list[0].text, "order.approve") != maxHeldShown ||
 			strings.Count(list[0].text, "As it was posted") != maxHeldWhole ||
 			!strings.Contains(list[0].text, "\nand 10 more: keypost order list --status held") || strings.Contains(list[0].text, " D1 ") {
 			t.Fatalf("%d mails, %s\n%s", len(list), list[0].subject, list[0].text)
@@ -103,7 +103,7 @@ func TestHeldUnknownProduct(t *testing.T) {
 		n.Outcome = store.Outcome{Held: "unknown_product", Notices: []store.Notice{{ID: store.NewID(), Kind: store.NoticeHeld, Audience: store.ToTest}}}
 	})
 	p.mail()
-	if list := f.sent(t); len(list) != 1 || list[0].header.Get("To") != "<lab@example.com>" || !strings.Contains(list[0].text, "approve kagi T1 1 --product PRODUCT\n") ||
+	if list := f.sent(t); len(list) != 1 || list[0].header.Get("To") != "<lab@example.com>" || !strings.Contains(list[0].text, "order.approve of [\"kagi\" \"T1\" \"1\"] with [product]\n") ||
 		!strings.Contains(list[0].text, "test: yes") || !strings.Contains(list[0].text, "    price before: 149.000 USD\n    name before: nothing\n") {
 		t.Errorf("%+v", list)
 	}

@@ -41,9 +41,9 @@ func TestReadSale(t *testing.T) {
 		return out
 	}
 	for file, want := range map[string]delivery.SaleMail{
-		"24-no-product": numbered("0062", func(m *delivery.SaleMail) { m.Wants = []string{"--product PRODUCT"} }),
+		"24-no-product": numbered("0062", func(m *delivery.SaleMail) { m.Needs = []string{"product"} }),
 		"23-no-buyer": numbered("0061", func(m *delivery.SaleMail) {
-			m.Subject, m.Product, m.Wants = "Thanks for your purchase @", "Product_Name", []string{"--email ADDRESS"}
+			m.Subject, m.Product, m.Needs = "Thanks for your purchase @", "Product_Name", []string{"email"}
 		}),
 		"26-doubled-label": numbered("0063", func(m *delivery.SaleMail) { m.Product = "Product_Name" }),
 		"refund-03-no-reference": {
@@ -76,7 +76,7 @@ func TestReadSale(t *testing.T) {
 		t.Fatal(err)
 	}
 	for reason, text := range map[string]string{ingest.RefundAmount: string(raw), tfyp.HeldIncomplete: strings.Replace(string(raw), "25.00 EUR", "all of it", 1)} {
-		if got := c.Admin().ReadSale(store.Mail{Channel: "mail", Reason: reason, Raw: []byte(text)}); !slices.Equal(got.Wants, []string{"--amount AMOUNT"}) {
+		if got := c.Admin().ReadSale(store.Mail{Channel: "mail", Reason: reason, Raw: []byte(text)}); !slices.Equal(got.Needs, []string{"amount"}) {
 			t.Errorf("%s: %+v", reason, got)
 		}
 	}

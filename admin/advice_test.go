@@ -1,0 +1,35 @@
+package admin
+
+import (
+	"testing"
+
+	"github.com/keypost/keypost/ingest"
+)
+
+// What a stranger wrote is one word of the command.
+func TestCommand(t *testing.T) {
+	for want, op := range map[string]ingest.Operation{
+		"keypost order list": {Name: "order.list"},
+		"keypost order approve kagi T1 1 --product PRODUCT":        {Name: "order.approve", Of: []string{"kagi", "T1", "1"}, Needs: []string{"product"}},
+		"keypost order reject kagi 'T1;rm -rf /' 1":                {Name: "order.reject", Of: []string{"kagi", "T1;rm -rf /", "1"}},
+		`keypost order reject kagi ''\''$(x)' ''`:                  {Name: "order.reject", Of: []string{"kagi", "'$(x)", ""}},
+		"keypost order reject kagi '-x'":                           {Name: "order.reject", Of: []string{"kagi", "-x"}},
+		"keypost mail approve M --quantity COPIES --email ADDRESS": {Name: "mail.approve", Of: []string{"M"}, Needs: []string{"quantity", "email"}},
+	} {
+		if got := command(op.Name, op.Of, op.Needs...); got != want {
+			t.Errorf("%+v: %s; want %s", op, got, want)
+		}
+	}
+}
+
+func TestAdvised(t *testing.T) {
+	for want, a := range map[string]ingest.Advice{
+		"Look.": {Text: "Look."},
+		"Load more, then approve (keypost pool load, keypost check).": ingest.Advise("Load more, then approve.", "pool.load", "check"),
+		"is gone (keypost order list)":                                ingest.Advise("is gone", "order.list"),
+	} {
+		if got := asCommand(advised(a)); got != want {
+			t.Errorf("%s; want %s", got, want)
+		}
+	}
+}
