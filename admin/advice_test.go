@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/keypost/keypost/ingest"
+	"github.com/keypost/keypost/store"
 )
 
 // What a stranger wrote is one word of the command.
@@ -31,5 +35,16 @@ func TestAdvised(t *testing.T) {
 		if got := asCommand(advised(a)); got != want {
 			t.Errorf("%s; want %s", got, want)
 		}
+	}
+}
+
+// An error of the store that an operation helps against names the command.
+func TestHelped(t *testing.T) {
+	err := Helped(fmt.Errorf("database x: %w: %w", store.ErrSchema, store.ErrOlder))
+	if got := err.Error(); !strings.HasSuffix(got, "migrate it first ({db migrate})") || !errors.Is(err, store.ErrSchema) {
+		t.Error(got)
+	}
+	if other := errors.New("other"); Helped(other) != other || Helped(nil) != nil {
+		t.Error("an error that nothing helps against is changed")
 	}
 }

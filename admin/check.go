@@ -82,7 +82,7 @@ func (c Config) checkDatabase(ctx context.Context) []Finding {
 	defer db.Close()
 	list := []Finding{finding("database", channel.OK, store.Name(c.Database)+": whole, and what is committed survives a loss of power")}
 	if err := errors.Join(db.Check(ctx), db.TryWrite(ctx)); err != nil {
-		list[0] = finding("database", channel.Failed, strings.ReplaceAll(err.Error(), "\n", "; "))
+		list[0] = finding("database", channel.Failed, strings.ReplaceAll(Helped(err).Error(), "\n", "; "))
 	}
 	if f, ok := checkSpace(c.Database); ok {
 		list = append(list, f)
@@ -105,7 +105,7 @@ func (c Config) checkDatabase(ctx context.Context) []Finding {
 // checkMissingDatabase: what is wrong with a database that cannot be opened, and
 // with the keys that it would have.
 func (c Config) checkMissingDatabase(ctx context.Context, err error) []Finding {
-	list := []Finding{finding("database", channel.Failed, strings.TrimPrefix(c.notMade(err).Error(), "database "))}
+	list := []Finding{finding("database", channel.Failed, strings.TrimPrefix(Helped(c.notMade(err)).Error(), "database "))}
 	if errors.Is(err, store.ErrNoDatabase) {
 		if c.Demo {
 			list[0].Result = channel.OK // the demo's comes with the first start

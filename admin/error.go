@@ -55,6 +55,26 @@ func Word(sentence string, operation func(string) string) string {
 	return inBraces.ReplaceAllStringFunc(sentence, func(s string) string { return operation(strings.Trim(s, "{}")) })
 }
 
+// storeHelp are the operations that help against an error of the store.
+var storeHelp = []struct {
+	err       error
+	operation string
+}{{store.ErrOlder, "{db migrate}"}, {store.ErrUnfinished, "{db copy}"}, {store.ErrUnfinished, "{db restore}"}, {store.ErrNetworkFolder, "{db copy}"}}
+
+// Helped is an error with the operations that help against it, in braces.
+func Helped(err error) error {
+	var list []string
+	for _, h := range storeHelp {
+		if errors.Is(err, h.err) {
+			list = append(list, h.operation)
+		}
+	}
+	if len(list) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, strings.Join(list, ", "))
+}
+
 // CodeOf is an error's code.
 func CodeOf(err error) Code {
 	e, ours := errors.AsType[*Error](err)

@@ -190,7 +190,7 @@ func (db *DB) ready(ctx context.Context, version int64) error {
 		return err
 	}
 	if have > version {
-		return fmt.Errorf("it has schema %d and the source has %d: run keypost db migrate on the source first", have, version)
+		return fmt.Errorf("it has schema %d, and the source has schema %d: %w, the source", have, version, ErrOlder)
 	}
 	return db.migrateTo(ctx, max(version, pausesSince))
 }

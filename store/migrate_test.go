@@ -54,7 +54,7 @@ func TestFrozenSchemaIsUpgraded(t *testing.T) {
 			source := b.new(t)
 			firstSchema(t, source)
 			_, err := Open(t.Context(), source, Options{Create: true})
-			if !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "keypost db migrate") {
+			if !errors.Is(err, ErrSchema) || !errors.Is(err, ErrOlder) {
 				t.Fatalf("an older database is opened: %v", err)
 			}
 			parallel(4, func(int) {

@@ -19,9 +19,17 @@ var ErrNoDatabase = errors.New("it is not set up yet")
 // ErrSchema is what [Open] answers for a schema that this binary cannot use.
 var ErrSchema = errors.New("schema mismatch")
 
+// ErrOlder is within the ErrSchema that [Open] answers for an older schema, and is
+// what [Copy] answers for one: [Migrate] upgrades it.
+var ErrOlder = errors.New("migrate it first")
+
 // ErrUnfinished is what [Open] answers for a database into which a copy was
 // begun and not finished.
-var ErrUnfinished = errors.New("a copy into it was not finished: run keypost db copy (or restore) again")
+var ErrUnfinished = errors.New("a copy into it was not finished: run the copy or restore again")
+
+// ErrNetworkFolder is what [Open] answers for a file whose locks and commits cannot
+// be trusted: a copy of it on a local disk can be used.
+var ErrNetworkFolder = errors.New("locks and commits cannot be trusted on a network folder: put it on a local disk, or use MySQL")
 
 // Options for [Open].
 type Options struct {
@@ -124,7 +132,7 @@ func (db *DB) prepare(ctx context.Context, create bool) error {
 	case have < want && create && db.settingUp(ctx):
 		err = db.migrate(ctx) // another process is at it, or died at it
 	case have < want:
-		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d: run keypost db migrate", ErrSchema, have, want)
+		return fmt.Errorf("%w: the database has schema %d, this keypost needs %d: %w", ErrSchema, have, want, ErrOlder)
 	}
 	if err != nil {
 		return fmt.Errorf("set up the database: %w", err)

@@ -162,7 +162,7 @@ func checkSQLite(ctx context.Context, db *DB) error {
 func checkLocal(file string) error {
 	mounts, _ := os.ReadFile("/proc/self/mountinfo") // none where there is no Linux
 	if kind := networkFolder(string(mounts), file); kind != "" {
-		return fmt.Errorf("%s is on a network folder (%s), where locks and commits cannot be trusted: put it on a local disk (keypost db copy moves it), or use MySQL", file, kind)
+		return fmt.Errorf("%s is on %s: %w", file, kind, ErrNetworkFolder)
 	}
 	return nil
 }

@@ -253,5 +253,5 @@ func (a *app) explain(err error) error {
 	if err == nil || err.Error() == "" {
 		return err
 	}
-	return wordedError{a.worded(err.Error()), err}
+	return wordedError{a.worded(admin.Helped(err).Error()), err}
 }
