@@ -169,7 +169,7 @@ func (s *Sender) round(ctx context.Context, name string) error {
 type failure struct {
 	why   string
 	final bool          // another try is no use
-	do    string        // the operation that helps, after which the notice can be tried again; "": none
+	do    string        // the operation that helps, before the notice is tried again; "": none
 	after time.Duration // how long the receiver wants to be left alone
 }
 

@@ -1,16 +1,20 @@
-// Package delivery empties the outbox: it tells a vendor's own programs what
-// happened to orders and licenses, each event by a signed POST to a webhook.
+// Package delivery empties the outbox. It mails codes to buyers, mails the vendor
+// what a person must look at, and tells the vendor's own programs by signed POSTs
+// to webhooks.
 //
-// A notice in the outbox names an event, an order and perhaps a license; the
-// document is rendered when it is sent, so it tells of them as they are by
-// then. Delivery is at least once: a notice is tried until the webhook says
-// yes, at the longest for three days, always under the one id by which a
-// receiver knows a repeat. What is given up stays in the outbox, dead, with
-// its reason, until a person has it tried again.
+// A notice in the outbox names an event, and the order, license or mail that it is
+// about. What is sent is rendered when it is sent, so it says how things are by
+// then. Delivery is at least once, always under the one Message-ID or event id by
+// which a receiver knows a repeat. A webhook is tried for three days, a mail for
+// four; what is given up stays in the outbox, dead, with its reason, until a person
+// retries it.
 //
-// webhook.go is the wire (Standard Webhooks 1.0.0, standardwebhooks.com),
-// send.go the worker. What an address may be dialled is the HTTP client's
-// business, which the caller brings along.
+// Webhooks: webhook.go is the wire (Standard Webhooks 1.0.0, standardwebhooks.com),
+// send.go the worker; what an address may be dialled is up to the HTTP client, which
+// the caller brings. Mail: mail.go is the worker, smtp.go and line.go the wire,
+// letter.go a mail to a buyer, template.go its text; heldorders.go, heldmails.go,
+// refused.go, outage.go and digest.go are the mails to the vendor; bounce.go reads
+// what came back.
 package delivery
 
 import (

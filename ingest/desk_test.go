@@ -389,10 +389,14 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
+// Each reason is explained in words that fit a command line and a web page alike.
 func TestEveryReasonIsExplained(t *testing.T) {
-	for _, reason := range []string{HeldUnknownProduct, HeldQuantity, HeldPrice, HeldCurrency, HeldConflict, HeldLateLine, HeldGenerator} {
-		if Explain(reason).Text == "" {
-			t.Errorf("%s is not explained", reason)
+	for _, reason := range []string{
+		HeldUnknownProduct, HeldQuantity, HeldPrice, HeldCurrency, HeldConflict, HeldLateLine, HeldGenerator, HeldPoolEmpty, HeldIncomplete, HeldSameName,
+		HeldUpgradeUnknown, HeldUpgradeUsed,
+	} {
+		if got := Explain(reason).Text; got == "" || strings.Contains(got, "keypost") || strings.Contains(got, "--") {
+			t.Errorf("%s is explained: %q", reason, got)
 		}
 	}
 }

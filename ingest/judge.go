@@ -36,7 +36,7 @@ const (
 	HeldQuantity       = "quantity"        // more than the channel's max_quantity
 	HeldPrice          = "price"           // one copy cost less than the product's price_floor
 	HeldCurrency       = "currency"        // it was paid in another currency than the price_floor's
-	HeldConflict       = "conflict"        // a known order with another quantity, license type, price or test flag
+	HeldConflict       = "conflict"        // a known order that differs: see difference.go
 	HeldLateLine       = "late_line"       // a known order with other seeds
 	HeldGenerator      = "generator"       // no code could be made
 	HeldPoolEmpty      = "pool_empty"      // no code is left in the product's pool, or pools rest
