@@ -1,5 +1,7 @@
 package ingest
 
+import "strings"
+
 // An Operation is one thing that a vendor can do, by its stable name: a thing and
 // a verb. The command line words it as a command, a web page as a link or a form.
 type Operation struct {
@@ -21,4 +23,21 @@ func Advise(text string, operations ...string) Advice {
 		a.Operations = append(a.Operations, Operation{Name: name})
 	}
 	return a
+}
+
+// Sentence is the text with its operations in brackets, each as word has it.
+func (a Advice) Sentence(word func(Operation) string) string {
+	if len(a.Operations) == 0 {
+		return a.Text
+	}
+	var list []string
+	for _, op := range a.Operations {
+		list = append(list, word(op))
+	}
+	text, ended := strings.CutSuffix(a.Text, ".")
+	text += " (" + strings.Join(list, ", ") + ")"
+	if ended {
+		text += "."
+	}
+	return text
 }
