@@ -32,7 +32,7 @@ type row struct {
 type figure func(ctx context.Context, b *bench, target float64) (result, error)
 
 // rows are all of the page.
-var rows = slices.Concat(daemonRows, codeRows, mailRows)
+var rows = slices.Concat(daemonRows, listRows, codeRows, mailRows)
 
 var daemonRows = []row{
 	{"validate on SQLite", "an empty handler", 0.55, "", validate(sqlite)},
