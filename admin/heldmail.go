@@ -41,20 +41,7 @@ var wants = map[string]string{
 }
 
 // advised is an advice with its operations in braces; see [Word].
-func advised(a ingest.Advice) string {
-	if a.Text == "" || len(a.Operations) == 0 {
-		return a.Text
-	}
-	text, end := strings.TrimSuffix(a.Text, "."), ""
-	if text != a.Text {
-		end = "."
-	}
-	var list []string
-	for _, op := range a.Operations {
-		list = append(list, operation(op))
-	}
-	return text + " (" + strings.Join(list, ", ") + ")" + end
-}
+func advised(a ingest.Advice) string { return a.Sentence(operation) }
 
 // operation is an operation in braces, with what it is done to and what else must
 // be said.

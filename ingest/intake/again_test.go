@@ -104,7 +104,7 @@ func TestIntakeLater(t *testing.T) {
 			}
 			now = now.Add(dnsPatience/2 - time.Minute)
 		}
-		now = arrival.Add(dnsPatience + time.Minute)
+		now = arrival.Add(dnsPatience + time.Hour)
 		if got := b.handle(raw); got != mailbox.Failed || b.last() != "refused dns" {
 			t.Errorf("after three days it goes to %d, %s", got, b.last())
 		}
