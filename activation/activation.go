@@ -42,7 +42,7 @@ type Store interface {
 	// [store.Sure].
 	Lags() bool
 	FindLicense(ctx context.Context, product, code string) (store.License, error)
-	Activate(context.Context, store.Activation) (store.Activation, store.License, error)
+	Activate(ctx context.Context, a store.Activation, on store.License) (store.Activation, store.License, error)
 	FindSeat(ctx context.Context, product, code string, fpmac []byte) (store.License, store.Activation, error)
 	RenewLease(ctx context.Context, a store.Activation, seen string) (store.Activation, error)
 	Deactivate(ctx context.Context, licenseID string, fpmac []byte) (store.License, error)

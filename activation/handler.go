@@ -69,9 +69,10 @@ func (s *Server) activate(r *http.Request) (any, error) {
 		Machine: store.Machine(q.Machine),
 	}
 	a = s.newLease(a, l, p)
-	got, l, err := s.take(r.Context(), a, p)
+	found := l
+	got, l, err := s.take(r.Context(), a, found, p)
 	if errors.Is(err, store.ErrNotFound) { // deactivated between two steps: it comes back
-		got, l, err = s.take(r.Context(), a, p)
+		got, l, err = s.take(r.Context(), a, found, p)
 	}
 	if errors.Is(err, store.ErrLimit) {
 		return nil, limitReached(l)
@@ -85,8 +86,8 @@ func (s *Server) activate(r *http.Request) (any, error) {
 
 // take takes the machine's seat, its own again or a new one, with a lease that
 // is not due for another.
-func (s *Server) take(ctx context.Context, a store.Activation, p Product) (store.Activation, store.License, error) {
-	got, l, err := s.store.Activate(ctx, a)
+func (s *Server) take(ctx context.Context, a store.Activation, on store.License, p Product) (store.Activation, store.License, error) {
+	got, l, err := s.store.Activate(ctx, a, on)
 	if err == nil && s.leaseIsDue(got, l, p) {
 		got, err = s.renew(ctx, got, l, p)
 	}

@@ -149,7 +149,7 @@ func (s *sharing) next(n int) *member {
 func (s *sharing) transaction() (members []*member, err error) {
 	// No deadline: BEGIN waits no longer than busy_timeout, and a disk that
 	// hangs cannot be interrupted.
-	sqlTx, err := s.db.writer.BeginTx(context.Background(), nil)
+	sqlTx, err := s.db.transactions.BeginTx(context.Background(), nil)
 	if err != nil {
 		for m := s.next(0); m != nil; m = s.next(0) {
 			members = append(members, m)

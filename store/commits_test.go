@@ -80,19 +80,19 @@ func note(id string) func(context.Context, *tx) error {
 func TestSharedByGoodAndBad(t *testing.T) {
 	c := newCrowd(t)
 	full, free := issued(t, c.db, 1), issued(t, c.db, 3)
-	if _, _, err := c.db.Activate(t.Context(), machine(full, "first")); err != nil {
+	if _, _, err := c.db.Activate(t.Context(), machine(full, "first"), full); err != nil {
 		t.Fatal(err)
 	}
 	commits := c.commits()
 	c.hold()
 	for i := range 10 {
 		c.add(func() {
-			if _, _, err := c.db.Activate(context.Background(), machine(full, fmt.Sprint("m", i))); !errors.Is(err, ErrLimit) {
+			if _, _, err := c.db.Activate(context.Background(), machine(full, fmt.Sprint("m", i)), full); !errors.Is(err, ErrLimit) {
 				t.Errorf("a full license: %v", err)
 			}
 		})
 		c.add(func() {
-			if _, l, err := c.db.Activate(context.Background(), machine(free, fmt.Sprint("m", i%3))); err != nil || l.Used < 1 {
+			if _, l, err := c.db.Activate(context.Background(), machine(free, fmt.Sprint("m", i%3)), free); err != nil || l.Used < 1 {
 				t.Errorf("a free license: %+v, %v", l, err)
 			}
 		})
@@ -161,7 +161,7 @@ func TestSharedAppliedThoughItFailed(t *testing.T) {
 	}
 	for i := range 20 {
 		c.add(func() {
-			if _, _, err := c.db.Activate(context.Background(), machine(l, fmt.Sprint("m", i))); err != nil {
+			if _, _, err := c.db.Activate(context.Background(), machine(l, fmt.Sprint("m", i)), l); err != nil {
 				t.Error(err)
 			}
 			if _, added, err := c.db.AddOrder(context.Background(), newOrder("T", fmt.Sprint(i), NewID())); err != nil || !added {
@@ -306,7 +306,7 @@ func TestSharedActivations(t *testing.T) {
 	commits := c.commits()
 	parallel(64, func(i int) {
 		for n := range 4 {
-			_, l, err := c.db.Activate(context.Background(), machine(licenses[i], fmt.Sprint("m", n%2)))
+			_, l, err := c.db.Activate(context.Background(), machine(licenses[i], fmt.Sprint("m", n%2)), licenses[i])
 			if (n%2 == 0) != (err == nil) || n%2 == 1 && !errors.Is(err, ErrLimit) || l.Used != 1 {
 				t.Errorf("license %d, call %d: %+v, %v", i, n, l, err)
 			}

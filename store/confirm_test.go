@@ -43,7 +43,7 @@ func TestConfirm(t *testing.T) {
 	flush("0")
 	mustAdd(t, first, newOrder("T1", "k1", "AAA-1"))
 	seat := machine(licensed, "m1")
-	if _, _, err := first.Activate(t.Context(), seat); err != nil {
+	if _, _, err := first.Activate(t.Context(), seat, licensed); err != nil {
 		t.Fatal(err)
 	}
 	flush("1")
@@ -64,11 +64,11 @@ func TestConfirm(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := machine(licensed, "m2")
-	if _, _, err := first.Activate(t.Context(), other); err != nil {
+	if _, _, err := first.Activate(t.Context(), other, licensed); err != nil {
 		t.Fatal(err)
 	}
 	flush("1")
-	told, _, err := second.Activate(t.Context(), machine(licensed, "m2"))
+	told, _, err := second.Activate(t.Context(), machine(licensed, "m2"), licensed)
 	if err != nil || told.ID != other.ID {
 		t.Fatalf("the machine again: %+v, %v", told, err)
 	}
@@ -94,7 +94,7 @@ func TestConfirm(t *testing.T) {
 	flush("0")
 	lost := mustAdd(t, first, newOrder("T2", "k2", "AAA-3"))
 	seat = machine(licensed, "m3")
-	if _, _, err := first.Activate(t.Context(), seat); err != nil {
+	if _, _, err := first.Activate(t.Context(), seat, licensed); err != nil {
 		t.Fatal(err)
 	}
 	die()

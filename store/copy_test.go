@@ -24,7 +24,7 @@ func filled(t *testing.T, db *DB) {
 	held.Outcome = Outcome{Held: "price", Prose: "Wait.", Notices: []Notice{{ID: NewID(), Kind: NoticeHeld, Audience: ToVendor}}}
 	mustAdd(t, db, held)
 	for i := range 3 {
-		if _, _, err := db.Activate(t.Context(), machine(o.Licenses[0], fmt.Sprint("machine", i))); err != nil {
+		if _, _, err := db.Activate(t.Context(), machine(o.Licenses[0], fmt.Sprint("machine", i)), o.Licenses[0]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -44,7 +44,7 @@ func TestForgetCustomer(t *testing.T) {
 		}
 		a := machine(o.Licenses[0], "m")
 		a.Machine.Name = "Ada's laptop"
-		if _, _, err := db.Activate(ctx, a); err != nil {
+		if _, _, err := db.Activate(ctx, a, o.Licenses[0]); err != nil {
 			t.Fatal(err)
 		}
 		for _, raw := range []string{"ACG%3APurchaserEmail=ada%40EXAMPLE.com&x", "mail from ADA@example.com", "nobody@example.com"} {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+
+	"github.com/keypost/keypost/store/queries"
 )
 
 // A dialect holds the few things in which the databases differ; each has a
@@ -26,7 +28,11 @@ type dialect struct {
 	unwritable   func(error) string                           // why no write is taken at all, in a few words; "": another error
 	use          string                                       // has a SELECT use the index %s; planners guess among several
 	tryBytes     int                                          // of the row by which [DB.TryWrite] tries
-	check        func(context.Context, *DB) error             // is it whole, and does it keep what it commits
+	// takeSeat counts one more machine on a license that may be used and has a seat
+	// left, and tells how many it has then, all in one statement; sql.ErrNoRows: it
+	// may not be used, or all seats are taken.
+	takeSeat func(ctx context.Context, in queries.DBTX, license string, now int64) (used int64, err error)
+	check    func(context.Context, *DB) error // is it whole, and does it keep what it commits
 	// end closes a database that was written as a whole, so that all of it is on
 	// disk, in one piece. nil: it is by then.
 	end func(context.Context, *DB) error
@@ -35,6 +41,7 @@ type dialect struct {
 // pools are the connections to a database.
 type pools struct {
 	writer, reader *sql.DB
+	transactions   *sql.DB // for nothing but these; nil: those of the writer
 	sure           *sql.DB // see [Sure]; nil: none needs it. It connects when it is first used.
 	nodes          *nodes  // where the URL names several
 }

@@ -21,7 +21,8 @@ type wire struct {
 	server   string
 	cutAt    atomic.Pointer[string]
 	cuts     atomic.Int64
-	then     func() // what happens before the store notices; may be nil
+	sent     atomic.Int64 // statements, each of which waits for its answer
+	then     func()       // what happens before the store notices; may be nil
 }
 
 // newWire leads to the server of a database's URL; the URL that comes back leads
@@ -79,6 +80,7 @@ func (w *wire) serve() {
 					}
 					return
 				}
+				w.sent.Add(1)
 				if _, err := server.Write(b[:n]); err != nil {
 					return
 				}
@@ -95,7 +97,7 @@ func TestConfirmAfterBrokenConnection(t *testing.T) {
 	o := mustAdd(t, db, newOrder("T1", "k1", "AAA-1"))
 	l := o.Licenses[0]
 	seat := machine(l, "m1")
-	if _, _, err := db.Activate(t.Context(), seat); err != nil {
+	if _, _, err := db.Activate(t.Context(), seat, l); err != nil {
 		t.Fatal(err)
 	}
 	w.cut("-- name: OrderByID")
@@ -111,6 +113,37 @@ func TestConfirmAfterBrokenConnection(t *testing.T) {
 	if n := w.cuts.Load(); n != 2 {
 		t.Errorf("%d connections broke, not 2", n)
 	}
+}
+
+// An activation waits for the server three times after the license is found:
+// INSERT, UPDATE and COMMIT. A try that breaks costs the license once more, which may
+// have changed meanwhile.
+func TestActivateRoundTrips(t *testing.T) {
+	source := storetest.MariaDB(t)
+	w, through := newWire(t, source)
+	db := mustOpen(t, through, Options{Create: true})
+	other := mustOpen(t, source, Options{})
+	l := issued(t, db, 5)
+	for _, warm := range []string{"m1", "m2"} { // statements are prepared after their first use
+		if _, _, err := db.Activate(t.Context(), machine(l, warm), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.sent.Load()
+	_, after, err := db.Activate(t.Context(), machine(l, "m3"), l)
+	if n := w.sent.Load() - before; err != nil || n != 3 || after.Used != 3 || after.Limit != 5 {
+		t.Errorf("%d round trips, %+v, %v; want 3", n, after, err)
+	}
+	w.then = func() {
+		if _, err := other.SuspendLicense(t.Context(), l.ID, "test"); err != nil {
+			t.Error(err)
+		}
+	}
+	w.cut("\x03COMMIT")
+	if _, after, err = db.Activate(t.Context(), machine(l, "m4"), l); !errors.Is(err, ErrSuspended) || after.Status != Suspended {
+		t.Errorf("suspended in between: %+v, %v", after, err)
+	}
+	checkSeats(t, other, l.ID, 3)
 }
 
 // The head of a seal that was never committed is given to nobody.

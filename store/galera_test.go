@@ -28,7 +28,7 @@ func TestGaleraNodeThatLags(t *testing.T) {
 	first := mustOpen(t, c.URL(url, 0), Options{Create: true})
 	full := mustAdd(t, first, newOrder("T1", "k1", "FULL")).Licenses[0]
 	for _, name := range []string{"m1", "m2", "m3"} {
-		if _, _, err := first.Activate(ctx, machine(full, name)); err != nil {
+		if _, _, err := first.Activate(ctx, machine(full, name), full); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestGaleraNodeThatLags(t *testing.T) {
 	defer end()
 	sold := mustAdd(t, first, newOrder("T3", "k3", "SOLD"))
 	fresh := machine(sold.Licenses[0], "m1")
-	if _, _, err := first.Activate(ctx, fresh); err != nil {
+	if _, _, err := first.Activate(ctx, fresh, sold.Licenses[0]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := first.Deactivate(ctx, full.ID, machine(full, "m1").FPMAC); err != nil {
@@ -81,10 +81,13 @@ func TestGaleraNodeThatLags(t *testing.T) {
 			return err
 		}},
 		{"the restored license's seat", func(ctx context.Context) error {
-			_, _, err := second.Activate(ctx, machine(revoked, "m1"))
+			_, _, err := second.Activate(ctx, machine(revoked, "m1"), revoked)
 			return err
 		}},
-		{"the released seat", func(ctx context.Context) error { _, _, err := second.Activate(ctx, machine(full, "m4")); return err }},
+		{"the released seat", func(ctx context.Context) error {
+			_, _, err := second.Activate(ctx, machine(full, "m4"), full)
+			return err
+		}},
 		{"the order", func(ctx context.Context) error { _, err := second.Order(ctx, sold.ID); return err }},
 		{"the order by its key", func(ctx context.Context) error {
 			_, err := second.OrderByKey(ctx, newOrder("T3", "k3").Keys[0])
@@ -183,7 +186,7 @@ func TestGaleraRaces(t *testing.T) {
 	seats, full := map[string]bool{}, 0
 	parallel(calls, func(i int) {
 		// Two calls for each machine, one at each node.
-		a, _, err := dbs[i%2].Activate(Sure(ctx), machine(l, fmt.Sprint("m", i/2)))
+		a, _, err := dbs[i%2].Activate(Sure(ctx), machine(l, fmt.Sprint("m", i/2)), l)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

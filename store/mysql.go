@@ -9,9 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/keypost/keypost/store/queries"
 )
 
 var mysqlDialect = dialect{
@@ -61,6 +64,7 @@ var mysqlDialect = dialect{
 	},
 	use:      " FORCE INDEX (%s)",
 	tryBytes: 26, // as long as any owner
+	takeSeat: takeSeatMySQL,
 	check:    checkMySQL,
 }
 
@@ -77,8 +81,25 @@ func isOneOf(err error, codes ...uint16) bool {
 	return code != 0 && slices.Contains(codes, code)
 }
 
-// mysqlConnections is how many a daemon opens at the most.
-const mysqlConnections = 32
+// takeSeatMySQL: UPDATE has no RETURNING, and LAST_INSERT_ID(x) returns x with
+// the server's answer.
+func takeSeatMySQL(ctx context.Context, in queries.DBTX, license string, now int64) (used int64, err error) {
+	r, err := in.ExecContext(ctx, strings.Replace(queries.TakeSeat, "used + 1", "LAST_INSERT_ID(used + 1)", 1), license, now)
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.RowsAffected()
+	if err := one(n, err, sql.ErrNoRows); err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
+}
+
+// How many connections a daemon opens at the most.
+const (
+	mysqlReads        = 16 // and what is no transaction
+	mysqlTransactions = 32
+)
 
 func openMySQL(where string, o opening) (p pools, err error) {
 	u, err := readMySQLURL(where)
@@ -105,7 +126,7 @@ func openMySQL(where string, o opening) (p pools, err error) {
 		}
 		plain, sure = readCommitted{plain}, readCommitted{sure}
 	}
-	p.writer = mysqlPool(plain, mysqlConnections)
+	p.writer, p.transactions = mysqlPool(plain, mysqlReads), mysqlPool(implicit{plain}, mysqlTransactions)
 	p.reader, p.sure = p.writer, mysqlPool(sure, sureConnections)
 	return p, nil
 }

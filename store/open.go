@@ -43,6 +43,7 @@ type Options struct {
 // and several processes at once.
 type DB struct {
 	writer, reader *sql.DB
+	transactions   *sql.DB  // for nothing else
 	sureDB         *sql.DB  // reads on it see all nodes' commits; nil: there are no nodes
 	lagging        *lagging // nil: all reads see all commits
 	always         bool     // each read is to be sure
@@ -105,7 +106,10 @@ func connect(source string, o opening, now func() time.Time) (*DB, error) {
 		return nil, fmt.Errorf("database %s: %w", Name(source), err)
 	}
 	db.writer, db.reader, db.sureDB, db.nodes = p.writer, p.reader, p.sure, p.nodes
-	db.stmts = newStatements(db.writer, d.shared)
+	if db.transactions = p.transactions; db.transactions == nil {
+		db.transactions = db.writer
+	}
+	db.stmts = newStatements(db.transactions, d.shared)
 	db.search = reads{db.reader, db, true}
 	db.listed = queries.New(db.search)
 	db.read = queries.New(reads{newStatements(db.reader, d.shared), db, false})
@@ -184,7 +188,7 @@ func (db *DB) Close() error {
 	if db.sharing != nil {
 		db.sharing.close()
 	}
-	err := errors.Join(db.reader.Close(), db.writer.Close())
+	err := errors.Join(db.reader.Close(), db.writer.Close(), db.transactions.Close())
 	if db.sureDB != nil {
 		err = errors.Join(err, db.sureDB.Close())
 	}

@@ -41,7 +41,7 @@ func TestEvents(t *testing.T) {
 			func() error { _, err := db.RestoreLicense(ctx, l.ID, "test"); return err },
 			func() error { _, err := db.RestoreLicense(ctx, l.ID, "test"); return err },
 			func() error { _, err := db.ResetLicense(ctx, l.ID, "test"); return err },
-			func() error { _, _, err := db.Activate(ctx, machine(l, "m1")); return err },
+			func() error { _, _, err := db.Activate(ctx, machine(l, "m1"), l); return err },
 			func() error { _, err := db.ResetLicense(ctx, l.ID, "test"); return err },
 			func() error {
 				_, err := db.ReplaceLicense(ctx, l.ID, NewLicense{ID: NewID(), Code: "B"}, "test")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -33,13 +34,14 @@ func (l License) usable(now time.Time) error {
 // errKnown: the machine has a seat already.
 var errKnown = errors.New("the machine is known")
 
-// Activate gives a machine a seat on a license, or finds the one that it has:
-// the activation that comes back is the stored one, and the license as it is
-// afterwards. ErrLimit, ErrRevoked, ErrSuspended and ErrExpired come with the
-// license.
-func (db *DB) Activate(ctx context.Context, a Activation) (Activation, License, error) {
+// Activate gives a machine a seat on a license that was just found, or finds the
+// one that it has: the activation that comes back is the stored one, and the
+// license as it is afterwards. ErrLimit, ErrRevoked, ErrSuspended and ErrExpired
+// come with the license.
+func (db *DB) Activate(ctx context.Context, a Activation, on License) (Activation, License, error) {
+	a.License = on.ID
 	for range writeTries {
-		got, l, err := db.activate(ctx, a)
+		got, l, err := db.activate(ctx, a, on)
 		if !errors.Is(err, errAgain) {
 			return got, l, err
 		}
@@ -48,8 +50,10 @@ func (db *DB) Activate(ctx context.Context, a Activation) (Activation, License, 
 }
 
 // activate is one try; errAgain: the machine was known and went meanwhile.
-func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, error) {
+func (db *DB) activate(ctx context.Context, a Activation, on License) (Activation, License, error) {
+	tries := 0
 	err := db.write(ctx, func(ctx context.Context, t *tx) error {
+		tries++
 		a.CreatedAt = fromMicros(t.now)
 		err := t.InsertActivation(ctx, queries.InsertActivationParams{
 			ID: a.ID, LicenseID: a.License, FpMac: a.FPMAC, Salt: a.Salt, FpHash: a.FPHash,
@@ -63,9 +67,18 @@ func (db *DB) activate(ctx context.Context, a Activation) (Activation, License, 
 			return err
 		}
 		// One UPDATE decides on the seat: nothing to look up, nothing to lock.
-		n, err := t.TakeSeat(ctx, queries.TakeSeatParams{ID: a.License, ExpiresAt: nullMicros(t.now)})
-		return one(n, err, ErrLimit)
+		used, err := db.dialect.takeSeat(ctx, t.raw, a.License, t.now)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrLimit
+		}
+		on.Used = int(used)
+		return err
 	})
+	// The UPDATE has judged the license and says what changed: it is not read again,
+	// unless another write, perhaps by way of another node, came in between.
+	if err == nil && tries == 1 {
+		return a, on, nil
+	}
 	if err != nil && !errors.Is(err, errKnown) && !errors.Is(err, ErrLimit) {
 		return Activation{}, License{}, err
 	}

@@ -31,15 +31,15 @@ func issued(t *testing.T, db *DB, limit int) License {
 func TestActivateAgainIsTheSameSeat(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
 		l := issued(t, db, 1)
-		first, after, err := db.Activate(t.Context(), machine(l, "m1"))
+		first, after, err := db.Activate(t.Context(), machine(l, "m1"), l)
 		if err != nil || after.Used != 1 {
 			t.Fatalf("first = %+v, %v", after, err)
 		}
-		again, after, err := other.Activate(t.Context(), machine(l, "m1"))
+		again, after, err := other.Activate(t.Context(), machine(l, "m1"), l)
 		if err != nil || after.Used != 1 || again.ID != first.ID || again.LeaseID != first.LeaseID || again.CreatedAt != first.CreatedAt {
 			t.Errorf("again = %+v, %+v, %v; want %+v", again, after, err, first)
 		}
-		_, after, err = db.Activate(t.Context(), machine(l, "m2"))
+		_, after, err = db.Activate(t.Context(), machine(l, "m2"), l)
 		if !errors.Is(err, ErrLimit) || after.Used != 1 || after.Limit != 1 {
 			t.Errorf("one too many = %+v, %v", after, err)
 		}
@@ -56,7 +56,7 @@ func TestSeatsRace(t *testing.T) {
 		var good, full atomic.Int32
 		parallel(128, func(i int) {
 			use := []*DB{db, other}[i%2]
-			_, _, err := use.Activate(context.Background(), machine(l, fmt.Sprint("m", i/2)))
+			_, _, err := use.Activate(context.Background(), machine(l, fmt.Sprint("m", i/2)), l)
 			switch {
 			case err == nil:
 				good.Add(1)
@@ -90,7 +90,7 @@ func TestDeactivate(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
 		l := issued(t, db, 3)
 		for _, m := range []string{"m1", "m2"} {
-			if _, _, err := db.Activate(t.Context(), machine(l, m)); err != nil {
+			if _, _, err := db.Activate(t.Context(), machine(l, m), l); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -126,14 +126,14 @@ func activateOnlyWhatMayBeUsed(t *testing.T, source string) {
 	end := clock.Load().Add(time.Hour)
 	n.Order.ExpiresAt = &end
 	l := mustAdd(t, db, n).Licenses[0]
-	if _, _, err := db.Activate(t.Context(), machine(l, "known")); err != nil {
+	if _, _, err := db.Activate(t.Context(), machine(l, "known"), l); err != nil {
 		t.Fatal(err)
 	}
 	// Every machine is told, the known one too.
 	want := func(step string, want error) {
 		t.Helper()
 		for _, m := range []string{"known", "new"} {
-			_, got, err := db.Activate(t.Context(), machine(l, m))
+			_, got, err := db.Activate(t.Context(), machine(l, m), l)
 			if !errors.Is(err, want) || got.ID != l.ID {
 				t.Errorf("%s, machine %s: %v, want %v", step, m, err, want)
 			}
@@ -163,7 +163,7 @@ func activateOnlyWhatMayBeUsed(t *testing.T, source string) {
 	set(end)
 	want("expired", ErrExpired)
 	set(end.Add(-time.Microsecond))
-	if _, _, err := db.Activate(t.Context(), machine(l, "new")); err != nil {
+	if _, _, err := db.Activate(t.Context(), machine(l, "new"), l); err != nil {
 		t.Errorf("a moment before its end: %v", err)
 	}
 	if got, a, err := db.FindSeat(t.Context(), "demo", "code", []byte("nobody")); err != nil || got.ID != l.ID || a.ID != "" {
@@ -178,7 +178,7 @@ func activateOnlyWhatMayBeUsed(t *testing.T, source string) {
 func TestFindSeat(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
 		l := issued(t, db, 3)
-		want, _, err := db.Activate(t.Context(), machine(l, "m"))
+		want, _, err := db.Activate(t.Context(), machine(l, "m"), l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +200,7 @@ func TestFindSeat(t *testing.T) {
 func TestRenewLeaseRace(t *testing.T) {
 	each(t, func(t *testing.T, db, other *DB) {
 		l := issued(t, db, 3)
-		a, _, err := db.Activate(t.Context(), machine(l, "m"))
+		a, _, err := db.Activate(t.Context(), machine(l, "m"), l)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func TestShareRefunded(t *testing.T) {
 	each(t, func(t *testing.T, db, _ *DB) {
 		first, second := mustAdd(t, db, shared("T1", 1)), mustAdd(t, db, shared("T2", 2))
 		for _, name := range []string{"m1", "m2", "m3"} {
-			if _, _, err := db.Activate(t.Context(), machine(first.Licenses[0], name)); err != nil {
+			if _, _, err := db.Activate(t.Context(), machine(first.Licenses[0], name), first.Licenses[0]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,7 +80,7 @@ func TestShareRefunded(t *testing.T) {
 		if l := seatsOf(t, db, "same name"); l.Status != Active || l.Limit != 2 || l.Used != 3 {
 			t.Errorf("one order refunded, the license is %s with %d of %d seats; want active, 3 of 2", l.Status, l.Used, l.Limit)
 		}
-		if _, _, err := db.Activate(t.Context(), machine(first.Licenses[0], "m4")); !errors.Is(err, ErrLimit) {
+		if _, _, err := db.Activate(t.Context(), machine(first.Licenses[0], "m4"), first.Licenses[0]); !errors.Is(err, ErrLimit) {
 			t.Errorf("one machine more: %v; want ErrLimit", err)
 		}
 		mustVerify(t, db)

@@ -14,6 +14,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/keypost/keypost/store/queries"
 )
 
 var sqliteDialect = dialect{
@@ -48,6 +50,7 @@ var sqliteDialect = dialect{
 	},
 	use:      " INDEXED BY %s",
 	tryBytes: 64 << 10, // more pages than a few that may be left in the log
+	takeSeat: takeSeatSQLite,
 	check:    checkSQLite,
 	end:      endSQLite,
 }
@@ -57,6 +60,11 @@ func sqliteCode(err error) int {
 		return e.Code()
 	}
 	return 0
+}
+
+func takeSeatSQLite(ctx context.Context, in queries.DBTX, license string, now int64) (used int64, err error) {
+	err = in.QueryRowContext(ctx, queries.TakeSeat+" RETURNING used", license, now).Scan(&used)
+	return used, err
 }
 
 func openSQLite(path string, o opening) (p pools, err error) {

@@ -331,7 +331,7 @@ func TestAppliedThoughItFailed(t *testing.T) {
 			t.Fatalf("finish = %+v, %v", o, err)
 		}
 		l := o.Licenses[0]
-		if _, l, err := db.Activate(ctx, machine(l, "m")); err != nil || l.Used != 1 {
+		if _, l, err := db.Activate(ctx, machine(l, "m"), l); err != nil || l.Used != 1 {
 			t.Fatalf("activate = %+v, %v", l, err)
 		}
 		if l, err := db.Deactivate(ctx, l.ID, []byte("m")); err != nil || l.Used != 0 {

@@ -124,7 +124,7 @@ func (db *DB) mayRetry(err error) bool {
 // writeOnce is one try; careful: not the first one, so that what the one before
 // may have done, perhaps on another node, must be seen.
 func (db *DB) writeOnce(ctx context.Context, careful bool, fn func(context.Context, *tx) error) error {
-	pool, stmts := db.writer, db.stmts
+	pool, stmts := db.transactions, db.stmts
 	if careful && db.lagging != nil {
 		pool, stmts = db.lagging.pool, db.lagging.stmts
 	}
