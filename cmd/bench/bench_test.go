@@ -56,7 +56,7 @@ func TestFillIsWhole(t *testing.T) {
 			if _, err := exec.LookPath("mariadbd"); err != nil && kind == mariadb {
 				storetest.LeaveOut(t, "MariaDB is missing: make test installs it")
 			}
-			b := &bench{size: quick, out: io.Discard}
+			b := &bench{size: quick, out: io.Discard, large: map[int]string{}}
 			if err := b.setUp(); err != nil {
 				t.Fatal(err)
 			}
@@ -157,12 +157,10 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// The test's own program is the empty server, too.
+// The test's own program is the servers that are compared with, too.
 func TestMain(m *testing.M) {
-	if os.Getenv(emptyServer) != "" {
-		if err := serveEmpty(os.Stdout); err != nil {
-			panic(err)
-		}
+	if is, err := servers(os.Stdout); is {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

@@ -5,10 +5,8 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -95,112 +93,6 @@ func licenseRow(id, order, code string, used int, now int64) []any {
 }
 
 func codeHash(code string) [sha256.Size]byte { return sha256.Sum256([]byte(store.NormalCode(code))) }
-
-// code is the license code of a number.
-func code(i int) string { return fmt.Sprintf("BENCH-%08d", i) }
-
-// fingerprint is that of the machine which a license's number has.
-func fingerprint(i int) string { return fmt.Sprintf("machine-of-%08d", i) }
-
-func (b *bench) seatRow(license string, i int, now int64) []any {
-	mac := b.keys.MAC(fingerprint(i))
-	return []any{store.NewID(), license, mac, random(16), mac, store.NewID(), now, now + term.Microseconds(), "bench", "linux", "1.0", now}
-}
-
-// term of a lease: longer than the run, so that validate signs none.
-const term = 168 * time.Hour
-
-// fill puts n licenses, each with its sale, its order and key, and a machine, into a database that
-// keypost set up, and closes it.
-func (b *bench) fill(ctx context.Context, source string, n int) error {
-	db, err := store.Open(ctx, source, store.Options{Create: true})
-	if err != nil {
-		return err
-	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	p, err := openPlain(source)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	conn, err := p.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if p.lite { // on this connection alone, until it is full
-		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; PRAGMA foreign_keys = OFF"); err != nil {
-			return err
-		}
-	}
-	// In the order of their hashes: an index is written from left to right.
-	numbers := make([]int, n)
-	hashes := make([]uint64, n)
-	for i := range numbers {
-		h := codeHash(code(i))
-		numbers[i], hashes[i] = i, binary.BigEndian.Uint64(h[:])
-	}
-	slices.SortFunc(numbers, func(a, b int) int {
-		if hashes[a] < hashes[b] {
-			return -1
-		}
-		return 1
-	})
-	for batch := range slices.Chunk(numbers, 10_000) {
-		if err := b.fillBatch(ctx, conn, batch); err != nil {
-			return err
-		}
-	}
-	if p.lite {
-		_, err = conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	} else {
-		_, err = conn.ExecContext(ctx, "ANALYZE TABLE license")
-	}
-	return err
-}
-
-func (b *bench) fillBatch(ctx context.Context, conn *sql.Conn, numbers []int) error {
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	now := time.Now().UnixMicro()
-	const rows = 100 // a statement
-	for part := range slices.Chunk(numbers, rows) {
-		var keys, sales, orders, licenses, seats []any
-		for _, i := range part {
-			sale, order := store.NewID(), store.NewID()
-			txn := fmt.Sprint("fill", i)
-			key := codeHash(code(i)) // any that are in the order of the numbers
-			keys = append(keys, key[:], order, now)
-			sales = append(sales, sale, "kagi", txn, txn, 1, now, now)
-			orders = append(orders, orderRow(order, sale, now)...)
-			license := store.NewID()
-			licenses = append(licenses, licenseRow(license, order, code(i), 1, now)...)
-			seats = append(seats, b.seatRow(license, i, now)...)
-		}
-		for _, s := range []struct {
-			text string
-			args []any
-		}{
-			{strings.TrimSuffix(insertKey, places(3)), keys},
-			{strings.TrimSuffix(insertSale, places(7)), sales},
-			{insertOrder, orders},
-			{insertLicense, licenses},
-			{strings.TrimSuffix(insertSeat, places(12)), seats},
-		} {
-			row := places(len(s.args) / len(part))
-			text := s.text + row + strings.Repeat(", "+row, len(part)-1)
-			if _, err := tx.ExecContext(ctx, text, s.args...); err != nil {
-				return err
-			}
-		}
-	}
-	return tx.Commit()
-}
 
 // prepare reads the licenses' ids, and opens all connections.
 func (p *plain) prepare(ctx context.Context) error {

@@ -35,21 +35,24 @@ type figure func(ctx context.Context, b *bench, target float64) (result, error)
 var rows = slices.Concat(daemonRows, listRows, codeRows, mailRows)
 
 var daemonRows = []row{
-	{"validate on SQLite", "an empty handler", 0.55, "", validate(sqlite)},
-	{"validate on MariaDB", "an empty handler", 0.4, "", validate(mariadb)},
-	{"activate on MariaDB", "the same rows by 64 plain connections", 0.6, "", writes(mariadb, activate, activationRows)},
-	{"activate on SQLite", "the same rows, one transaction each", 1, "", writes(sqlite, activate, activationRows)},
-	{"KRPS order on MariaDB", "the same rows by 64 plain connections", 0.5, "", writes(mariadb, order, orderRows)},
-	{"KRPS order on SQLite", "the same rows, one transaction each", 0.5, "", writes(sqlite, order, orderRows)},
-	{"validate with many licenses", "with few", 0.9, "", growth},
-	{"memory with many licenses, after many calls", "", 100, "MiB", memory},
-	{"start with many licenses", "", 0.5, "s", starting},
+	{"validate on SQLite", "a plain server with the same SELECT", 0.9, "", validate(sqlite, false)},
+	{"validate on MariaDB", "a plain server with the same SELECT", 0.9, "", validate(mariadb, false)},
+	{"validate with renew on SQLite", "the same and one durable UPDATE, one transaction each", 1, "", validate(sqlite, true)},
+	{"activate on MariaDB", "the same rows by 64 plain connections, no HTTP", 0.55, "", writes(mariadb, activate, activationRows)},
+	{"activate on SQLite", "the same rows, one transaction each", 1.4, "", writes(sqlite, activate, activationRows)},
+	{"KRPS order on MariaDB", "the same rows by 64 plain connections", 0.9, "", writes(mariadb, order, orderRows)},
+	{"KRPS order on SQLite", "the same rows, one transaction each", 0.9, "", writes(sqlite, order, orderRows)},
+	{"validate with 1,000,000 licenses", "with 10,000", 0.9, "", growth(func(s size) int { return s.many })},
+	{"start with 1,000,000 licenses", "", 0.5, "s", starting},
+	{"validate with 10,000,000 licenses", "with 10,000", 0.85, "", growth(func(s size) int { return s.most })},
+	{"memory with 10,000,000 licenses, after many calls", "", 100, "MiB", memory},
 }
 
 // A result is what came out of a row.
 type result struct {
 	row
 	measured, low, high float64
+	empty               float64 // the same beside an empty handler; 0: it was not measured
 	profile             string
 }
 
@@ -105,34 +108,50 @@ func (b *bench) warm(ctx context.Context, s side, long time.Duration) (count int
 	}
 }
 
-// ratio lets both sides work in turn and compares each pair of rounds: what
-// else the machine does meets both.
+// ratio compares one side with another.
 func (b *bench) ratio(ctx context.Context, base, subject side) (result, error) {
-	var counts [2]int
-	for i, s := range []side{base, subject} {
+	all, err := b.ratios(ctx, subject, base)
+	if err != nil {
+		return result{}, err
+	}
+	return all[0], nil
+}
+
+// ratios lets all sides work in turn and compares the rounds of each turn: what
+// else the machine does meets all of them.
+func (b *bench) ratios(ctx context.Context, subject side, bases ...side) ([]result, error) {
+	sides := append(slices.Clone(bases), subject)
+	counts := make([]int, len(sides))
+	for i, s := range sides {
 		var err error
 		if counts[i], err = b.warm(ctx, s, b.round/4); err != nil {
-			return result{}, err
+			return nil, err
 		}
 	}
-	var figures []float64
+	figures := make([][]float64, len(bases))
 	for range b.rounds {
-		var rates [2]float64
-		for i, s := range []side{base, subject} {
+		rates := make([]float64, len(sides))
+		for i, s := range sides {
 			took, err := s(ctx, counts[i])
 			if err != nil {
-				return result{}, err
+				return nil, err
 			}
 			rates[i] = float64(counts[i]) / took.Seconds()
 		}
-		figures = append(figures, rates[1]/rates[0])
+		for i := range bases {
+			figures[i] = append(figures[i], rates[len(bases)]/rates[i])
+		}
 	}
-	return median(figures), nil
+	var all []result
+	for _, f := range figures {
+		all = append(all, median(f))
+	}
+	return all, nil
 }
 
 // against compares a base with calls of a daemon on a database, and profiles
-// the daemon where the target is missed.
-func (b *bench) against(ctx context.Context, target float64, base side, database string, calls func(*load) side) (result, error) {
+// the daemon where the target is missed. empty is an empty handler, or nil.
+func (b *bench) against(ctx context.Context, target float64, base, empty side, database string, calls func(*load) side) (result, error) {
 	d, err := b.keypost(ctx, database)
 	if err != nil {
 		return result{}, err
@@ -142,11 +161,19 @@ func (b *bench) against(ctx context.Context, target float64, base side, database
 		d.stop()
 		return result{}, err
 	}
-	got, err := b.ratio(ctx, base, calls(l))
+	bases := []side{base}
+	if empty != nil {
+		bases = append(bases, empty)
+	}
+	all, err := b.ratios(ctx, calls(l), bases...)
 	l.close()
 	d.stop()
 	if err != nil {
-		return got, fmt.Errorf("%w\n%s", err, d.errors())
+		return result{}, fmt.Errorf("%w\n%s", err, d.errors())
+	}
+	got := all[0]
+	if empty != nil {
+		got.empty = all[1].measured
 	}
 	if got.measured < target {
 		got.profile, err = b.profile(ctx, database, "", func(d *server) error { return b.called(ctx, d, calls) })
@@ -163,32 +190,36 @@ func (b *bench) filled(ctx context.Context, kind string, n int) (string, error) 
 	return database, b.fill(ctx, database, n)
 }
 
-// large is the large database, filled once.
-func (b *bench) large(ctx context.Context) (string, error) {
-	if b.million != "" {
-		return b.million, nil
+// with is a large database of so many licenses, filled once.
+func (b *bench) with(ctx context.Context, n int) (string, error) {
+	if database := b.large[n]; database != "" {
+		return database, nil
 	}
-	fmt.Fprintf(b.out, "filling a database with %d licenses\n", b.many)
-	database, err := b.filled(ctx, sqlite, b.many)
-	b.million = database
+	fmt.Fprintf(b.out, "filling a database with %d licenses\n", n)
+	database, err := b.filled(ctx, sqlite, n)
+	b.large[n] = database
 	return database, err
 }
 
 // call is a request of the activation API.
-func call(name, code, fingerprint string) []byte {
-	body, _ := json.Marshal(map[string]any{ // strings always marshal
+func call(name, code, fingerprint string, renew bool) []byte {
+	q := map[string]any{
 		"product": "demo", "code": code, "fingerprint": fingerprint,
 		"machine": map[string]string{"name": "bench", "platform": "linux", "app_version": "1.0"},
-	})
+	}
+	if renew {
+		q["renew"] = true
+	}
+	body, _ := json.Marshal(q) // these always marshal
 	return post("/v1/"+name, "application/json", string(body))
 }
 
 // validations are calls about the machines of n licenses, in no order.
-func validations(n int, good string) func(*load) side {
+func validations(n int, renew bool, good string) func(*load) side {
 	return func(l *load) side {
 		return l.side(func(int) []byte {
 			i := rand.IntN(n)
-			return call("validate", code(i), fingerprint(i))
+			return call("validate", code(i), fingerprint(i), renew)
 		}, good)
 	}
 }
@@ -199,7 +230,7 @@ const goodAnswer = `{"activation":{"id":"`
 // activate is calls of new machines on n licenses.
 func activate(n int) func(*load) side {
 	return func(l *load) side {
-		return l.side(func(int) []byte { return call("activate", code(rand.IntN(n)), store.NewID()) }, goodAnswer)
+		return l.side(func(int) []byte { return call("activate", code(rand.IntN(n)), store.NewID(), false) }, goodAnswer)
 	}
 }
 
@@ -220,23 +251,29 @@ func orderPost(transaction string) string {
 	return krps.Encode(fields)
 }
 
-func validate(kind string) figure {
+// validate compares with a plain server on the same database, and with one that
+// does nothing.
+func validate(kind string, renew bool) figure {
 	return func(ctx context.Context, b *bench, target float64) (result, error) {
 		database, err := b.filled(ctx, kind, b.few)
 		if err != nil {
 			return result{}, err
 		}
-		e, err := b.empty(ctx)
-		if err != nil {
-			return result{}, err
+		var sides []side
+		for _, s := range []struct{ name, value, good string }{{floorServer, database, goodAnswer}, {emptyServer, "1", "{"}} {
+			p, err := b.plain(s.name+"="+s.value, floorMaster+"="+b.master)
+			if err != nil {
+				return result{}, err
+			}
+			defer p.stop()
+			l, err := newLoad(p.addr)
+			if err != nil {
+				return result{}, err
+			}
+			defer l.close()
+			sides = append(sides, validations(b.few, renew, s.good)(l))
 		}
-		defer e.stop()
-		l, err := newLoad(e.addr)
-		if err != nil {
-			return result{}, err
-		}
-		defer l.close()
-		return b.against(ctx, target, validations(b.few, "{")(l), database, validations(b.few, goodAnswer))
+		return b.against(ctx, target, sides[0], sides[1], database, validations(b.few, renew, goodAnswer))
 	}
 }
 
@@ -259,36 +296,40 @@ func writes(kind string, calls func(n int) func(*load) side, rows plainRows) fig
 		if err := p.prepare(ctx); err != nil {
 			return result{}, err
 		}
-		return b.against(ctx, target, p.side(rows), databases[1], calls(b.few))
+		return b.against(ctx, target, p.side(rows), nil, databases[1], calls(b.few))
 	}
 }
 
-// growth compares a daemon on the large database with one on a small one.
-func growth(ctx context.Context, b *bench, target float64) (result, error) {
-	small, err := b.filled(ctx, sqlite, b.few)
-	if err != nil {
-		return result{}, err
+// growth compares a daemon on a large database with one on a small one.
+func growth(licenses func(size) int) figure {
+	return func(ctx context.Context, b *bench, target float64) (result, error) {
+		small, err := b.filled(ctx, sqlite, b.few)
+		if err != nil {
+			return result{}, err
+		}
+		n := licenses(b.size)
+		large, err := b.with(ctx, n)
+		if err != nil {
+			return result{}, err
+		}
+		d, err := b.keypost(ctx, small)
+		if err != nil {
+			return result{}, err
+		}
+		defer d.stop()
+		l, err := newLoad(d.addr)
+		if err != nil {
+			return result{}, err
+		}
+		defer l.close()
+		return b.against(ctx, target, validations(b.few, false, goodAnswer)(l), nil, large, validations(n, false, goodAnswer))
 	}
-	large, err := b.large(ctx)
-	if err != nil {
-		return result{}, err
-	}
-	d, err := b.keypost(ctx, small)
-	if err != nil {
-		return result{}, err
-	}
-	defer d.stop()
-	l, err := newLoad(d.addr)
-	if err != nil {
-		return result{}, err
-	}
-	defer l.close()
-	return b.against(ctx, target, validations(b.few, goodAnswer)(l), large, validations(b.many, goodAnswer))
 }
 
-// memory is a daemon's after many calls, of which one in ten writes.
+// memory is a daemon's own after many calls, of which one in ten writes: what
+// the system's file cache may take back is none of it.
 func memory(ctx context.Context, b *bench, _ float64) (result, error) {
-	large, err := b.large(ctx)
+	large, err := b.with(ctx, b.most)
 	if err != nil {
 		return result{}, err
 	}
@@ -303,23 +344,23 @@ func memory(ctx context.Context, b *bench, _ float64) (result, error) {
 	}
 	defer l.close()
 	mixed := l.side(func(n int) []byte {
-		i := rand.IntN(b.many)
+		i := rand.IntN(b.most)
 		if n%10 == 0 {
-			return call("activate", code(i), store.NewID())
+			return call("activate", code(i), store.NewID(), false)
 		}
-		return call("validate", code(i), fingerprint(i))
+		return call("validate", code(i), fingerprint(i), false)
 	}, goodAnswer)
 	if _, err := mixed(ctx, b.calls); err != nil {
 		return result{}, err
 	}
-	mib, err := d.memory("VmRSS")
+	mib, err := d.memory("RssAnon")
 	return median([]float64{mib}), err
 }
 
 // starting is the time from the start of the process to the first good answer
 // of /readyz.
 func starting(ctx context.Context, b *bench, _ float64) (result, error) {
-	large, err := b.large(ctx)
+	large, err := b.with(ctx, b.many)
 	if err != nil {
 		return result{}, err
 	}

@@ -4,21 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
-
-	"github.com/gorilla/mux"
 )
 
 // A server is a process that is called.
@@ -74,15 +68,15 @@ func (b *bench) keypostWith(ctx context.Context, database, more string, env ...s
 	return start(cmd, "Keypost is ready at http://", filepath.Join(folder, "log"))
 }
 
-// empty starts the server that does nothing.
-func (b *bench) empty(ctx context.Context) (*server, error) {
+// plain starts this program as another server: see floor.go.
+func (b *bench) plain(env ...string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), emptyServer+"=1")
-	return start(cmd, "http://", filepath.Join(b.folder, "empty.log"))
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), env...)
+	return start(cmd, "http://", filepath.Join(b.folder, "plain.log"))
 }
 
 // start starts a process and waits until it prints where it is.
@@ -133,7 +127,7 @@ func (s *server) errors() string {
 }
 
 // memory is a figure of a process's memory, in MiB: VmRSS is what is resident
-// now, VmHWM the most that ever was.
+// now, RssAnon what of it is no file's, VmHWM the most that ever was.
 func (s *server) memory(figure string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
@@ -146,39 +140,4 @@ func (s *server) memory(figure string) (float64, error) {
 		}
 	}
 	return 0, errors.New("the system does not say how much memory a process has")
-}
-
-// emptyServer in the environment makes this program the server that does nothing.
-const emptyServer = "KEYPOST_BENCH_EMPTY"
-
-// serveEmpty is what a call costs without Keypost: the same router, and the
-// same JSON decoded.
-func serveEmpty(out io.Writer) error {
-	r := mux.NewRouter().SkipClean(true)
-	r.HandleFunc("/v1/validate", func(w http.ResponseWriter, r *http.Request) {
-		var q struct {
-			Product     string `json:"product"`
-			Code        string `json:"code"`
-			Fingerprint string `json:"fingerprint"`
-			Machine     struct {
-				Name       string `json:"name"`
-				Platform   string `json:"platform"`
-				AppVersion string `json:"app_version"`
-			} `json:"machine"`
-			Renew bool `json:"renew"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Code == "" {
-			http.Error(w, "bad request", http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"valid":true}` + "\n"))
-	}).Methods(http.MethodPost)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "http://%s\n", listener.Addr())
-	s := &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
-	return s.Serve(listener)
 }
