@@ -15,7 +15,7 @@ func TestEditLicense(t *testing.T) {
 		o := mustAdd(t, db, newOrder("T", "k", "A"))
 		l := o.Licenses[0]
 		for _, m := range []string{"one", "two"} {
-			if _, _, err := db.Activate(ctx, machine(l, m)); err != nil {
+			if _, _, err := db.Activate(ctx, machine(l, m), l); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -80,11 +80,11 @@ func TestReleaseActivation(t *testing.T) {
 		ctx := t.Context()
 		o := mustAdd(t, db, newOrder("T", "k", "A", "B"))
 		l := o.Licenses[0]
-		first, _, err := db.Activate(ctx, machine(l, "one"))
+		first, _, err := db.Activate(ctx, machine(l, "one"), l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := db.Activate(ctx, machine(l, "two")); err != nil {
+		if _, _, err := db.Activate(ctx, machine(l, "two"), l); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.ReleaseActivation(ctx, o.Licenses[1].ID, first.ID, "test"); !errors.Is(err, ErrNotFound) {
