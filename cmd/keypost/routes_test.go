@@ -65,7 +65,9 @@ func TestRoutes(t *testing.T) {
 	}
 	// One line a request, and nothing in it that is somebody's.
 	code := s.post()[0]
+	logged := s.log.expect("route=/v1/activate status=200")
 	s.activate(code, "the-fingerprint")
+	<-logged
 	log := s.log.String()
 	for _, want := range []string{"route=/in/{channel} status=200", "route=/v1/activate status=200", "route=none status=404", "method=DELETE", "status=issued"} {
 		if !strings.Contains(log, want) {

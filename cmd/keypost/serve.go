@@ -30,7 +30,9 @@ func (serveCommand) Run(a *app) error {
 	reload := make(chan os.Signal, 1) // before all else: an early SIGHUP must not end the daemon
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	slog.SetDefault(slog.New(slog.NewTextHandler(a.err, nil)))
+	log := &daemon.LogWriter{To: a.err}
+	defer log.Flush()
+	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
