@@ -6,7 +6,7 @@
 //
 // handler.go holds the three calls, problem.go all that can go wrong with
 // them, lease.go and keyring.go the signing, misses.go the guard against
-// guessing.
+// guessing, origin.go what browsers ask.
 package activation
 
 import (
@@ -32,6 +32,7 @@ type Product struct {
 type Config struct {
 	Issuer   string // the lease's iss: the daemon's public URL
 	Products []Product
+	Origins  []string         // of the pages that browsers may call from, see [CheckOrigin]; "*": of all
 	Now      func() time.Time // nil: time.Now; read by [New] alone
 }
 

@@ -100,3 +100,29 @@ func TestSafe(t *testing.T) {
 		}
 	}
 }
+
+// A page of a configured origin may use the activation calls, and nothing else.
+func TestCrossOriginRoutes(t *testing.T) {
+	s := newSite(t)
+	s.write(strings.Replace(siteConfig, "[server]", "[server]\ncors_origins = [\"https://app.example.com\"]", 1))
+	s.serve()
+	for path, want := range map[string]string{
+		"/v1/activate": "https://app.example.com", "/v1/validate": "https://app.example.com", "/v1/deactivate": "https://app.example.com",
+		"/in/kagi": "", "/healthz": "", "/.well-known/jwks.json": "", "/v1/anything": "",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, s.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://app.example.com")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != want || (resp.StatusCode == http.StatusNoContent) != (want != "") {
+			t.Errorf("OPTIONS %s: %d, origin %q, want %q", path, resp.StatusCode, got, want)
+		}
+	}
+}

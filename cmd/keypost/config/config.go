@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keypost/keypost/activation"
 	"github.com/keypost/keypost/admin"
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/channel"
@@ -75,6 +76,7 @@ type Server struct {
 	Listen    string   `toml:"listen"`
 	PublicURL string   `toml:"public_url"`
 	Trusted   []string `toml:"trusted_proxies"`
+	Origins   []string `toml:"cors_origins"`
 	Misses    *int     `toml:"misses"`
 
 	Proxies []netip.Prefix `toml:"-"` // of trusted_proxies
@@ -221,6 +223,11 @@ func (c *Config) completeServer() error {
 	}
 	if *s.Misses < 1 {
 		return c.errorf("server.misses", "it must be at least 1")
+	}
+	for _, origin := range s.Origins {
+		if err := activation.CheckOrigin(origin); err != nil {
+			return c.errorf("server.cors_origins", "%v", err)
+		}
 	}
 	for _, p := range s.Trusted {
 		prefix, err := netip.ParsePrefix(p)

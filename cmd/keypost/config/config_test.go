@@ -223,6 +223,7 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	bad("[server]\nlisten = \"8080\"\n"+goodProduct, "keypost.toml:2: server.listen")
 	bad("[server]\npublic_url = \"keys.example.com\"\n"+goodProduct, "keypost.toml:2: server.public_url")
 	bad("[server]\ntrusted_proxies = [\"proxy\"]\n"+goodProduct, "keypost.toml:2: server.trusted_proxies")
+	bad("[server]\ncors_origins = [\"*\", \"https://app.example.com/\"]\n"+goodProduct, "keypost.toml:2: server.cors_origins", "without a path")
 	bad("[server]\nmisses = 0\n"+goodProduct, "keypost.toml:2: server.misses")
 	bad("[database]\nurl = \"postgres://u:s3cret@h/d\"\n"+goodProduct, "keypost.toml:2: database.url")
 	bad("[database]\nurl = \"mysql://u:s3cret@h/d\"\n"+goodProduct, "keypost.toml", "keys.master_file: a MySQL database needs one")

@@ -198,7 +198,7 @@ func (c *Config) Catalog() ingest.Catalog {
 
 // Activation is the activation server's part; desk adopts codes.
 func (c *Config) Activation(desk *ingest.Desk) activation.Config {
-	out := activation.Config{Issuer: c.Server.PublicURL}
+	out := activation.Config{Issuer: c.Server.PublicURL, Origins: c.Server.Origins}
 	for _, p := range c.Products {
 		a := activation.Product{ID: p.ID, Lease: p.Lease.Duration, AcceptTest: p.AcceptTest}
 		if p.Adopt {

@@ -46,8 +46,12 @@ func routes(c *config.Config, db *store.DB, desk *ingest.Desk, seats *activation
 		if method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
 		}
+		other := activation.MethodNotAllowed(strings.Join(methods, ", "))
+		if strings.HasPrefix(path, "/v1/") {
+			h, other = seats.CrossOrigin(h), seats.CrossOrigin(other)
+		}
 		r.Handle(path, h).Methods(methods...)
-		r.Handle(path, activation.MethodNotAllowed(strings.Join(methods, ", ")))
+		r.Handle(path, other)
 	}
 	call(http.MethodPost, "/v1/activate", seats.Activate())
 	call(http.MethodPost, "/v1/validate", seats.Validate())
