@@ -186,7 +186,8 @@ func (c *Client) granted(call string, q request, a answer) (License, error) {
 // lease where the server only does not know the code any more.
 func (c *Client) overruled(code string, err error) (License, error) {
 	err = c.refused(code, err)
-	p, _ := errors.AsType[*Problem](err)
+	var p *Problem
+	errors.As(err, &p) // it is one: see definite
 	l, left := c.Check()
 	if !strange[p.Code] || left != nil {
 		return License{}, err
@@ -202,7 +203,8 @@ func (c *Client) refused(code string, err error) error {
 	if !definite(err) {
 		return err
 	}
-	p, _ := errors.AsType[*Problem](err)
+	var p *Problem
+	errors.As(err, &p) // it is one: see definite
 	unsaved := c.change(func(st *state) {
 		if !sameCode(st.Code, code) {
 			return

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // The key of these tests, and one that was not shipped.
@@ -56,8 +54,8 @@ func TestParseLease(t *testing.T) {
 	good := func(token string, want lease) {
 		t.Helper()
 		got, err := parseLease(token, shipped, "demo", machine)
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("%v %s", err, diff)
+		if got != want || err != nil {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
 	want := lease{

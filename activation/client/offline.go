@@ -3,7 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math/rand"
 	"time"
 )
 
@@ -142,9 +142,10 @@ func (c *Client) failed(err error) {
 	_ = c.change(func(st *state) { // else the next try is early
 		st.Tries++
 		st.Tried = now
-		st.Wait = rand.N(min(longestWait, firstWait<<min(st.Tries-1, 10)) + 1)
+		st.Wait = time.Duration(rand.Int63n(int64(min(longestWait, firstWait<<min(st.Tries-1, 10))) + 1))
 		st.Asked = 0
-		if o, ok := errors.AsType[*outage](err); ok {
+		var o *outage
+		if errors.As(err, &o) {
 			st.Asked = min(o.retryAfter, longestWait)
 		}
 	})

@@ -55,8 +55,8 @@ var strange = map[string]bool{"code_unknown": true, "code_malformed": true}
 // definite: the server's last word on this code. All else (an outage, a
 // request that it does not understand) says nothing about the license.
 func definite(err error) bool {
-	p, ok := errors.AsType[*Problem](err)
-	return ok && (final[p.Code] || strange[p.Code]) && !errors.Is(err, ErrUnreachable)
+	var p *Problem
+	return errors.As(err, &p) && (final[p.Code] || strange[p.Code]) && !errors.Is(err, ErrUnreachable)
 }
 
 // An outage is an ErrUnreachable with its cause.

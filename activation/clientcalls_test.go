@@ -1,4 +1,4 @@
-package client_test
+package activation_test
 
 import (
 	"context"

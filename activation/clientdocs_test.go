@@ -1,4 +1,4 @@
-package client_test
+package activation_test
 
 import (
 	"fmt"
@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
+// clientModule is a module of its own.
+const clientModule = "github.com/keypost/keypost/activation/client"
+
 // The program that docs/client.md shows is built and run as a reader would.
 func TestDocsProgram(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program: make test does it")
 	}
-	page, err := os.ReadFile("../../docs/client.md")
+	page, err := os.ReadFile("../docs/client.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,14 +44,25 @@ func TestDocsProgram(t *testing.T) {
 		}
 		program = strings.Replace(program, from, to, 1)
 	}
-	source, binary := filepath.Join(folder, "main.go"), filepath.Join(folder, "program")
-	for name, text := range map[string]string{source: program, id: "0123456789abcdef0123456789abcdef\n"} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	here, err := filepath.Abs("client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"main.go":    program,
+		"go.mod":     "module example.com/program\n\ngo 1.21\n\nrequire " + clientModule + " v0.0.0\n\nreplace " + clientModule + " => " + here + "\n",
+		"machine-id": "0123456789abcdef0123456789abcdef\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// Built within this module, so that it imports the client beside it.
-	if out, err := exec.Command("go", "build", "-o", binary, source).CombinedOutput(); err != nil {
+	// Built as a vendor does: from outside, and with nothing but the client.
+	binary := filepath.Join(folder, "program")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = folder
+	build.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	runs := func(fine bool, want string, args ...string) {
