@@ -1,4 +1,6 @@
+# make        builds bin/keypost
 # make run    builds and starts a daemon to try
+# make install  puts what was built under PREFIX (/usr/local), below DESTDIR if set
 # make check  the gate before a commit
 # make test   all tests, with what they need brought along
 # make bench  writes docs/benchmarks.md
@@ -14,13 +16,25 @@ TIDY    = t=$$(mktemp -d) && cp go.mod $$t/go.mod && cp go.sum $$t/go.sum && \
 	GOWORK=off go mod tidy -diff -modfile=$$t/go.mod && rm -r $$t
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: build run check generate test test-long bench parts
+.PHONY: build run install check generate test test-long bench parts
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/keypost ./cmd/keypost
 
 run: build
 	./bin/keypost serve
+
+PREFIX = /usr/local
+
+# The binary, a systemd unit that starts it, and examples for a proxy. What was
+# built is installed, so that root needs no Go: make && sudo make install
+install:
+	@[ -x bin/keypost ] || $(MAKE) build
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/systemd/system' '$(DESTDIR)$(PREFIX)/share/doc/keypost'
+	install -m 755 bin/keypost '$(DESTDIR)$(PREFIX)/bin/keypost'
+	sed 's|/usr/local/bin/keypost|$(PREFIX)/bin/keypost|' deploy/keypost.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/keypost.service'
+	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/keypost.service'
+	install -m 644 deploy/Caddyfile deploy/nginx.conf '$(DESTDIR)$(PREFIX)/share/doc/keypost/'
 
 # The gate: format, vet, staticcheck, tidy, generated equals committed, race
 # tests of what is quick.
@@ -51,6 +65,8 @@ test-long: parts
 bench: parts build
 	go run ./cmd/bench
 
+# Servers among them (Exim, MariaDB, Dovecot) are not started: policy-rc.d forbids
+# it while they are installed, and is afterwards as it was.
 parts:
 	@missing=; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
@@ -68,6 +84,7 @@ parts:
 	command -v exim4 >/dev/null || missing="$$missing exim4-daemon-light"; \
 	command -v mariadbd >/dev/null || missing="$$missing mariadb-server"; \
 	[ -e /usr/lib/galera/libgalera_smm.so ] || missing="$$missing galera-4"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	command -v rsync >/dev/null || missing="$$missing rsync"; \
 	command -v dovecot >/dev/null || missing="$$missing dovecot-imapd"; \
 	command -v mbsync >/dev/null || missing="$$missing isync"; \
@@ -75,6 +92,10 @@ parts:
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing what the tests need:$$missing"; \
+		policy=/usr/sbin/policy-rc.d; \
+		if [ -e $$policy ] || [ -L $$policy ]; then mv $$policy $$policy.keypost || exit 1; fi; \
+		trap "rm -f $$policy; [ ! -e $$policy.keypost ] || mv $$policy.keypost $$policy" EXIT; trap 'exit 1' INT TERM HUP; \
+		printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy || exit 1; \
 		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	elif [ "$$KEYPOST_TEST_REQUIRE" = all ]; then \
 		echo "the tests need:$$missing (install them, or run as root on Debian)"; exit 1; \
