@@ -36,7 +36,7 @@ const pageFoot = `
   that writes, with synchronous=FULL. It speaks no HTTP and prepares no statements, where Keypost does; it reads nothing back, signs nothing and
   checks nothing.
 - Databases have %[6]d licenses unless the row says otherwise, at most %[5]d. Each license has its sale, its order and a machine; licenses are
-  asked for in random order.
+  asked for in random order. A large file is read once before, as far as the system's file cache holds it: 10,000,000 licenses are 12 GiB.
 - Memory is read after %[7]d calls, of which one in ten writes. It is RssAnon in /proc/PID/status: what the process holds that is no file's. The
   database's file is mapped into memory, which tools count as resident, too (RssFile); the system takes that back when memory is short.
 - The start ends with the first good answer of /readyz.
