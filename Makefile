@@ -32,9 +32,9 @@ install:
 	@[ -x bin/keypost ] || $(MAKE) build
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/systemd/system' '$(DESTDIR)$(PREFIX)/share/doc/keypost'
 	install -m 755 bin/keypost '$(DESTDIR)$(PREFIX)/bin/keypost'
-	sed 's|/usr/local/bin/keypost|$(PREFIX)/bin/keypost|' deploy/keypost.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/keypost.service'
+	sed 's|/usr/local/bin/keypost|$(PREFIX)/bin/keypost|' docs/deploy/keypost.service >'$(DESTDIR)$(PREFIX)/lib/systemd/system/keypost.service'
 	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/keypost.service'
-	install -m 644 deploy/Caddyfile deploy/nginx.conf '$(DESTDIR)$(PREFIX)/share/doc/keypost/'
+	install -m 644 docs/deploy/Caddyfile docs/deploy/nginx.conf '$(DESTDIR)$(PREFIX)/share/doc/keypost/'
 
 # The gate: format, vet, staticcheck, tidy, generated equals committed, race
 # tests of what is quick.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keypost/keypost/admin"
 )
 
 // The page's checks of leases take those that the daemon signs, for their
@@ -19,7 +21,7 @@ func TestDocsLease(t *testing.T) {
 	s := newSite(t)
 	s.serve()
 	code := s.post()[0]
-	var keys []keyJSON
+	var keys []admin.Key
 	s.read(0, &keys, "keys", "list")
 	lease := func(machine string) (token, seat string) {
 		t.Helper()
