@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -173,19 +174,35 @@ func CheckPerson(name, email string) error {
 	return nil
 }
 
+var languageShape = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
+
+// checkLanguage refuses what cannot be a language's tag (RFC 5646).
+func checkLanguage(tag string) error {
+	if tag != "" && (len(tag) > 35 || !languageShape.MatchString(tag)) {
+		return invalid("--language %s: it must be a language's tag, like de or pt-BR", tag)
+	}
+	return nil
+}
+
 // A CustomerEdit is what is to be corrected; nil: nothing.
-type CustomerEdit struct{ Name, Email *string }
+type CustomerEdit struct {
+	Name, Email *string
+	Language    *string // of mails: de, pt-BR; "": the default
+}
 
 // EditCustomer corrects all orders of a customer. What is mailed from now on goes
 // to the new address.
 func (a *Admin) EditCustomer(ctx context.Context, actor, who string, edit CustomerEdit) (Customer, error) {
 	switch {
-	case edit.Name == nil && edit.Email == nil:
-		return Customer{}, invalid("give --name or --email")
+	case edit.Name == nil && edit.Email == nil && edit.Language == nil:
+		return Customer{}, invalid("give --name, --email or --language")
 	case edit.Email != nil && *edit.Email == "":
 		return Customer{}, fail(Invalid, "to erase a customer, {customer forget}", "--email is empty")
 	}
 	if err := CheckPerson(deref(edit.Name), deref(edit.Email)); err != nil {
+		return Customer{}, err
+	}
+	if err := checkLanguage(deref(edit.Language)); err != nil {
 		return Customer{}, err
 	}
 	c, err := a.findCustomer(ctx, who)
@@ -202,8 +219,16 @@ func (a *Admin) EditCustomer(ctx context.Context, actor, who string, edit Custom
 		if edit.Email != nil {
 			o.Email = strings.TrimSpace(*edit.Email)
 		}
-		if err := a.db.EditCustomer(ctx, o.ID, o.Name, o.Email, actor); err != nil {
-			return Customer{}, err
+		if edit.Name != nil || edit.Email != nil {
+			if err := a.db.EditCustomer(ctx, o.ID, o.Name, o.Email, actor); err != nil {
+				return Customer{}, err
+			}
+		}
+		if edit.Language != nil {
+			if err := a.db.SetLanguage(ctx, o.ID, *edit.Language, actor); err != nil {
+				return Customer{}, err
+			}
+			o.Language = *edit.Language
 		}
 		c.orders[i] = o
 	}

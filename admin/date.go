@@ -40,6 +40,12 @@ func parseTime(s string) (at time.Time, whole bool, err error) {
 	return at.UTC(), whole, nil
 }
 
+// ParseBegin reads when something begins: a day from its first moment.
+func ParseBegin(s string) (time.Time, error) {
+	at, _, err := parseTime(s)
+	return at, err
+}
+
 // ParseEnd reads when a license ends: a day counts as a whole.
 func ParseEnd(s string) (time.Time, error) {
 	at, whole, err := parseTime(s)

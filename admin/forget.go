@@ -48,6 +48,28 @@ func (a *Admin) ForgetCustomer(ctx context.Context, actor, who string) (Forgotte
 	return Forgotten{len(c.orders), loose, a.mailboxCopies()}, nil
 }
 
+// Forgettable is what ForgetCustomer would erase.
+func (a *Admin) Forgettable(ctx context.Context, who string) (Forgotten, error) {
+	c, err := a.findCustomer(ctx, who)
+	if err != nil {
+		return Forgotten{}, err
+	}
+	if err := a.checkForget(c.addresses()); err != nil {
+		return Forgotten{}, err
+	}
+	out := Forgotten{Orders: len(c.orders), Copies: a.mailboxCopies()}
+	if addresses := c.addresses(); len(addresses) > 0 {
+		named := naming(addresses)
+		theirs := func(m store.Message) bool { return named(m.Raw) && !a.ofAnother(m, named) }
+		messages, err := a.db.MessagesNaming(ctx, theirs)
+		if err != nil {
+			return Forgotten{}, err
+		}
+		out.Messages = len(messages)
+	}
+	return out, nil
+}
+
 // forgetMessages empties what made no order and names the customer, and what was
 // noted of mails; it tells how many of each.
 func (a *Admin) forgetMessages(ctx context.Context, actor string, c customer) (loose, told int, err error) {

@@ -28,6 +28,7 @@ type Issue struct {
 	Quantity    int
 	Seeds       []string // what a code is made of beside the name: NAME=VALUE
 	Type        string
+	Language    string     // of the mail with the codes: de, pt-BR; "": the default
 	ExpiresAt   *time.Time // nil: never
 	Test        bool
 	Transaction *string // a name of the caller's own: the same one again returns the same codes; nil: a new one
@@ -52,6 +53,9 @@ func (i *Issue) check(c Config, most int) (notes []string, err error) {
 	}
 	i.Name, i.Email = strings.TrimSpace(i.Name), strings.TrimSpace(i.Email)
 	if err := CheckPerson(i.Name, i.Email); err != nil {
+		return nil, err
+	}
+	if err := checkLanguage(i.Language); err != nil {
 		return nil, err
 	}
 	if i.Product == "" && len(c.Products) == 1 {
@@ -95,7 +99,7 @@ func (p Product) strangeType(licenseType string) string {
 func (i Issue) order(actor string) ingest.Order {
 	return ingest.Order{
 		Channel: ingest.Manual, Store: ingest.Manual, Transaction: *i.Transaction, StoreProduct: i.Product, LicenseType: i.Type,
-		Name: i.Name, Email: i.Email, Seeds: i.Seeds, Quantity: i.Quantity, ExpiresAt: i.ExpiresAt, Test: i.Test,
+		Name: i.Name, Email: i.Email, Seeds: i.Seeds, Quantity: i.Quantity, Language: i.Language, ExpiresAt: i.ExpiresAt, Test: i.Test,
 		Message: store.Message{Channel: ingest.Manual}, Actor: actor,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keypost/keypost/keygen"
 	"github.com/keypost/keypost/store"
@@ -43,6 +44,7 @@ type LicenseDetail struct {
 	Reasons     []string     `json:"reasons"`     // why it is not active
 	UpgradedBy  *OrderRef    `json:"upgraded_by"` // null: no order upgraded it
 	Activations []Activation `json:"activations"`
+	Note        string       `json:"note"` // the vendor's own
 
 	Shares []Share `json:"-"` // the orders that share it
 }
@@ -121,26 +123,76 @@ func (a *Admin) findLicense(ctx context.Context, n LicenseName) (l store.License
 // A LicenseFilter narrows a list of licenses; zero values do not.
 type LicenseFilter struct {
 	Product, Status string
-	Limit           int // at most so many; 0: all
+	Beginning       string // of the code; then the list is in the codes' order
+	Limit           int    // at most so many; 0: all
 }
 
 // Licenses lists licenses, newest first.
 func (a *Admin) Licenses(ctx context.Context, f LicenseFilter) ([]License, error) {
-	list, err := a.db.Licenses(ctx, store.LicenseFilter{Product: f.Product, Status: f.Status, Limit: f.Limit})
+	list, err := a.db.Licenses(ctx, store.LicenseFilter{Product: f.Product, Status: f.Status, Beginning: f.Beginning, Limit: f.Limit})
 	return newLicenses(list), err
 }
 
 // License is one license with its machines.
 func (a *Admin) License(ctx context.Context, n LicenseName) (LicenseDetail, error) {
 	l, err := a.findLicense(ctx, n)
+	if CodeOf(err) == NotFound {
+		l, err = a.nearest(ctx, n, err)
+	}
 	if err != nil {
 		return LicenseDetail{}, err
 	}
 	return a.detail(ctx, l)
 }
 
+// minBeginning is how many letters and digits of a code are worth a search by its
+// beginning.
+const minBeginning = 4
+
+// nearest finds the license whose code begins as what was typed, if there is one
+// alone. Else the error says how far a code agrees: where it was mistyped.
+func (a *Admin) nearest(ctx context.Context, n LicenseName, missing error) (l store.License, err error) {
+	typed := []rune(store.NormalCode(n.Code))
+	begin := func(letters int) ([]store.License, error) {
+		return a.db.Licenses(ctx, store.LicenseFilter{Beginning: string(typed[:letters]), Product: n.Product, Limit: 2})
+	}
+	if len(typed) < minBeginning {
+		return l, missing
+	}
+	list, err := begin(len(typed))
+	switch {
+	case err != nil:
+		return l, err
+	case len(list) == 1:
+		return list[0], nil
+	case len(list) > 1:
+		return l, &Error{Ambiguous, "several codes begin with " + n.Code, "see {license list --beginning CODE}", &SeveralLicenses{newLicenses(list)}}
+	}
+	// A code that agrees with the first letters agrees with fewer of them, too.
+	agree, beyond := 0, len(typed)
+	for beyond-agree > 1 {
+		middle := (agree + beyond) / 2
+		list, err := begin(middle)
+		if err != nil {
+			return l, err
+		}
+		if len(list) == 0 {
+			beyond = middle
+		} else {
+			agree, l = middle, list[0]
+		}
+	}
+	if agree < minBeginning {
+		return l, missing
+	}
+	return l, &Error{
+		NotFound, fmt.Sprintf("license %s: not found. Its first %d letters and digits are those of %s, the next one is not", n.Code, agree, l.Code),
+		"see {license list --beginning " + string(typed[:agree]) + "}", store.ErrNotFound,
+	}
+}
+
 func (a *Admin) detail(ctx context.Context, l store.License) (d LicenseDetail, err error) {
-	d.License = newLicense(l)
+	d.License, d.Note = newLicense(l), l.Note
 	machines, err := a.db.Activations(ctx, l.ID)
 	if err != nil {
 		return d, err
@@ -228,6 +280,51 @@ func (a *Admin) RestoreLicense(ctx context.Context, actor string, n LicenseName)
 		reasons, err := a.db.Reasons(ctx, id)
 		if err == nil {
 			err = fail(State, "", "it is still %s: %s", l.Status, strings.Join(reasons, ", "))
+		}
+		return l, err
+	})
+}
+
+// A LicenseEdit is what is to be changed of a license; nil: not that.
+type LicenseEdit struct {
+	Limit     *int       // machines; 0: no limit
+	ExpiresAt *time.Time // when it ends, which may be in the past
+	NoExpiry  bool       // it never ends
+	Type      *string
+	Note      *string // the vendor's own; "": none
+}
+
+// EditLicense changes a license's limit, end, type or note. Its order, and what the
+// store is answered, stay as they are.
+func (a *Admin) EditLicense(ctx context.Context, actor string, n LicenseName, e LicenseEdit) (LicenseDetail, error) {
+	switch {
+	case e.Limit == nil && e.ExpiresAt == nil && !e.NoExpiry && e.Type == nil && e.Note == nil:
+		return LicenseDetail{}, invalid("give --limit, --expires, --type or --note")
+	case e.Limit != nil && *e.Limit < 0:
+		return LicenseDetail{}, invalid("--limit must be 0 (no limit) or more")
+	case e.Type != nil && strings.TrimSpace(*e.Type) == "":
+		return LicenseDetail{}, invalid("--type is empty")
+	case e.Note != nil && (utf8.RuneCountInString(*e.Note) > store.MaxNote || !utf8.ValidString(*e.Note)):
+		return LicenseDetail{}, invalid("--note must have at most %d characters", store.MaxNote)
+	}
+	return a.change(ctx, actor, n, func(ctx context.Context, id, actor string) (store.License, error) {
+		l, err := a.db.EditLicense(ctx, id, store.LicenseEdit(e), actor)
+		switch {
+		case errors.Is(err, store.ErrLimit):
+			return l, &Error{State, "more machines are on the license than --limit allows", "release some with {license release CODE ACTIVATION}", err}
+		case errors.Is(err, store.ErrShared):
+			return l, &Error{State, "several orders share the license, and each brings its own machines: its limit cannot be edited", "issue another one with {license issue}", err}
+		}
+		return l, err
+	})
+}
+
+// ReleaseMachine takes one machine off a license. Until its lease ends it works on.
+func (a *Admin) ReleaseMachine(ctx context.Context, actor string, n LicenseName, activation string) (LicenseDetail, error) {
+	return a.change(ctx, actor, n, func(ctx context.Context, id, actor string) (store.License, error) {
+		l, err := a.db.ReleaseActivation(ctx, id, activation, actor)
+		if isNotFound(err) {
+			err = &Error{NotFound, "the license has no activation " + activation, "see {license show}", err}
 		}
 		return l, err
 	})

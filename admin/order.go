@@ -141,12 +141,16 @@ func (a *Admin) findOrder(ctx context.Context, n OrderName) (o store.Order, err 
 // An OrderFilter narrows a list of orders; zero values do not.
 type OrderFilter struct {
 	Store, Status, Product string
-	Limit                  int // at most so many; 0: all
+	Email, Name            string    // of the buyer, whole; case does not count
+	From, To               time.Time // when it came in: from one until before the other
+	Limit                  int       // at most so many; 0: all
 }
 
 // Orders lists orders, newest first.
 func (a *Admin) Orders(ctx context.Context, f OrderFilter) ([]Order, error) {
-	list, err := a.db.Orders(ctx, store.OrderFilter{Store: f.Store, Status: f.Status, Product: f.Product, Limit: f.Limit})
+	list, err := a.db.Orders(ctx, store.OrderFilter{
+		Store: f.Store, Status: f.Status, Product: f.Product, Email: f.Email, Name: f.Name, From: f.From, To: f.To, Limit: f.Limit,
+	})
 	return newOrders(list), err
 }
 

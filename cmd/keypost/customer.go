@@ -76,6 +76,8 @@ type customerEdit struct {
 	customerName
 	Name  *string `help:"The right name."`
 	Email *string `help:"The right e-mail address."`
+
+	Language *string `help:"The language of mails from now on: de, pt-BR."`
 }
 
 func (customerEdit) Help() string {
@@ -88,7 +90,7 @@ func (c customerEdit) Run(a *app) error {
 		return err
 	}
 	defer o.Close()
-	edited, err := o.EditCustomer(a, actor, c.Who, admin.CustomerEdit{Name: c.Name, Email: c.Email})
+	edited, err := o.EditCustomer(a, actor, c.Who, admin.CustomerEdit{Name: c.Name, Email: c.Email, Language: c.Language})
 	if err != nil {
 		return err
 	}
@@ -99,6 +101,8 @@ type customerForget struct {
 	changing
 	jsonFlag
 	customerName
+	confirmed
+	DryRun bool `help:"Say what would be erased, and do nothing."`
 }
 
 func (customerForget) Help() string {
@@ -112,9 +116,19 @@ func (c customerForget) Run(a *app) error {
 		return err
 	}
 	defer o.Close()
-	done, err := o.ForgetCustomer(a, actor, c.Who)
+	done, err := o.Forgettable(a, c.Who)
 	if err != nil {
 		return err
+	}
+	verb := "To be forgotten"
+	if !c.DryRun {
+		verb = "Forgotten"
+		if err := c.confirm(a, fmt.Sprintf("Erase the buyer of %s, for good? There is no way back.", count(done.Orders, "order"))); err != nil {
+			return err
+		}
+		if done, err = o.ForgetCustomer(a, actor, c.Who); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return printJSON(a.out, done)
@@ -123,7 +137,7 @@ func (c customerForget) Run(a *app) error {
 	if done.Copies != "" {
 		copies = "; so do " + done.Copies + ": delete them there"
 	}
-	fmt.Fprintf(a.out, "Forgotten: the buyer of %s; posts and mails that were held or refused: %d. Backups and the store's own records still know%s.\n",
-		count(done.Orders, "order"), done.Messages, copies)
+	fmt.Fprintf(a.out, "%s: the buyer of %s; posts and mails that were held or refused: %d. Backups and the store's own records still know%s.\n",
+		verb, count(done.Orders, "order"), done.Messages, copies)
 	return nil
 }

@@ -49,17 +49,17 @@ func TestCustomer(t *testing.T) {
 		if out := s.must(0, "customer", "show", "ada private-lovelace"); !strings.Contains(out, who) {
 			t.Errorf("edited:\n%s", out)
 		}
-		if out := s.must(0, "customer", "forget", who); !strings.Contains(out, "the buyer of 1 order; posts and mails that were held or refused: 1. Backups and the store's own records still know.\n") {
+		if out := s.must(0, "customer", "forget", "--yes", who); !strings.Contains(out, "the buyer of 1 order; posts and mails that were held or refused: 1. Backups and the store's own records still know.\n") {
 			t.Errorf("forget:\n%s", out)
 		}
 		s.must(3, "customer", "show", who)
-		s.must(3, "customer", "forget", who)
+		s.must(3, "customer", "forget", "--yes", who)
 		// Who was only refused can be forgotten, too.
 		s.must(1, "post", "krps", s.url+"/in/kagi", "--email", who, "--secret", "wrong", "--transaction", "REFUSED")
 		if out := s.must(0, "customer", "show", who); !strings.Contains(out, "held or refused posts and mails  1\n") {
 			t.Errorf("who was only refused:\n%s", out)
 		}
-		s.must(0, "customer", "forget", who)
+		s.must(0, "customer", "forget", "--yes", who)
 		// The code works on; the store's repeat is held and keeps nobody either.
 		if problem := s.activate(codes[0], "machine-2"); problem != "" {
 			t.Error(problem)
@@ -133,7 +133,7 @@ func TestForgetMails(t *testing.T) {
 				}
 			}
 		}
-		if out := s.must(0, "customer", "forget", who); !strings.Contains(out, "held or refused: 2.") || !strings.Contains(out, "the mailbox of "+m.account.User+" (INBOX, Done, Held): delete them there") {
+		if out := s.must(0, "customer", "forget", "--yes", who); !strings.Contains(out, "held or refused: 2.") || !strings.Contains(out, "the mailbox of "+m.account.User+" (INBOX, Done, Held): delete them there") {
 			t.Errorf("forget: %s", out)
 		}
 		nobody("forgotten")
@@ -154,7 +154,7 @@ func TestForgetMails(t *testing.T) {
 		if out := s.must(0, "customer", "show", who); !strings.Contains(out, mailsOf(s, "held")[0].ID) {
 			t.Errorf("a held mail:\n%s", out)
 		}
-		s.must(0, "customer", "forget", who)
+		s.must(0, "customer", "forget", "--yes", who)
 		s.must(3, "customer", "show", who)
 	})
 }
@@ -187,14 +187,14 @@ func TestForgetNobodyElse(t *testing.T) {
 	other := strings.Replace(sale(1).Text(), "US$ 35.00 - 1 * Product_Name\r\n", "Keyword: Friend - eve@example.org\r\n", 1)
 	m.deliver(other, true)
 	m.filed("Held", 1)
-	if out := s.must(2, "customer", "forget", mailboxtest.Recipient); !strings.Contains(out, "of your own") {
+	if out := s.must(2, "customer", "forget", "--yes", mailboxtest.Recipient); !strings.Contains(out, "of your own") {
 		t.Errorf("%s", out)
 	}
-	s.must(3, "customer", "forget", "eve@example.org")
+	s.must(3, "customer", "forget", "--yes", "eve@example.org")
 	if list := mailsOf(s, "held"); len(list) != 1 {
 		t.Errorf("held: %+v", list)
 	}
-	s.must(0, "customer", "forget", "ada@example.org")
+	s.must(0, "customer", "forget", "--yes", "ada@example.org")
 	if list := mailsOf(s, "held"); len(list) != 0 {
 		t.Errorf("held: %+v", list)
 	}

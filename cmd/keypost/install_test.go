@@ -16,7 +16,7 @@ func TestInstall(t *testing.T) {
 	binary := program(t)
 	tree := t.TempDir()
 	// A copy of what is installed: what was built in the working copy stays.
-	for from, to := range map[string]string{"../../Makefile": "Makefile", "../../deploy": "deploy", binary: "bin/keypost"} {
+	for from, to := range map[string]string{"../../Makefile": "Makefile", "../../docs/deploy": "docs/deploy", binary: "bin/keypost"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(tree, to)), 0o700); err != nil {
 			t.Fatal(err)
 		}

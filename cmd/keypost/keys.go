@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/keypost/keypost/admin"
 )
@@ -49,12 +51,32 @@ func (j jsonFlag) keys(a *app, operation func(*admin.Admin, context.Context) ([]
 type keysRotate struct {
 	changing
 	jsonFlag
+	confirmed
 }
 
 func (keysRotate) Help() string {
 	return "A running daemon signs with the new key after a second at the latest. Leases that the old key signed stay good for software that has it. Before you rotate, ship the next key: keypost keys list.\n\nExample: keypost keys rotate"
 }
 
+// soon is so soon after a rotation that the next key may not have reached all
+// machines: software that was shipped before it does not know the key.
+const soon = 30 * 24 * time.Hour
+
 func (c keysRotate) Run(a *app) error {
-	return c.keys(a, func(o *admin.Admin, ctx context.Context) ([]admin.Key, error) { return o.RotateKeys(ctx, actor) })
+	return c.keys(a, func(o *admin.Admin, ctx context.Context) ([]admin.Key, error) {
+		keys, err := o.Keys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			age := time.Since(key.CreatedAt)
+			if key.Slot == "next" && len(keys) > 2 && age < soon {
+				question := fmt.Sprintf("The next key is %s old: software that was shipped before does not know it, and its machines would refuse their leases. Rotate all the same?", count(int(age.Hours()/24), "day"))
+				if err := c.confirm(a, question); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return o.RotateKeys(ctx, actor)
+	})
 }

@@ -22,6 +22,8 @@ type licenseCommands struct {
 	Replace licenseReplace `cmd:"" help:"Revoke a leaked code and put a new one in its place."`
 	Revoke  licenseRevoke  `cmd:"" help:"Revoke a license for good."`
 	Suspend licenseSuspend `cmd:"" help:"Suspend a license for a while."`
+	Edit    licenseEdit    `cmd:"" help:"Change a license's limit, end, type or note."`
+	Release licenseRelease `cmd:"" help:"Take one machine off a license."`
 	Restore licenseRestore `cmd:"" help:"Take revoke and suspend back."`
 	Reset   licenseReset   `cmd:"" help:"Take all machines off a license."`
 }
@@ -58,6 +60,8 @@ type licenseList struct {
 	jsonFlag
 	Product string `help:"Only of this product."`
 	Status  string `help:"Only with this status: active, suspended, revoked." enum:",active,suspended,revoked" default:""`
+
+	Beginning string `help:"Only codes that begin so; case, spaces and dashes do not count." placeholder:"CODE"`
 	listLimit
 }
 
@@ -69,7 +73,7 @@ func (c licenseList) Run(a *app) error {
 		return err
 	}
 	defer o.Close()
-	list, err := o.Licenses(a, admin.LicenseFilter{Product: c.Product, Status: c.Status, Limit: c.more(c.JSON)})
+	list, err := o.Licenses(a, admin.LicenseFilter{Product: c.Product, Status: c.Status, Beginning: c.Beginning, Limit: c.more(c.JSON)})
 	if err != nil {
 		return err
 	}
@@ -93,7 +97,7 @@ type licenseShow struct {
 }
 
 func (licenseShow) Help() string {
-	return "Example: keypost license show 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+	return "The beginning of a code will do where one license alone has it.\n\nExample: keypost license show 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
 }
 
 func (c licenseShow) Run(a *app) error {
@@ -136,7 +140,7 @@ func showLicense(a *app, l admin.LicenseDetail, asJSON bool) error {
 	if err := fields(a.out,
 		"code", l.Code, "product", l.Product, "status", status(l.License), "because of", strings.Join(l.Reasons, ", "), "type", l.Type,
 		"test", yes(l.Test), "machines", seats(l.Used, l.Limit), "expires", ends(l.ExpiresAt),
-		"order", l.Order.String(), "shared by", strings.Join(shares, "; "), "upgraded by", upgraded, "issued", begins(l.CreatedAt),
+		"order", l.Order.String(), "shared by", strings.Join(shares, "; "), "upgraded by", upgraded, "issued", begins(l.CreatedAt), "note", l.Note,
 	); err != nil || len(l.Activations) == 0 {
 		return err
 	}
@@ -156,14 +160,80 @@ type licenseReplace struct {
 	changing
 	jsonFlag
 	licenseName
+	Mail bool `help:"Mail the order's codes to the buyer again, the new one among them."`
 }
 
 func (licenseReplace) Help() string {
-	return "The store's repeats of the order, and resend, get the new code from then on. Its machines must activate again.\n\nExample: keypost license replace 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+	return "The store's repeats of the order, and resend, get the new code from then on. Its machines must activate again.\n\nExample: keypost license replace 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T --mail"
 }
 
 func (c licenseReplace) Run(a *app) error {
-	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.ReplaceLicense(a, actor, c.name()) })
+	o, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	l, err := o.ReplaceLicense(a, actor, c.name())
+	if err != nil {
+		return err
+	}
+	if err := showLicense(a, l, c.JSON); err != nil {
+		return err
+	}
+	if !c.Mail {
+		a.note(fmt.Sprintf("The buyer is not told. To mail the new code: {order resend %s}", l.Order))
+		return nil
+	}
+	_, to, err := o.ResendCodes(a, actor, admin.OrderName{Store: l.Order.Store, Transaction: l.Order.Transaction, Line: &l.Order.Line})
+	if err != nil {
+		return fmt.Errorf("the code is replaced, and no mail is sent: %w", err)
+	}
+	a.note(codesGo(o, to))
+	return nil
+}
+
+type licenseEdit struct {
+	changing
+	jsonFlag
+	licenseName
+	Limit   *int    `help:"How many machines it is for; 0: any number."`
+	Expires *string `help:"When it ends: 2027-12-31 (that day, UTC, still counts), an RFC 3339 time, or never." placeholder:"DATE"`
+	Type    *string `help:"The license type. The limit stays as it is."`
+	Note    *string `help:"A note of your own, which nobody else sees."`
+}
+
+func (licenseEdit) Help() string {
+	return "The order stays as it is, and so does what the store is answered. Machines learn of it when they renew their lease.\n\n" +
+		"Example: keypost license edit 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T --limit 5 --note \"two more as a courtesy\""
+}
+
+func (c licenseEdit) Run(a *app) error {
+	edit := admin.LicenseEdit{Limit: c.Limit, Type: c.Type, Note: c.Note}
+	if c.Expires != nil && *c.Expires == "never" {
+		edit.NoExpiry, c.Expires = true, nil
+	}
+	var err error
+	if edit.ExpiresAt, err = parseExpiry(c.Expires); err != nil {
+		return usageError{err}
+	}
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) { return o.EditLicense(a, actor, c.name(), edit) })
+}
+
+type licenseRelease struct {
+	changing
+	jsonFlag
+	licenseName
+	Activation string `arg:"" help:"The activation's id, as keypost license show lists it."`
+}
+
+func (licenseRelease) Help() string {
+	return "Its seat is free at once. A machine that holds a lease works on until that ends.\n\nExample: keypost license release 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T 01KABCDEFGHJKMNPQRSTVWXYZ0"
+}
+
+func (c licenseRelease) Run(a *app) error {
+	return c.do(a, c.JSON, func(o *admin.Admin) (admin.LicenseDetail, error) {
+		return o.ReleaseMachine(a, actor, c.name(), c.Activation)
+	})
 }
 
 type licenseRevoke struct {

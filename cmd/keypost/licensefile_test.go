@@ -86,7 +86,7 @@ func TestLicenseFile(t *testing.T) {
 		// A person who was forgotten is in no new file.
 		forgotten := issueOne(s, "demo", "--name", "Ada", "--email", "ada@example.com")
 		s.must(0, "license", "file", forgotten)
-		s.must(0, "customer", "forget", "ada@example.com")
+		s.must(0, "customer", "forget", "--yes", "ada@example.com")
 		if out := s.must(1, "license", "file", forgotten); !strings.Contains(out, "no name") {
 			t.Error(out)
 		}

@@ -21,6 +21,7 @@ type licenseIssue struct {
 	Out         string   `help:"Write the codes to this file, one a line: for stores that take lists. A file that is there stays." placeholder:"FILE"`
 	Seed        []string `help:"What a code is made of beside the name: NAME=VALUE. May be repeated." sep:"none"`
 	Type        string   `help:"The license type." default:"single"`
+	Language    string   `help:"The language of the mail with the codes: de, pt-BR."`
 	Expires     *string  `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
 	Test        bool     `help:"Codes for testing."`
 	Transaction *string  `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
@@ -71,7 +72,7 @@ func (c licenseIssue) Run(a *app) error {
 // issue is what the flags ask for.
 func (c licenseIssue) issue() (i admin.Issue, err error) {
 	i = admin.Issue{
-		Product: c.Product, Name: c.Name, Email: c.Email, Quantity: c.Quantity, Seeds: c.Seed, Type: c.Type, Test: c.Test, Transaction: c.Transaction,
+		Product: c.Product, Name: c.Name, Email: c.Email, Quantity: c.Quantity, Seeds: c.Seed, Type: c.Type, Language: c.Language, Test: c.Test, Transaction: c.Transaction,
 	}
 	if i.ExpiresAt, err = parseExpiry(c.Expires); err != nil {
 		return i, err

@@ -39,6 +39,8 @@ type commands struct {
 	Config string `help:"The config file. Default: $KEYPOST_CONFIG, then ./keypost.toml, then /etc/keypost/keypost.toml." placeholder:"FILE"`
 	Demo   bool   `help:"Where there is no config file: let a command change the store of the demo."`
 
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
+
 	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml, and make the database and its keys."`
 	Serve      serveCommand      `cmd:"" help:"Run the daemon."`
 	Check      checkCommand      `cmd:"" help:"Test the config, the database and each generator: a line each."`
@@ -87,6 +89,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		kong.Name("keypost"),
 		kong.Description("Orders in, activation codes out: a license server for people who sell their own software.\n\nExample: keypost serve"),
 		kong.Writers(out, errOut),
+		kong.Vars{"version": versionLine()},
 		kong.Exit(func(int) { exited = true }), // --help
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, Summary: true}),
 	)

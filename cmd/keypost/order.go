@@ -36,18 +36,27 @@ type orderList struct {
 	Store   string `help:"Only of this store."`
 	Status  string `help:"Only with this status: reserved, issued, held, rejected." enum:",reserved,issued,held,rejected" default:""`
 	Product string `help:"Only of this product."`
+	Email   string `help:"Only of this buyer, by the e-mail address."`
+	Name    string `help:"Only of this buyer, by the whole name."`
+	From    string `help:"Only those that came in on this day (UTC) or later." placeholder:"2027-01-31"`
+	To      string `help:"Only those that came in on this day (UTC) or earlier." placeholder:"2027-12-31"`
 	listLimit
 }
 
 func (orderList) Help() string { return "Example: keypost order list --status held" }
 
 func (c orderList) Run(a *app) error {
+	filter := admin.OrderFilter{Store: c.Store, Status: c.Status, Product: c.Product, Email: c.Email, Name: c.Name, Limit: c.more(c.JSON)}
+	var err error
+	if filter.From, filter.To, err = days(c.From, c.To); err != nil {
+		return usageError{err}
+	}
 	o, err := a.open()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	list, err := o.Orders(a, admin.OrderFilter{Store: c.Store, Status: c.Status, Product: c.Product, Limit: c.more(c.JSON)})
+	list, err := o.Orders(a, filter)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,10 @@ func (c versionCommand) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "sqlite": sqlite})
 	}
-	fmt.Fprintf(a.out, "keypost %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintln(a.out, versionLine())
 	return nil
+}
+
+func versionLine() string {
+	return fmt.Sprintf("keypost %s (%s, %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
