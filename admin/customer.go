@@ -3,12 +3,12 @@ package admin
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/store"
 )
 
@@ -174,11 +174,9 @@ func CheckPerson(name, email string) error {
 	return nil
 }
 
-var languageShape = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
-
 // checkLanguage refuses what cannot be a language's tag (RFC 5646).
 func checkLanguage(tag string) error {
-	if tag != "" && (len(tag) > 35 || !languageShape.MatchString(tag)) {
+	if tag != "" && !ingest.IsLanguage(tag) {
 		return invalid("--language %s: it must be a language's tag, like de or pt-BR", tag)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"strings"
 	"time"
 
 	"github.com/keypost/keypost/delivery"
@@ -90,6 +91,22 @@ func (c Config) exampleCodes(p Product) (list []delivery.Code) {
 		list = []delivery.Code{{ProductID: p.ID, Limit: p.LimitOf("single")}}
 	}
 	return list
+}
+
+// MailTemplate is the text of a built-in template of a mail to buyers, such as
+// codes.de.txt; the file that takes its place has the same name.
+func MailTemplate(name string) (string, error) {
+	text, names, ok := delivery.BuiltInText(name)
+	if !ok {
+		return "", notFound("there is no built-in template %s, but: %s", name, strings.Join(names, ", "))
+	}
+	return text, nil
+}
+
+// MailTemplates are the names of the built-in templates.
+func MailTemplates() []string {
+	_, names, _ := delivery.BuiltInText("")
+	return names
 }
 
 // A MailTest is a mail that a server took.

@@ -112,6 +112,23 @@ func LoadTemplates(folder string, products []string) (*Templates, error) {
 	return t, err
 }
 
+// BuiltInText is the text of a built-in template of a mail to buyers: "codes.txt",
+// "codes.de.html". names are all that there are.
+func BuiltInText(name string) (text string, names []string, ok bool) {
+	entries, _ := embedded.ReadDir("templates") // it is compiled in
+	for _, e := range entries {
+		if !templateName.MatchString(e.Name()) {
+			continue
+		}
+		names = append(names, e.Name())
+		if e.Name() == name {
+			b, _ := embedded.ReadFile("templates/" + name)
+			text, ok = string(b), true
+		}
+	}
+	return text, names, ok
+}
+
 var templateName = regexp.MustCompile(`^codes(?:\.([A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}))?\.(txt|html)$`)
 
 func loadFolder(files fs.FS, name string, products []string) (map[string]mailTemplate, error) {

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (d *Desk) draft(c *Catalog, o Order, p Product) *store.NewOrder {
 			ID: store.NewID(), Channel: o.Channel, Store: o.Store,
 			Transaction: text(o.Transaction, maxText-1), Fold: strings.TrimSpace(text(Fold(o.Transaction), maxText-1)),
 			StoreProduct: text(o.StoreProduct, maxText), Product: p.ID, LicenseType: text(o.LicenseType, maxText),
-			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Language: language(o.Language), Price: o.Price, Currency: o.Currency,
+			Name: text(o.Name, maxText), Email: text(o.Email, maxText), Language: c.languageOf(o, p), Price: o.Price, Currency: o.Currency,
 			Seeds: o.Seeds, OEMSeed: text(o.OEMSeed, maxText), Quantity: o.Quantity, Limit: p.LimitOf(o.LicenseType), ExpiresAt: o.ExpiresAt,
 			Test: o.Test, EightBit: o.EightBit, StatusOnly: c.Channels[o.Channel].StatusOnly,
 		},
@@ -222,6 +223,16 @@ func bounded(seeds []string) (list []string, cut bool) {
 }
 
 var languageShape = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$`)
+
+// languageOf is the language of mails about an order: the buyer's where it is
+// known, else the channel's, else the product's.
+func (c *Catalog) languageOf(o Order, p Product) string {
+	return cmp.Or(language(o.Language), c.Channels[o.Channel].Language, p.Language)
+}
+
+// IsLanguage tells whether a text is a language's tag (RFC 5646), such as de or
+// pt-BR.
+func IsLanguage(tag string) bool { return tag != "" && language(tag) == tag }
 
 // language is a language's tag (RFC 5646), or "" for anything else.
 func language(tag string) string {

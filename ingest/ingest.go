@@ -63,6 +63,8 @@ type Product struct {
 	Upgrade *Upgrade // nil: it is sold to anybody
 	Gives   []string // ids of the products that it is a bundle of, in whose place it has codes; nil: it is none
 	Codes   Codes    // how they are made; not of a bundle
+
+	Language string // of mails to buyers whose language is not known; "": the general one
 }
 
 // LimitOf is how many machines a code of a license type is for.
@@ -82,6 +84,7 @@ type Channel struct {
 	Plain       bool   // its replies carry codes of printable ASCII alone, but those to an EightBit order
 	ByMail      bool   // orders are read out of notification mails
 	MailCodes   bool   // codes go by mail too, though a reply carried them
+	Language    string // likewise, and before the product's
 	Unit        Unit
 }
 

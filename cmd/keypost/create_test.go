@@ -288,7 +288,7 @@ func TestChangingCommands(t *testing.T) {
 	wantLooking := []string{
 		"init", "serve", "check", "post krps", "parse krps", "parse mail", "profile show", "profile test", "profile draft",
 		"order list", "order show", "license list", "license show", "license file", "keygen try", "pool show", "export csv", "customer show",
-		"db verify", "db copy", "db backup", "audit verify", "outbox list", "mail preview", "mail test", "mail digest", "mail list", "mail show",
+		"db verify", "db copy", "db backup", "audit verify", "outbox list", "mail preview", "mail template", "mail test", "mail digest", "mail list", "mail show",
 		"webhook test", "keys list", "version", "completion",
 	}
 	if diff := cmp.Diff(wantLooking, looking); diff != "" {

@@ -123,6 +123,16 @@ func TestLanguageByHand(t *testing.T) {
 		t.Errorf("in English:\n%s", out)
 	}
 	s.must(2, "customer", "edit", "ada@example.com", "--language", "German, please")
+
+	s.write(strings.Replace(siteConfig, "id = \"demo\"\n", "id = \"demo\"\nlanguage = \"de\"\n", 1))
+	s.must(0, "license", "issue", "demo", "--transaction", "gift-2")
+	if out := s.must(0, "order", "show", "manual", "gift-2"); !strings.Contains(out, "language      de") {
+		t.Errorf("the product's language:\n%s", out)
+	}
+	if out := s.must(0, "mail", "template", "codes.de.txt"); !strings.Contains(out, "{{") {
+		t.Errorf("the built-in template:\n%s", out)
+	}
+	s.must(3, "mail", "template", "codes.xx.txt")
 	s.must(2, "license", "issue", "demo", "--language", "\x00")
 	if out := s.must(0, "--version"); !strings.HasPrefix(out, "keypost ") {
 		t.Errorf("--version: %q", out)

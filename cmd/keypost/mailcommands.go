@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/keypost/keypost/admin"
 )
@@ -10,13 +11,14 @@ import (
 func (mailCommands) Help() string { return "Example: keypost mail preview demo --language de" }
 
 type mailCommands struct {
-	Preview mailPreview `cmd:"" help:"Show what a buyer gets, sending nothing."`
-	Test    mailTest    `cmd:"" help:"Send a mail that tests the way now."`
-	Digest  mailDigest  `cmd:"" help:"Show what the next daily digest says, sending nothing."`
-	List    mailList    `cmd:"" help:"List the mails that were seen in mailboxes, and what became of them."`
-	Show    mailShow    `cmd:"" help:"Show a mail of a mailbox, and what it tells."`
-	Approve mailApprove `cmd:"" help:"Make an order of a mail that was held or refused."`
-	Dismiss mailDismiss `cmd:"" help:"Have a mail that was held or refused wait no more."`
+	Preview  mailPreview  `cmd:"" help:"Show what a buyer gets, sending nothing."`
+	Template mailTemplate `cmd:"" help:"Print a built-in template of the mail with the codes."`
+	Test     mailTest     `cmd:"" help:"Send a mail that tests the way now."`
+	Digest   mailDigest   `cmd:"" help:"Show what the next daily digest says, sending nothing."`
+	List     mailList     `cmd:"" help:"List the mails that were seen in mailboxes, and what became of them."`
+	Show     mailShow     `cmd:"" help:"Show a mail of a mailbox, and what it tells."`
+	Approve  mailApprove  `cmd:"" help:"Make an order of a mail that was held or refused."`
+	Dismiss  mailDismiss  `cmd:"" help:"Have a mail that was held or refused wait no more."`
 }
 
 type mailPreview struct {
@@ -75,6 +77,37 @@ func (c mailPreview) letter(a *app) (admin.Letter, error) {
 
 func printLetter(a *app, l admin.Letter) error {
 	_, err := fmt.Fprintf(a.out, "Subject: %s\n\n%s", safe(l.Subject), lineSafe(l.Text))
+	return err
+}
+
+type mailTemplate struct {
+	jsonFlag
+	Name string `arg:"" optional:"" help:"Its file name (default: all names)."`
+}
+
+func (mailTemplate) Help() string {
+	return "A file of the same name in [mail] templates takes its place.\n\nExample: keypost mail template codes.de.txt"
+}
+
+func (c mailTemplate) Run(a *app) error {
+	if c.Name == "" && c.JSON {
+		return printJSON(a.out, admin.MailTemplates())
+	}
+	if c.Name == "" {
+		_, err := fmt.Fprintln(a.out, strings.Join(admin.MailTemplates(), "\n"))
+		return err
+	}
+	text, err := admin.MailTemplate(c.Name)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a.out, struct {
+			Name string `json:"name"`
+			Text string `json:"template"`
+		}{c.Name, text})
+	}
+	_, err = fmt.Fprint(a.out, text)
 	return err
 }
 

@@ -108,6 +108,7 @@ type Common struct {
 	HeldMessage string `toml:"held_message"`
 	MaxQuantity *int   `toml:"max_quantity"`
 	TestTo      string `toml:"test_to"`
+	Language    string `toml:"language"`
 
 	TestAddress *mail.Address `toml:"-"` // of test_to; nil: the vendor's
 }

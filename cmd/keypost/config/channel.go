@@ -24,6 +24,8 @@ type Channel struct {
 	channel.Settings
 }
 
+const languageHint = "it must be a language's tag, like de or pt-BR"
+
 func kindOf(name string) (channel.Kind, bool) {
 	i := slices.IndexFunc(kinds, func(k channel.Kind) bool { return k.Name == name })
 	if i < 0 {
@@ -94,6 +96,9 @@ func (c *Config) completeCommon(key func(string) string, ch *channel.Common, kin
 	if *ch.MaxQuantity < 1 || *ch.MaxQuantity > channel.MaxQuantity {
 		return c.errorf(key("max_quantity"), "it must be from 1 to %d", channel.MaxQuantity)
 	}
+	if ch.Language != "" && !ingest.IsLanguage(ch.Language) {
+		return c.errorf(key("language"), "%q: %s", ch.Language, languageHint)
+	}
 	if ch.TestTo == "" {
 		return nil
 	}
@@ -105,7 +110,7 @@ func (c *Config) completeCommon(key func(string) string, ch *channel.Common, kin
 
 // desk is what the order desk needs to know.
 func (ch Channel) desk() ingest.Channel {
-	out := ingest.Channel{Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity}
+	out := ingest.Channel{Name: ch.Name, HeldMessage: ch.HeldMessage, MaxQuantity: *ch.MaxQuantity, Language: ch.Language}
 	ch.Settings.Desk(&out)
 	return out
 }

@@ -29,6 +29,7 @@ type Product struct {
 	AcceptTest     bool              `toml:"accept_test"`
 	Adopt          bool              `toml:"adopt"`
 	Lease          *channel.Duration `toml:"lease"`
+	Language       string            `toml:"language"`
 
 	kind  string       // of the generator
 	codes ingest.Codes // what it makes
@@ -83,6 +84,9 @@ func (c *Config) completeProduct(i int, aliases map[string]string) error {
 	p.Limits = folded
 	if _, err := ingest.ParseAmount(p.PriceFloor); err != nil {
 		return c.errorf(key("price_floor"), "%v", err)
+	}
+	if p.Language != "" && !ingest.IsLanguage(p.Language) {
+		return c.errorf(key("language"), "%q: %s", p.Language, languageHint)
 	}
 	if p.Lease == nil {
 		p.Lease = &channel.Duration{Duration: defaultLease}
@@ -168,7 +172,7 @@ func (c *Config) Product(id string) (Product, bool) {
 // desk is what the order desk needs to know.
 func (p Product) desk() ingest.Product {
 	floor, _ := ingest.ParseAmount(p.PriceFloor) // checked by completeProduct
-	out := ingest.Product{ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Gives: p.Gives, Codes: p.codes}
+	out := ingest.Product{ID: p.ID, Aliases: p.Aliases, Limit: *p.Limit, Limits: p.Limits, Floor: floor, Gives: p.Gives, Codes: p.codes, Language: p.Language}
 	if len(p.UpgradeFrom) > 0 {
 		out.Upgrade = &ingest.Upgrade{From: p.UpgradeFrom, Keyword: strings.TrimSpace(p.UpgradeKeyword)}
 	}
