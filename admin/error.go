@@ -39,8 +39,11 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	if e.Do == "" {
+	switch {
+	case e.Do == "":
 		return e.Problem
+	case strings.HasPrefix(e.Do, "see "):
+		return e.Problem + " (" + e.Do + ")"
 	}
 	return e.Problem + ": " + e.Do
 }
