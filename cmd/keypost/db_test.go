@@ -258,7 +258,7 @@ func TestAuditVerify(t *testing.T) {
 	if out := s.must(1, "db", "create"); !strings.Contains(out, "is there already") {
 		t.Errorf("db create again:\n%s", out)
 	}
-	s.serve()
+	stop = s.serve()
 	s.must(0, "license", "restore", code)
 	for s.read(0, &r, "audit", "verify"); r.Seals < 2; s.read(0, &r, "audit", "verify") {
 		if err := context.Cause(t.Context()); err != nil {
@@ -266,6 +266,9 @@ func TestAuditVerify(t *testing.T) {
 		}
 	}
 	s.must(0, "check")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 	// Gone, it is not made up anew; without it in the config, its seals are strange.
 	key := filepath.Join(filepath.Dir(s.config), "audit.key")
 	if err := os.Rename(key, key+".away"); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -31,9 +32,34 @@ func twoDaemons(t *testing.T, s *site) (urls [2]string) {
 	return urls
 }
 
+// onMariaDB runs a test on a site whose database several daemons may share.
+func onMariaDB(t *testing.T, test func(t *testing.T, s *site)) {
+	s := newSite(t)
+	s.write(siteConfig + fmt.Sprintf("[database]\nurl = %q\n[keys]\nmaster_file = \"master.key\"\n", storetest.MariaDB(t)))
+	test(t, s)
+}
+
+// A second daemon on an embedded database is refused, and told which process has
+// it; one that takes the place of a killed one is not.
+func TestTwoDaemonsOneFile(t *testing.T) {
+	binary := program(t)
+	s := newSite(t)
+	first := s.start(binary)
+	out, err := exec.Command(binary, "serve", "--config", s.config).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprintf("a daemon serves it already (process %d)", first.cmd.Process.Pid)) {
+		t.Errorf("a second one: %v\n%s", err, out)
+	}
+	if err := first.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.cmd.Wait()
+	s.url = s.start(binary).url
+	s.post()
+}
+
 // The same order to both at once is one order with one answer, to the byte.
 func TestTwoDaemonsOneOrder(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, s *site) {
+	onMariaDB(t, func(t *testing.T, s *site) {
 		urls := twoDaemons(t, s)
 		for round := range 5 {
 			quantity, txn := "2", fmt.Sprint("BOTH", round)
@@ -82,7 +108,7 @@ func TestTwoDaemonsOneOrder(t *testing.T) {
 
 // 64 machines race for the 3 seats of a code, each by the shipped client.
 func TestTwoDaemonsThreeSeats(t *testing.T) {
-	eachDatabase(t, func(t *testing.T, s *site) {
+	onMariaDB(t, func(t *testing.T, s *site) {
 		s.write(strings.Replace(s.text(), "limit = 2", "limit = 3", 1))
 		urls := twoDaemons(t, s)
 		code := s.post()[0]

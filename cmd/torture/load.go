@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +26,8 @@ type torture struct {
 
 	server  *storetest.Server  // nil: the database is a file, or a cluster
 	cluster *storetest.Cluster // nil: the database is none
-	daemons [2]*daemon         // on one database; nil: killed
-	running [2]*daemon         // as they were when the load began
+	daemons []*daemon          // on one database: two, or one where it is a file; nil: killed
+	running []*daemon          // as they were when the load began
 
 	mu        sync.Mutex
 	attempted []string            // transactions
@@ -37,6 +38,11 @@ type torture struct {
 	kills     map[string]int      // by what was killed
 	strikes   int                 // at nodes
 	approvals int
+}
+
+// lives tells whether a daemon does.
+func (t *torture) lives() bool {
+	return slices.ContainsFunc(t.daemons, func(d *daemon) bool { return d != nil })
 }
 
 type seat struct{ code, machine string }
@@ -60,7 +66,7 @@ func (t *torture) round(ctx context.Context, round int, random *rand.Rand) error
 	err := l.answers(ctx, random.IntN(150)+1)
 	if err == nil {
 		var heal func() error
-		if heal, err = t.strike(random); err == nil && t.daemons != [2]*daemon{} {
+		if heal, err = t.strike(random); err == nil && t.lives() {
 			err = l.answers(ctx, afterwards)
 		}
 		err = errors.Join(err, heal())
@@ -78,7 +84,10 @@ func (t *torture) round(ctx context.Context, round int, random *rand.Rand) error
 // or locks a node of a cluster. A database comes back at once, and a node when
 // heal is called; what was killed of the daemons is started by the next round.
 func (t *torture) strike(random *rand.Rand) (heal func() error, err error) {
-	victims := []string{"a daemon", "both daemons"}
+	victims := []string{"a daemon"}
+	if len(t.daemons) > 1 {
+		victims = append(victims, "both daemons")
+	}
 	if t.server != nil {
 		victims = append(victims, "the database", "everything")
 	}
@@ -144,7 +153,7 @@ type load struct {
 
 func (t *torture) load(ctx context.Context, round int, seed uint64) *load {
 	l := &load{make(chan bool), make(chan error, workers), make(chan bool)}
-	t.running = t.daemons // a strike takes them out of the other list
+	t.running = slices.Clone(t.daemons) // a strike takes them out of the other list
 	var all sync.WaitGroup
 	for w := range workers {
 		d := t.daemons[w%len(t.daemons)]

@@ -105,7 +105,9 @@ func newMailTorture(t *testing.T, binary, database string) *mailTorture {
 		t:       t, account: account, shop: shop, smtp: smtp, random: rand.New(rand.NewPCG(seed, 0)),
 	}
 	url := "sqlite:keypost.db"
+	m.daemons = make([]*daemon, 1) // an embedded database is one daemon's
 	if database == "mariadb" {
+		m.daemons = make([]*daemon, 2)
 		m.server, err = storetest.Start()
 		if errors.Is(err, exec.ErrNotFound) {
 			storetest.LeaveOut(t, "MariaDB is missing: make test installs it")

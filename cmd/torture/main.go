@@ -72,10 +72,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		binary: path, config: filepath.Join(folder, "keypost.toml"), second: filepath.Join(folder, "second.toml"), log: filepath.Join(folder, "log"),
 		acks: map[string][]string{}, products: map[string]string{}, seats: map[seat]string{}, released: map[seat]bool{}, kills: map[string]int{},
 	}
+	t.daemons = make([]*daemon, 2)
 	url := "sqlite:keypost.db"
 	other := "" // the second daemon's, where it is not the same
 	switch *database {
 	case "sqlite":
+		t.daemons = t.daemons[:1] // an embedded database is one daemon's
 	case "mariadb":
 		if t.server, err = storetest.Start(); err != nil {
 			return err

@@ -37,6 +37,7 @@ const endWithin = 30 * time.Second
 type Daemon struct {
 	listener net.Listener
 	db       *store.DB
+	served   func() // ends that no other daemon may serve the database
 	desk     *ingest.Desk
 	seats    *activation.Server
 	hooks    *delivery.Sender
@@ -82,11 +83,18 @@ func Open(ctx context.Context, c *config.Config, l net.Listener) (*Daemon, error
 	if err != nil {
 		return nil, err
 	}
-	d, err := open(ctx, c, l, db)
+	served, err := store.Serve(c.Database.URL)
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
+	d, err := open(ctx, c, l, db)
+	if err != nil {
+		served()
+		db.Close()
+		return nil, err
+	}
+	d.served = served
 	return d, nil
 }
 
@@ -120,7 +128,11 @@ func open(ctx context.Context, c *config.Config, l net.Listener, db *store.DB) (
 }
 
 // Close closes the database.
-func (d *Daemon) Close() error { return d.db.Close() }
+func (d *Daemon) Close() error {
+	err := d.db.Close()
+	d.served()
+	return err
+}
 
 func (d *Daemon) partsOf(c *config.Config) *parts {
 	c.Listens(d.listener.Addr().String())
