@@ -15,10 +15,15 @@ func TestLogWriter(t *testing.T) {
 		var out strings.Builder
 		w := &LogWriter{To: &out}
 		log := slog.New(slog.NewTextHandler(w, nil))
+		written := func() string {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return out.String()
+		}
 		want := func(lines ...string) {
 			t.Helper()
 			var got []string
-			for line := range strings.Lines(out.String()) {
+			for line := range strings.Lines(written()) {
 				_, message, _ := strings.Cut(line, "msg=")
 				got = append(got, strings.TrimSpace(message))
 			}
@@ -39,11 +44,11 @@ func TestLogWriter(t *testing.T) {
 		log.Info("request", "status", 202)
 		w.Flush()
 		want("first", "request status=200", "request status=500", "request status=201", "request status=202")
-		before := out.Len()
+		before := len(written())
 		for range 1000 {
 			log.Info("request", "status", 200)
 		}
-		if out.Len() == before {
+		if len(written()) == before {
 			t.Error("lines wait however many they are")
 		}
 		time.Sleep(time.Second)
