@@ -80,7 +80,7 @@ func (c Config) checkDatabase(ctx context.Context) []Finding {
 		return c.checkMissingDatabase(ctx, err)
 	}
 	defer db.Close()
-	list := []Finding{finding("database", channel.OK, store.Name(c.Database)+": whole, and what is committed survives a loss of power")}
+	list := []Finding{finding("database", channel.OK, store.Name(c.Database)+": intact; committed data survives a power loss")}
 	if err := errors.Join(db.Check(ctx), db.TryWrite(ctx)); err != nil {
 		list[0] = finding("database", channel.Failed, strings.ReplaceAll(Helped(err).Error(), "\n", "; "))
 	}
@@ -88,7 +88,7 @@ func (c Config) checkDatabase(ctx context.Context) []Finding {
 		list = append(list, f)
 	}
 	if pauses, err := db.Pauses(ctx); err == nil && len(pauses) > 0 {
-		list = append(list, finding("restore", channel.Warning, "outbox and pools rest ("+pauses[0].Reason+"): {db restore --confirm} lets them go on"))
+		list = append(list, finding("restore", channel.Warning, "the outbox and the pools are paused ("+pauses[0].Reason+"): {db restore --confirm} resumes them"))
 	}
 	keys := finding("keys", channel.OK, c.MasterFile+" opens the signing keys")
 	if _, err := c.Keyring(ctx, db); err != nil {
@@ -131,7 +131,7 @@ func checkSpace(database string) (f Finding, ok bool) {
 	}
 	f = finding("disk", channel.OK, fmt.Sprintf("%d MiB free for the database", free>>20))
 	if free>>20 < littleSpace {
-		f.Result, f.Detail = channel.Warning, f.Detail+": when it is full, orders and new activations are not taken; free some space"
+		f.Result, f.Detail = channel.Warning, f.Detail+": when the disk is full, orders and new activations are refused. Free some space"
 	}
 	return f, true
 }
@@ -142,9 +142,9 @@ func checkOutbox(ctx context.Context, db *store.DB) Finding {
 	case err != nil:
 		return finding("outbox", channel.Failed, err.Error())
 	case dead > 0:
-		return finding("outbox", channel.Warning, fmt.Sprintf("notices given up: %d ({outbox list --status dead})", dead))
+		return finding("outbox", channel.Warning, fmt.Sprintf("dead notices: %d ({outbox list --status dead})", dead))
 	}
-	return finding("outbox", channel.OK, "no notice was given up")
+	return finding("outbox", channel.OK, "no dead notices")
 }
 
 func (c Config) checkPools(ctx context.Context, db *store.DB) (list []Finding) {
@@ -169,9 +169,9 @@ func (c Config) checkAuditKey(ctx context.Context, db *store.DB) Finding {
 		return finding("audit log", channel.Failed, err.Error())
 	}
 	if ours, err := db.SealedBy(ctx, keys...); err != nil || !ours {
-		return finding("audit log", channel.Failed, "its last seal is by another key than the one at hand: is it the right audit_file and master key? (see {audit verify})")
+		return finding("audit log", channel.Failed, "the last seal was made with a different key. Check that audit_file and the master key are the right ones (see {audit verify})")
 	}
-	return finding("audit log", channel.OK, "its key is at hand ({audit verify} looks at the whole)")
+	return finding("audit log", channel.OK, "the key matches the last seal ({audit verify} checks the whole log)")
 }
 
 // MissingProducts has a finding for each product that has licenses and is not in
@@ -189,7 +189,7 @@ func (c Config) missingProducts(ctx context.Context, db *store.DB) (list []Findi
 	missing, err := db.OtherProducts(ctx, named)
 	for _, p := range missing {
 		list = append(list, finding("product "+p.Product, channel.Failed, fmt.Sprintf(
-			"it has %s and is not in the config: nobody can activate it, and its calls get 503. Put the [[product]] back, or correct the id of the one that took its place",
+			"it has %s but is not in the config: nobody can activate it, and its calls get 503. Restore its [[product]], or correct the id of the product that replaced it",
 			count(int(p.Licenses), "license"))))
 	}
 	return list, err
@@ -207,7 +207,7 @@ func (a *Admin) ReportMissing(ctx context.Context) {
 }
 
 func (p Product) report() Finding {
-	f := finding("product "+p.ID, channel.OK, fmt.Sprintf("%s, machines a code: %s, leases: %s", p.Name, p.limits(), p.Lease))
+	f := finding("product "+p.ID, channel.OK, fmt.Sprintf("%s, machines per code: %s, leases: %s", p.Name, p.limits(), p.Lease))
 	switch {
 	case len(p.Gives) > 0:
 		f.Detail = fmt.Sprintf("%s, a bundle of %s", p.Name, strings.Join(p.Gives, ", "))
@@ -239,10 +239,10 @@ func (p Product) Check(ctx context.Context) Finding {
 	subject := "generator of " + p.ID
 	made, err := p.Codes.Compute.Generate(ctx, p.plausible())
 	if errors.Is(err, fs.ErrNotExist) { // the database's check tells if it was there before
-		return finding(subject, channel.OK, p.Generator+", by a key that is derived from the master key, which is made with the database")
+		return finding(subject, channel.OK, p.Generator+", with a key derived from the master key, which is created with the database")
 	}
 	if err != nil || len(made) != 1 {
-		return finding(subject, channel.Failed, fmt.Sprintf("made %d codes of 1: %v", len(made), err))
+		return finding(subject, channel.Failed, fmt.Sprintf("made %d codes instead of 1: %v", len(made), err))
 	}
 	f := finding(subject, channel.OK, p.Generator+", "+p.like(made[0]))
 	if g, ok := p.Codes.Compute.(keygen.Signed); ok {
@@ -263,7 +263,7 @@ func (p Product) Check(ctx context.Context) Finding {
 		f.Detail += fmt.Sprintf(", %.0f random bits", g.Bits())
 		if g.Bits() < weakBits {
 			f.Result = channel.Warning
-			f.Detail += fmt.Sprintf(": with fewer than %d, codes that were sold can be found by trying, which is only slowed down (misses)", weakBits)
+			f.Detail += fmt.Sprintf(": with fewer than %d, sold codes can be guessed; the limit on misses only slows this down", weakBits)
 		}
 	}
 	return f
@@ -311,11 +311,11 @@ func (p Product) checkOutside(ctx context.Context) Finding {
 	made, err := p.Codes.Outside.Generate(ctx, p.dryRequest())
 	switch {
 	case errors.Is(err, keygen.ErrRequest):
-		f.Result, f.Detail = channel.Warning, fmt.Sprintf("%s answers, and wants more than check's order has: %v", p.Generator, err)
+		f.Result, f.Detail = channel.Warning, fmt.Sprintf("%s answers, but needs more data than the test order of this check has: %v", p.Generator, err)
 	case err != nil:
 		f.Result, f.Detail = channel.Failed, err.Error()
 	case len(made) != 1:
-		f.Result, f.Detail = channel.Failed, fmt.Sprintf("%s made %d codes of 1", p.Generator, len(made))
+		f.Result, f.Detail = channel.Failed, fmt.Sprintf("%s made %d codes instead of 1", p.Generator, len(made))
 	case ingest.CheckCode(made[0]) != nil:
 		f.Result, f.Detail = channel.Failed, fmt.Sprintf("%s: its code %v", p.Generator, ingest.CheckCode(made[0]))
 	default:

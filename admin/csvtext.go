@@ -83,7 +83,7 @@ func decodeText(b []byte, said string) (text []byte, name string, err error) {
 		name = "UTF-8"
 	}
 	if line := badLine(b); line > 0 {
-		return nil, "", fmt.Errorf("line %d is not UTF-8: save the table again as \"CSV UTF-8\", or say what it is, such as --encoding windows-1252 for what a spreadsheet on Windows in Western Europe or America saves as \"CSV\"", line)
+		return nil, "", fmt.Errorf("line %d is not UTF-8: save the table again as \"CSV UTF-8\", or name its encoding: \"CSV\" from a spreadsheet on Windows in Western Europe or America needs --encoding windows-1252", line)
 	}
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		return nil, "", fmt.Errorf("line %d has a NUL byte, so it may be UTF-16 without a byte order mark: save the table again as \"CSV UTF-8\", or try --encoding utf-16le", 1+bytes.Count(b[:i], []byte("\n")))
@@ -106,7 +106,7 @@ func badLine(b []byte) int {
 func decodeAs(b []byte, said string) (text []byte, name string, err error) {
 	e, err := htmlindex.Get(said)
 	if err != nil {
-		return nil, "", invalid("--encoding %s is not known: name one like utf-8, windows-1252, iso-8859-15, macintosh or utf-16le", said)
+		return nil, "", invalid("--encoding %s is unknown: use a name like utf-8, windows-1252, iso-8859-15, macintosh or utf-16le", said)
 	}
 	if name, err = htmlindex.Name(e); err != nil {
 		return nil, "", err
@@ -115,7 +115,7 @@ func decodeAs(b []byte, said string) (text []byte, name string, err error) {
 	case name == "utf-8":
 		return decodeText(b, "")
 	case !strings.HasPrefix(name, "utf-16") && utf8.Valid(b) && bytes.ContainsFunc(b, func(r rune) bool { return r >= utf8.RuneSelf }):
-		return nil, "", fmt.Errorf("it is UTF-8, not %s, in which its names would come out wrong: leave --encoding out", name)
+		return nil, "", fmt.Errorf("the file is UTF-8, not %s: leave out --encoding, or names would be garbled", name)
 	}
 	text, err = decoded(b, e, name)
 	return text, name, err
@@ -130,10 +130,10 @@ func decoded(b []byte, e encoding.Encoding, name string) ([]byte, error) {
 	// Decoders put U+FFFD in the place of what they cannot read.
 	if head, _, bad := bytes.Cut(text, []byte("\ufffd")); bad {
 		line := 1 + bytes.Count(head, []byte("\n"))
-		return nil, fmt.Errorf("line %d has a character that is not of %s: name the encoding that the table was saved in with --encoding, or save it again as \"CSV UTF-8\"", line, name)
+		return nil, fmt.Errorf("line %d has a character that does not exist in %s: name the table's real encoding with --encoding, or save it again as \"CSV UTF-8\"", line, name)
 	}
 	if bytes.IndexByte(text, 0) >= 0 {
-		return nil, errors.New("it has NUL characters: it is not " + name)
+		return nil, errors.New("the file has NUL characters, so it is not " + name)
 	}
 	return text, nil
 }

@@ -72,7 +72,7 @@ func (a *Admin) findCustomer(ctx context.Context, who string) (c customer, err e
 		return c, nil
 	}
 	if addresses := addressesOf(list); len(addresses) > 1 {
-		return c, &Error{Ambiguous, fmt.Sprintf("%d addresses have this name", len(addresses)), "name one of them: " + strings.Join(addresses, ", "), &SeveralOrders{newOrders(list)}}
+		return c, &Error{Ambiguous, fmt.Sprintf("%d addresses have this name", len(addresses)), "name one address: " + strings.Join(addresses, ", "), &SeveralOrders{newOrders(list)}}
 	}
 	c.orders = list
 	return c, nil
@@ -177,7 +177,7 @@ func CheckPerson(name, email string) error {
 // checkLanguage refuses what cannot be a language's tag (RFC 5646).
 func checkLanguage(tag string) error {
 	if tag != "" && !ingest.IsLanguage(tag) {
-		return invalid("--language %s: it must be a language's tag, like de or pt-BR", tag)
+		return invalid("--language %s: it must be a language tag, like de or pt-BR", tag)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // errMade: the config's database is there already.
-var errMade = errors.New("it is there already and stays as it is")
+var errMade = errors.New("it already exists and was not changed")
 
 // IsMade tells whether [CreateDatabase] failed because nothing was missing.
 func IsMade(err error) bool { return errors.Is(err, errMade) }
@@ -77,9 +77,9 @@ func (c Config) notMade(err error) error {
 	case err == nil || !errors.Is(err, store.ErrNoDatabase):
 		return err
 	case c.Demo:
-		return because(Unavailable, err, "", "there is no config file (name yours with --config, or set KEYPOST_CONFIG), and no demo was started here")
+		return because(Unavailable, err, "", "there is no config file (name yours with --config or KEYPOST_CONFIG), and no demo was started here")
 	}
-	return &Error{Unavailable, err.Error() + ". If it should be, correct [database] url in the config. To make a new one: {db create}", "", err}
+	return &Error{Unavailable, err.Error() + ". If it should exist, correct [database] url in the config. To create a new one: {db create}", "", err}
 }
 
 // OpenToServe opens the config's database for a daemon. The demo's is made, and
@@ -97,7 +97,7 @@ func OpenToServe(ctx context.Context, c Config) (*store.DB, error) {
 	}
 	sold, err := c.missingProducts(ctx, db)
 	if err == nil && len(sold) > 0 {
-		err = fmt.Errorf("there is no config file, and %s is not the demo's store: it has licenses of %s. Name its config with --config", c.Database, sold[0].Subject)
+		err = fmt.Errorf("there is no config file, and %s is not the demo's database: it has licenses of %s. Name its config with --config", c.Database, sold[0].Subject)
 	}
 	if err != nil {
 		db.Close()
@@ -148,7 +148,7 @@ func VerifyDatabase(ctx context.Context, c Config) ([]Rule, error) {
 		}
 	}
 	if broken > 0 {
-		return out, fail(Broken, "keep a backup of the database as it is, and report this", "%d of %d rules do not hold", broken, len(list))
+		return out, fail(Broken, "back up the database as it is now, and report this", "%d of %d rules are violated", broken, len(list))
 	}
 	return out, nil
 }
@@ -172,7 +172,7 @@ func CopyDatabase(ctx context.Context, from, to string, whileRunning bool, p Pro
 			return nil, err
 		}
 		if alive {
-			return nil, fail(State, "end it first, or its next orders would be lost (--while-running copies all the same)", "a daemon runs on %s", store.Name(from))
+			return nil, fail(State, "stop it first, or its next orders would be lost (--while-running copies anyway)", "a daemon is using %s", store.Name(from))
 		}
 	}
 	return copyDatabase(ctx, from, to, "", p)
@@ -214,7 +214,7 @@ func BackupDatabase(ctx context.Context, c Config, file string, p Progress) ([]C
 		return nil, invalid("the file's name is empty")
 	}
 	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return nil, fail(Exists, "name another file", "%s is there already and stays as it is", file)
+		return nil, fail(Exists, "name another file", "%s already exists and was not changed", file)
 	}
 	// Nobody meets half a backup: it gets its name when it is whole.
 	folder, err := os.MkdirTemp(filepath.Dir(file), ".keypost-backup-")
@@ -248,7 +248,7 @@ func RestoreDatabase(ctx context.Context, c Config, file string, p Progress) ([]
 		return nil, err
 	}
 	if err := c.opens(ctx); err != nil {
-		return copied, fmt.Errorf("it is restored, but keypost serve will not start on it: %w", err)
+		return copied, fmt.Errorf("the database was restored, but keypost serve cannot start with it: %w", err)
 	}
 	return copied, nil
 }
@@ -272,7 +272,7 @@ func (c Config) opens(ctx context.Context) error {
 func (a *Admin) ConfirmRestore(ctx context.Context, actor string) error {
 	err := a.db.EndPauses(ctx, actor)
 	if isNotFound(err) {
-		return fail(State, "", "nothing rests: there is no restore to confirm")
+		return fail(State, "", "there is no restore to confirm: nothing is paused")
 	}
 	return err
 }

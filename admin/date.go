@@ -18,7 +18,7 @@ func lastSecond(day time.Time) time.Time { return day.AddDate(0, 0, 1).Add(-time
 // with slashes nobody can tell, so those are refused.
 var dayForms = []string{time.DateOnly, "02.01.2006", "2.1.2006"}
 
-var errDate = errors.New("it must be like 2027-12-31 or 2027-12-31T18:00:00Z")
+var errDate = errors.New("it must look like 2027-12-31 or 2027-12-31T18:00:00Z")
 
 // parseTime reads a time, or a day: then it is its first moment, and whole is set.
 func parseTime(s string) (at time.Time, whole bool, err error) {

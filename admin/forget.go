@@ -101,7 +101,7 @@ func (c Config) checkForget(addresses []string) error {
 	}
 	for _, address := range addresses {
 		if slices.ContainsFunc(own, func(s string) bool { return strings.EqualFold(s, address) }) {
-			return invalid("%s is an address of your own in the config: mails of all buyers name it", address)
+			return invalid("%s is one of your own addresses in the config: it appears in the mails of all buyers", address)
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func (a *Admin) importRows(ctx context.Context, rows []csvRow, c CSVImport, out 
 			n++
 		}
 		if err := importOrder(ctx, to, rows[done:done+n], out); err != nil {
-			return fmt.Errorf("line %d: %w (run it again: what was imported stays)", rows[done].line, err)
+			return fmt.Errorf("line %d: %w (run it again: rows that were imported are kept)", rows[done].line, err)
 		}
 		done += n
 		if c.Progress != nil {
@@ -143,7 +143,7 @@ func readHead(r *csv.Reader) (head []string, err error) {
 	for i, name := range head {
 		head[i] = columnName(name)
 		if !slices.Contains(csvColumns, head[i]) || slices.Contains(head[:i], head[i]) {
-			return nil, fmt.Errorf("line 1: the column %q is unknown, or there twice: columns are %s", name, strings.Join(csvColumns, ", "))
+			return nil, fmt.Errorf("line 1: the column %q is unknown or appears twice: the columns are %s", name, strings.Join(csvColumns, ", "))
 		}
 	}
 	return head, nil
@@ -173,7 +173,7 @@ func (c Config) readRows(text csvText, product, actor string) (rows []csvRow, fa
 			continue
 		}
 		if len(cells) != len(head) {
-			faults = append(faults, fmt.Sprintf("line %d: it has %d cells, the first line has %d", line, len(cells), len(head)))
+			faults = append(faults, fmt.Sprintf("line %d: it has %d cells, but the first line has %d", line, len(cells), len(head)))
 			continue
 		}
 		row := map[string]string{}
@@ -187,7 +187,7 @@ func (c Config) readRows(text csvText, product, actor string) (rows []csvRow, fa
 		}
 		code := got.id + "\x00" + store.NormalCode(got.past.Code)
 		if other, twice := seen[code]; twice {
-			faults = append(faults, fmt.Sprintf("line %d: the code is on line %d, too", line, other))
+			faults = append(faults, fmt.Sprintf("line %d: the code is also on line %d", line, other))
 			continue
 		}
 		seen[code] = line
@@ -221,12 +221,12 @@ func (c Config) readRow(row map[string]string, product, actor string) (r csvRow,
 	}
 	p, err := c.product(r.id)
 	if err != nil || len(p.Gives) > 0 {
-		return r, fmt.Errorf("product %q is none of the config's", r.id)
+		return r, fmt.Errorf("product %q is not in the config", r.id)
 	}
 	r.past = ingest.Past{Code: row["code"], Limit: p.Limit}
 	r.past.Status = store.Active
 	if !isCode(r.past.Code) {
-		return r, errors.New("code: it has 1-255 characters, letters or digits among them and no control characters")
+		return r, errors.New("code: it must have 1-255 characters, with at least one letter or digit and no control characters")
 	}
 	o := &r.order
 	*o = ingest.Order{
@@ -243,7 +243,7 @@ func (c Config) readRow(row map[string]string, product, actor string) (r csvRow,
 		o.StoreProduct = r.id
 	}
 	if !channel.IsID(o.Store) || len(o.Transaction) > 255 {
-		return r, errors.New("store: " + channel.IDHint + "; transaction: at most 255 bytes")
+		return r, errors.New("store: " + channel.IDHint + "; transaction: it must have at most 255 bytes")
 	}
 	if err := CheckPerson(o.Name, o.Email); err != nil {
 		return r, fmt.Errorf("name, email: %s", strings.TrimPrefix(err.Error(), "--"))
@@ -256,23 +256,23 @@ func (r *csvRow) numbers(row map[string]string) (err error) {
 	for name, to := range map[string]*int{"limit": &r.past.Limit, "used": &r.past.Used} {
 		if v := row[name]; v != "" {
 			if *to, err = strconv.Atoi(v); err != nil || *to < 0 || *to > 1_000_000 {
-				return fmt.Errorf("%s: %q is not a number from 0 on", name, v)
+				return fmt.Errorf("%s: %q is not a number from 0", name, v)
 			}
 		}
 	}
 	if r.past.Used > 10_000 || r.past.Limit > 0 && r.past.Used > r.past.Limit {
-		return fmt.Errorf("used: %d machines are more than the limit, %d", r.past.Used, r.past.Limit)
+		return fmt.Errorf("used: %d machines are more than the limit of %d", r.past.Used, r.past.Limit)
 	}
 	switch v := strings.ToLower(row["status"]); v {
 	case "":
 	case store.Active, store.Suspended, store.Revoked:
 		r.past.Status = v
 	default:
-		return fmt.Errorf("status: %q is none of active, suspended, revoked", v)
+		return fmt.Errorf("status: %q must be active, suspended or revoked", v)
 	}
 	if v := row["test"]; v != "" {
 		if r.order.Test, err = parseTruth(v); err != nil {
-			return fmt.Errorf("test: %q is neither true nor false", v)
+			return fmt.Errorf("test: %q must be true or false", v)
 		}
 	}
 	if v := row["created"]; v != "" {

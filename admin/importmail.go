@@ -52,7 +52,7 @@ func (a *Admin) ImportMails(ctx context.Context, actor string, c MailImport) (Im
 		m.profiles = append(m.profiles, p)
 	}
 	if err := m.each(); err != nil {
-		return m.out, fmt.Errorf("%w (run it again: what was imported stays)", err)
+		return m.out, fmt.Errorf("%w (run it again: codes that were imported are kept)", err)
 	}
 	if n := len(m.out.Faults); n > 0 {
 		return m.out, fail(Partly, "", "not imported: %s", count(n, "mail"))
@@ -164,9 +164,9 @@ func (m *mailImport) refund(list []ingest.Refund) error {
 
 // refundFaults are why refunds are not taken in, for people.
 var refundFaults = map[string]string{
-	ingest.RefundUnknownSale: "it refunds a sale that nobody told of, or a product that is not in it: take the sale's mail in, too, or revoke its code by hand ({license revoke})",
-	ingest.RefundAmount: "how much goes back is not in the order's currency, or what the order cost is not known: compare it with the store, " +
-		"and where all of it went back refund the order by hand ({order refund})",
+	ingest.RefundUnknownSale: "it refunds an unknown sale, or a product that is not part of the sale: import the sale's mail too, or revoke the code by hand ({license revoke})",
+	ingest.RefundAmount: "the refund is not in the order's currency, or the order's price is unknown: compare it with the store's records. " +
+		"If it was a full refund, refund the order by hand ({order refund})",
 }
 
 // orders takes in what a mail sold: each order its own codes, of which there is
@@ -185,10 +185,10 @@ func (m *mailImport) orders(r tfyp.Reading, mail tfyp.Mail) error {
 	}
 	switch {
 	case len(r.Codes) != copies:
-		return notTaken("it does not carry a code for each copy of each product: " +
-			"take its codes in from a file that has a row for each ({import csv}), or issue the others by hand ({license issue})")
+		return notTaken("it does not have a code for each copy of each product: " +
+			"import its codes from a CSV file with one row per code ({import csv}), or issue the missing codes by hand ({license issue})")
 	case slices.ContainsFunc(r.Codes, func(code string) bool { return !isCode(code) }):
-		return notTaken("its code is not 1-255 characters")
+		return notTaken("its code must have 1-255 characters")
 	}
 	products := make([]ingest.Product, len(r.Orders))
 	for i, o := range r.Orders {
@@ -216,7 +216,7 @@ func (m *mailImport) product(o ingest.Order) (ingest.Product, error) {
 		p, ok = m.catalog.Product(m.Product)
 	}
 	if !ok {
-		return p, notTaken(fmt.Sprintf("the product %q is none of the config's", o.StoreProduct))
+		return p, notTaken(fmt.Sprintf("the product %q is not in the config", o.StoreProduct))
 	}
 	return p, nil
 }

@@ -45,9 +45,9 @@ type IssuedOrder struct {
 func (i *Issue) check(c Config, most int) (notes []string, err error) {
 	switch {
 	case i.Quantity < 1 || i.Quantity > most:
-		return nil, invalid("the quantity must be from 1 to %d", most)
+		return nil, invalid("the quantity must be 1 to %d", most)
 	case i.Transaction != nil && (strings.TrimSpace(*i.Transaction) == "" || len(*i.Transaction) > 255):
-		return nil, invalid("--transaction must have 1-255 bytes, not all of them spaces")
+		return nil, invalid("--transaction must have 1-255 bytes, and not only spaces")
 	case strings.TrimSpace(i.Type) == "":
 		return nil, invalid("--type is empty")
 	}
@@ -76,7 +76,7 @@ func (i *Issue) check(c Config, most int) (notes []string, err error) {
 		i.Transaction = &id
 	}
 	if i.ExpiresAt != nil && i.ExpiresAt.Before(time.Now()) {
-		notes = append(notes, "--expires is in the past: these codes will not activate.")
+		notes = append(notes, "--expires is in the past. These codes will not activate.")
 	}
 	return notes, nil
 }
@@ -93,7 +93,7 @@ func (p Product) strangeType(licenseType string) string {
 	if n := p.LimitOf(licenseType); n > 0 {
 		limit = "the limit of " + count(n, "machine")
 	}
-	return fmt.Sprintf("The product %s has no limit of its own for the license type %q: %s counts.", p.ID, licenseType, limit)
+	return fmt.Sprintf("The product %s has no limit for the license type %q, so %s applies.", p.ID, licenseType, limit)
 }
 
 func (i Issue) order(actor string) ingest.Order {
@@ -152,12 +152,12 @@ func (a *Admin) IssueBatch(ctx context.Context, actor string, i Issue, begun fun
 			return Batch{}, fmt.Errorf("%w (after %d codes: run it again with --transaction %s)", err, done, claim.Transaction)
 		}
 		if o.Status != store.Issued {
-			return Batch{}, fail(State, fmt.Sprintf("correct that, approve it ({order approve %[1]s %[2]s %[3]d}), and run this again with --transaction %[2]s", o.Store, o.Transaction, o.Line),
+			return Batch{}, fail(State, fmt.Sprintf("fix this, approve the order ({order approve %[1]s %[2]s %[3]d}), and run this again with --transaction %[2]s", o.Store, o.Transaction, o.Line),
 				"order %s %s %d is %s (%s)", o.Store, o.Transaction, o.Line, o.Status, o.Reason)
 		}
 		for _, l := range o.Licenses {
 			if strings.ContainsAny(l.Code, "\r\n") {
-				return Batch{}, fail(State, "", "a code has several lines: it fits into no list")
+				return Batch{}, fail(State, "", "a code has several lines, so it cannot be written to a list")
 			}
 			if err := write(l.Code); err != nil {
 				return Batch{}, err
@@ -181,7 +181,7 @@ func (a *Admin) sameBatch(ctx context.Context, claim ingest.Order, quantity int)
 		whole = whole && o.Quantity == MaxCodes
 	}
 	if have > quantity || have < quantity && !whole {
-		return fail(State, "ask for as many to get them again, or take another transaction", "the transaction %s has %d codes", claim.Transaction, have)
+		return fail(State, "ask for the same number to get them again, or use another transaction id", "the transaction %s already has %d codes", claim.Transaction, have)
 	}
 	return nil
 }
@@ -228,7 +228,7 @@ type Trials struct {
 // a pool's next codes alone.
 func TryGenerator(ctx context.Context, c Config, product string, i Issue, oemSeed string) (t Trials, err error) {
 	if i.Quantity < 1 || i.Quantity > MaxCodes {
-		return t, invalid("--quantity must be from 1 to %d", MaxCodes)
+		return t, invalid("--quantity must be 1 to %d", MaxCodes)
 	}
 	p, err := c.product(product)
 	if err != nil {
@@ -243,7 +243,7 @@ func TryGenerator(ctx context.Context, c Config, product string, i Issue, oemSee
 	}
 	made, err := c.Catalog.Try(ctx, order)
 	if errors.Is(err, fs.ErrNotExist) {
-		return t, &Error{NotFound, err.Error(), "{init} or {db create} makes it", err}
+		return t, &Error{NotFound, err.Error(), "create it with {init} or {db create}", err}
 	}
 	if err != nil {
 		return t, err

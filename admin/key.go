@@ -39,7 +39,7 @@ func (a *Admin) RotateKeys(ctx context.Context, actor string) ([]Key, error) {
 	}
 	err = ring.Rotate(ctx, actor)
 	if errors.Is(err, store.ErrStale) {
-		return nil, &Error{Conflict, "somebody else rotated the keys at this moment", "see {keys list}", err}
+		return nil, &Error{Conflict, "someone else rotated the keys at the same time", "see {keys list}", err}
 	}
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ var headShape = regexp.MustCompile(`^([0-9a-f]{32})?$`)
 // logged; "": as far as it goes. With [Broken] the result is there all the same.
 func (a *Admin) VerifyAudit(ctx context.Context, head string) (Audit, error) {
 	if !headShape.MatchString(head) {
-		return Audit{}, invalid("--head must be the 32 digits that the daemon logged")
+		return Audit{}, invalid("--head must be the 32 hex digits that the daemon logged")
 	}
 	keys, err := a.auditKeys(ctx, a.db)
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *Admin) VerifyAudit(ctx context.Context, head string) (Audit, error) {
 	}
 	out := Audit{r.Seals, r.Rows, r.Unsealed, r.Head, all(r.Faults)}
 	if len(r.Faults) > 0 {
-		return out, fail(Broken, "", "the audit log is not as it was sealed: %d faults", len(r.Faults))
+		return out, fail(Broken, "", "the audit log was changed after it was sealed: %d problems", len(r.Faults))
 	}
 	return out, nil
 }

@@ -166,7 +166,7 @@ func (a *Admin) nearest(ctx context.Context, n LicenseName, missing error) (l st
 	case len(list) == 1:
 		return list[0], nil
 	case len(list) > 1:
-		return l, &Error{Ambiguous, "several codes begin with " + n.Code, "see {license list --beginning CODE}", &SeveralLicenses{newLicenses(list)}}
+		return l, &Error{Ambiguous, "several codes start with " + n.Code, "see {license list --beginning CODE}", &SeveralLicenses{newLicenses(list)}}
 	}
 	// A code that agrees with the first letters agrees with fewer of them, too.
 	agree, beyond := 0, len(typed)
@@ -186,7 +186,7 @@ func (a *Admin) nearest(ctx context.Context, n LicenseName, missing error) (l st
 		return l, missing
 	}
 	return l, &Error{
-		NotFound, fmt.Sprintf("license %s: not found. Its first %d letters and digits are those of %s, the next one is not", n.Code, agree, l.Code),
+		NotFound, fmt.Sprintf("license %s: not found. Its first %d letters and digits match %s, but the next one does not", n.Code, agree, l.Code),
 		"see {license list --beginning " + string(typed[:agree]) + "}", store.ErrNotFound,
 	}
 }
@@ -230,12 +230,12 @@ func (a *Admin) ReplaceLicense(ctx context.Context, actor string, n LicenseName)
 	l, err := a.desk.Replace(ctx, old, actor)
 	switch {
 	case errors.Is(err, store.ErrStale):
-		return LicenseDetail{}, &Error{State, "the code was replaced before", "see the order's codes with {order show}", err}
+		return LicenseDetail{}, &Error{State, "the code was already replaced", "see the order's codes with {order show}", err}
 	case errors.Is(err, store.ErrRevoked), errors.Is(err, store.ErrSuspended):
 		reasons, _ := a.db.Reasons(ctx, old.ID)
-		e := &Error{State, fmt.Sprintf("%v (%s), and a new code would not be", err, strings.Join(reasons, ", ")), "", err}
+		e := &Error{State, fmt.Sprintf("%v (%s), but a new code would not be", err, strings.Join(reasons, ", ")), "", err}
 		if len(reasons) > 0 && strings.HasPrefix(reasons[0], "manual") {
-			e.Do = "{license restore} takes a person's decision back"
+			e.Do = "{license restore} undoes revoke and suspend"
 		}
 		return LicenseDetail{}, e
 	case err != nil:
@@ -311,9 +311,9 @@ func (a *Admin) EditLicense(ctx context.Context, actor string, n LicenseName, e 
 		l, err := a.db.EditLicense(ctx, id, store.LicenseEdit(e), actor)
 		switch {
 		case errors.Is(err, store.ErrLimit):
-			return l, &Error{State, "more machines are on the license than --limit allows", "release some with {license release CODE ACTIVATION}", err}
+			return l, &Error{State, "the license has more machines than --limit allows", "release some with {license release CODE ACTIVATION}", err}
 		case errors.Is(err, store.ErrShared):
-			return l, &Error{State, "several orders share the license, and each brings its own machines: its limit cannot be edited", "issue another one with {license issue}", err}
+			return l, &Error{State, "the limit cannot be edited: several orders share this license, and each adds its own machines", "issue another license with {license issue}", err}
 		}
 		return l, err
 	})

@@ -62,7 +62,7 @@ func (a *Admin) PreviewOrderMail(ctx context.Context, product, language string, 
 	}
 	o, err := a.findOrder(ctx, name)
 	if err == nil && len(o.Licenses) == 0 {
-		err = fail(State, "", "the order is %s: it has no codes", o.Status)
+		err = fail(State, "", "the order is %s and has no codes", o.Status)
 	}
 	if err != nil {
 		return Letter{}, err

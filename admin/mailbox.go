@@ -161,7 +161,7 @@ func (a *Admin) RawMail(ctx context.Context, id string) ([]byte, error) {
 		}
 	}
 	if len(m.Raw) == 0 {
-		return nil, fail(NotFound, "", "mail %s: nothing of it is kept by itself, or not any more ({customer show ADDRESS --json} has what an order came by; the mail itself is in your mailbox)", id)
+		return nil, fail(NotFound, "", "mail %s: its content is not kept, or no longer kept. The mail itself is in your mailbox. If it became an order, {customer show ADDRESS --json} shows it", id)
 	}
 	return m.Raw, nil
 }

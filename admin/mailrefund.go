@@ -13,7 +13,7 @@ import (
 func costs(orders []store.Order) string {
 	list := make([]string, len(orders))
 	for i, o := range orders {
-		list[i] = "its price is not known"
+		list[i] = "its price is unknown"
 		if o.Price != "" {
 			list[i] = fmt.Sprintf("%d * %s", o.Quantity, strings.TrimSpace(o.Price+" "+o.Currency))
 		}
@@ -29,12 +29,12 @@ func amountHint(orders []store.Order) string {
 	currency := orders[0].Currency
 	for _, o := range orders {
 		if o.Price == "" || o.Currency == "" || o.Currency != currency {
-			return "no part of it can be counted against that: give --all when all of it goes back; when only a part does, and the codes go on working, {mail dismiss}"
+			return "a partial refund cannot be compared with this price. For a full refund, give --all. For a partial refund that leaves the codes working, {mail dismiss}"
 		}
 	}
-	hint := fmt.Sprintf(`give --amount "5.00 %s" (what goes back, in that currency), or --all when all of it does`, currency)
+	hint := fmt.Sprintf(`give --amount "5.00 %s" (the refunded amount, in that currency), or --all for a full refund`, currency)
 	if len(orders) > 1 {
-		hint += "; with --product it is of that line alone"
+		hint += "; --product limits it to that line"
 	}
 	return hint
 }
@@ -48,7 +48,7 @@ func outcomeOf(r intake.Refunded) string {
 	}
 	noted := "noted"
 	if !r.Added {
-		noted = "noted before"
+		noted = "already recorded"
 	}
 	name := orders[0].Store + " " + orders[0].Transaction
 	if r.Product != "" {
@@ -74,13 +74,13 @@ func codesOf(o store.Order) string {
 	}
 	switch {
 	case len(o.Licenses) == 0 && o.Refunded:
-		return "it has no codes, and gets none"
+		return "it has no codes and gets none"
 	case len(o.Licenses) == 0:
 		return "it has no codes (it is " + o.Status + ")"
 	case !o.Refunded && works > 0:
-		return "its codes go on working"
+		return "its codes keep working"
 	case works == 0:
 		return "its codes are revoked"
 	}
-	return "its seats are taken off the codes that it shares"
+	return "its seats are removed from the codes that it shares"
 }

@@ -39,9 +39,9 @@ func (c Config) keyring(ctx context.Context, db *store.DB, create bool) (*activa
 		case keysErr != nil:
 			return nil, keysErr
 		case len(keys) == 0 && !create:
-			return nil, fail(State, "{db create} finishes it", "database %s has no signing keys yet", store.Name(c.Database))
+			return nil, fail(State, "run {db create} to finish it", "database %s has no signing keys yet", store.Name(c.Database))
 		case len(keys) > 0:
-			return nil, fail(Unavailable, "put it back from your backup (without it, machines that are activated are not found and leases cannot be signed)", "the master key %s is missing", file)
+			return nil, fail(Unavailable, "restore it from your backup (without it, activated machines are not found and leases cannot be signed)", "the master key %s is missing", file)
 		}
 		master, err = makeMaster(file)
 	}
@@ -88,9 +88,9 @@ func (c Config) auditKey(ctx context.Context, db *store.DB, create bool) (ed2551
 		}
 		switch {
 		case !first:
-			return nil, fail(Unavailable, "put it back from your backup (without it, what is sealed cannot be verified)", "the audit log's key %s is missing", file)
+			return nil, fail(Unavailable, "restore it from your backup (without it, sealed rows cannot be verified)", "the audit log's key %s is missing", file)
 		case !create:
-			return nil, fail(Unavailable, "if another daemon on this database has it, copy its file; if none has, {db create} makes it", "the audit log's key %s is not there", file)
+			return nil, fail(Unavailable, "if another daemon on this database has it, copy its file. If none has it, create it with {db create}", "the audit log's key %s does not exist", file)
 		}
 		seed, err = makeMaster(file)
 	}

@@ -134,7 +134,7 @@ func (a *Admin) findOrder(ctx context.Context, n OrderName) (o store.Order, err 
 	}
 	return o, &Error{
 		Ambiguous, fmt.Sprintf("%s has %d lines", name, len(list)),
-		fmt.Sprintf("give its number too, as in %s %s 1", n.Store, n.Transaction), &SeveralOrders{newOrders(list)},
+		fmt.Sprintf("add the line's number, as in %s %s 1", n.Store, n.Transaction), &SeveralOrders{newOrders(list)},
 	}
 }
 
@@ -233,7 +233,7 @@ func (a *Admin) ApproveOrder(ctx context.Context, actor string, name OrderName, 
 	case errors.Is(err, ingest.ErrNoProduct):
 		return out, &Error{State, err.Error(), "add it to a product's aliases, or name the product with --product", err}
 	case errors.Is(err, ingest.ErrRefunded):
-		return out, &Error{State, err.Error(), "nothing was done. For codes all the same, {license issue}", err}
+		return out, &Error{State, err.Error(), "nothing was changed. To issue codes anyway, {license issue}", err}
 	case errors.Is(err, ingest.ErrReserved):
 		return out, &Error{State, err.Error(), "try again in a moment", err}
 	case errors.Is(err, ingest.ErrGenerator):
@@ -261,7 +261,7 @@ func (a *Admin) RejectOrder(ctx context.Context, actor string, name OrderName) (
 		if now, err := a.db.Order(ctx, o.ID); err == nil {
 			o = now
 		}
-		return Order{}, fail(State, "for a refund {order refund}, for a code {license revoke}", "the order is %s, only a held one can be rejected", o.Status)
+		return Order{}, fail(State, "to refund it, {order refund}; to revoke one code, {license revoke}", "the order is %s: only held orders can be rejected", o.Status)
 	}
 	if err != nil {
 		return Order{}, err
@@ -278,7 +278,7 @@ func (a *Admin) ResendCodes(ctx context.Context, actor string, name OrderName) (
 	}
 	switch {
 	case found.Status != store.Issued:
-		return o, "", fail(State, "", "the order is %s: it has no codes to send", found.Status)
+		return o, "", fail(State, "", "the order is %s and has no codes to send", found.Status)
 	case found.Refunded:
 		return o, "", fail(State, "", "the order was refunded: its codes are revoked")
 	case found.Email == "" && !found.Test:

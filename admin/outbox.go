@@ -64,10 +64,10 @@ func (a *Admin) RetryNotices(ctx context.Context, actor string, ids []string) er
 	for i, id := range ids {
 		err := a.db.RetryNotice(ctx, id, actor)
 		if errors.Is(err, store.ErrState) {
-			err = fail(State, "", "it is not dead")
+			err = fail(State, "", "the notice is not dead")
 		}
 		if err != nil {
-			return fmt.Errorf("notice %s: %w (%d of %d wait again)", id, err, i, len(ids))
+			return fmt.Errorf("notice %s: %w (%d of %d queued again)", id, err, i, len(ids))
 		}
 	}
 	return nil
@@ -84,7 +84,7 @@ func (a *Admin) RetryDeadNotices(ctx context.Context, actor, kind, endpoint stri
 	for i, n := range list {
 		err := a.db.RetryNotice(ctx, n.ID, actor)
 		if err != nil && !errors.Is(err, store.ErrState) { // somebody else was faster
-			return ids, fmt.Errorf("notice %s: %w (%d of %d wait again)", n.ID, err, i, len(list))
+			return ids, fmt.Errorf("notice %s: %w (%d of %d queued again)", n.ID, err, i, len(list))
 		}
 		ids = append(ids, n.ID)
 	}

@@ -161,7 +161,7 @@ func ParseMail(ctx context.Context, c Config, raw []byte, t MailTrial) (out Pars
 		out.Mails, known = append(out.Mails, one), known || one.Verdict != intake.OutcomeNotRecognised
 	}
 	if !known {
-		err = fail(State, "neither its subject nor its lines are known", "the profile %s is not for this mail", out.Profile)
+		err = fail(State, "neither its subject nor its lines match", "the profile %s does not recognise this mail", out.Profile)
 	}
 	return out, err
 }
@@ -180,7 +180,7 @@ func (c Config) mailbox(name string) (*intake.Settings, error) {
 	case len(found) == 0:
 		return nil, nil
 	case len(found) > 1:
-		return nil, invalid("several channels are of kind %s: name one by --channel", intake.Kind.Name)
+		return nil, invalid("several channels are of kind %s: name one with --channel", intake.Kind.Name)
 	}
 	return found[0], nil
 }
@@ -218,7 +218,7 @@ func ProfileText(name string) (text string, warnings []string, err error) {
 	b, ok := tfyp.BuiltinText(name)
 	p, _ := tfyp.Builtin(name)
 	if !ok {
-		return "", nil, notFound("there is no built-in profile %s, but: %s", name, strings.Join(tfyp.Builtins(), ", "))
+		return "", nil, notFound("there is no built-in profile %s. The built-in profiles are: %s", name, strings.Join(tfyp.Builtins(), ", "))
 	}
 	return string(b), p.Warnings(), nil
 }
@@ -277,7 +277,7 @@ func tested(p *tfyp.Profile, name string, raw []byte) TestedMail {
 	case f.Profile == nil:
 		t.Verdict = intake.OutcomeNotRecognised
 		if f.Mail.Attached > 0 {
-			t.Problems = append(t.Problems, "a mail is attached to it, which is judged by itself")
+			t.Problems = append(t.Problems, "another mail is attached; it is judged separately")
 		}
 	case f.Verdict == store.MailHeld:
 		t.Verdict, t.Reason = "held", orNull(f.Reason)

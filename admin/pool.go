@@ -67,7 +67,7 @@ func (a *Admin) LoadPool(ctx context.Context, actor, product string, codes io.Re
 		return PoolLoad{}, err
 	}
 	if p.Pool == nil {
-		return PoolLoad{}, fail(State, `give it generator = { kind = "pool" }`, "product %s takes its codes from a %s generator", p.ID, p.Generator)
+		return PoolLoad{}, fail(State, `set generator = { kind = "pool" }`, "product %s uses a %s generator, not a pool", p.ID, p.Generator)
 	}
 	list, err := scanCodes(codes, from)
 	if err != nil {
@@ -99,7 +99,7 @@ func (a *Admin) LoadPools(ctx context.Context) error {
 		}
 		held := func(l store.PoolLevel) bool { return l.Pool == p.Pool.Name && l.Codes > 0 }
 		if len(missing) > 0 && !slices.ContainsFunc(levels, held) {
-			slog.Error("a new pool is not filled from its file while "+missing[0].Subject+" is not in the config: correct that first, or use keypost pool load",
+			slog.Error("a new pool is not loaded from its file while "+missing[0].Subject+" is not in the config: correct that first, or use keypost pool load",
 				"pool", p.Pool.Name)
 			continue
 		}
@@ -139,7 +139,7 @@ func scanCodes(r io.Reader, from string) (codes []string, err error) {
 		case code == "" || strings.HasPrefix(code, "#"):
 			continue
 		case !isCode(code):
-			return nil, fmt.Errorf("%s:%d: a code has 1-255 characters of UTF-8, letters or digits among them and no control characters", from, n)
+			return nil, fmt.Errorf("%s:%d: a code must have 1-255 characters of UTF-8, with at least one letter or digit and no control characters", from, n)
 		}
 		codes = append(codes, code)
 	}

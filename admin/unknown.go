@@ -31,13 +31,13 @@ func (a *Admin) Unknown(ctx context.Context, n Named) (list []string, err error)
 		}
 	}
 	if !stores[n.Store] {
-		list = append(list, fmt.Sprintf("No channel of the config has the store %q.", n.Store))
+		list = append(list, fmt.Sprintf("No channel in the config has the store %q.", n.Store))
 	}
 	if !channels[n.Channel] {
-		list = append(list, fmt.Sprintf("No channel of the config has the name %q.", n.Channel))
+		list = append(list, fmt.Sprintf("No channel in the config has the name %q.", n.Channel))
 	}
 	if !webhooks[n.Webhook] {
-		list = append(list, fmt.Sprintf("No webhook of the config has the name %q.", n.Webhook))
+		list = append(list, fmt.Sprintf("No webhook in the config has the name %q.", n.Webhook))
 	}
 	return list, nil
 }

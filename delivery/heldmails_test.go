@@ -56,7 +56,7 @@ func TestHeldMails(t *testing.T) {
 			t.Fatalf("%+v", list)
 		}
 		for _, want := range []string{
-			"A mail about a refund is held on", "\nExplained: unknown_sale, refund true.\n", "\nNo order was refunded: its codes go on working until you decide.\n",
+			"A mail about a refund is held on", "\nExplained: unknown_sale, refund true.\n", "\nNo order was refunded: its codes keep working until you decide.\n",
 			"\nRefund of kagi R1, Product_Name, arrived ",
 		} {
 			if !strings.Contains(list[0].text, want) {

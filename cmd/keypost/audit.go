@@ -11,16 +11,16 @@ import (
 func (auditCommands) Help() string { return "Example: keypost audit verify" }
 
 type auditCommands struct {
-	Verify auditVerify `cmd:"" help:"Show what was changed, removed or cut off in the audit log."`
+	Verify auditVerify `cmd:"" help:"Check whether the audit log was changed or truncated."`
 }
 
 type auditVerify struct {
 	jsonFlag
-	Head string `help:"A head that the daemon logged: is the log whole up to it?" placeholder:"HEX"`
+	Head string `help:"Check that the log is complete up to this head, which the daemon logged." placeholder:"HEX"`
 }
 
 func (auditVerify) Help() string {
-	return "The daemon logs a head with each seal (audit log sealed head=…). Without --head, an end that was cut off is not found. Exit code 1: something is wrong.\n\nExample: keypost audit verify --head 8a1f0b3c5d7e9f102a4b6c8d0e1f3a5b"
+	return "The daemon logs a head with each seal (audit log sealed head=…). Without --head, a truncated log is not detected. Exit code 1: something is wrong.\n\nExample: keypost audit verify --head 8a1f0b3c5d7e9f102a4b6c8d0e1f3a5b"
 }
 
 func (c auditVerify) Run(a *app) error {
@@ -47,7 +47,7 @@ func (c auditVerify) Run(a *app) error {
 		fmt.Fprintf(a.out, "WRONG  %s\n", safe(f))
 	}
 	if err == nil {
-		fmt.Fprintln(a.out, "Each sealed row is as it was.")
+		fmt.Fprintln(a.out, "No sealed row was changed.")
 	}
 	return err
 }

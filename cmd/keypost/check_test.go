@@ -27,12 +27,12 @@ import (
 func TestCheckProxy(t *testing.T) {
 	s := newSite(t)
 	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"", 1))
-	if out := s.must(1, "check"); !strings.Contains(out, "failed  proxy: going by public_url") {
+	if out := s.must(1, "check"); !strings.Contains(out, "failed  proxy: public_url suggests a proxy") {
 		t.Errorf("check:\n%s", out)
 	}
 	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"https://keys.example.com\"\ntrusted_proxies = [\"127.0.0.1\"]", 1))
 	s.create()
-	if out := s.must(0, "check"); !strings.Contains(out, "counts from 127.0.0.1") {
+	if out := s.must(0, "check"); !strings.Contains(out, "is trusted from 127.0.0.1") {
 		t.Errorf("check:\n%s", out)
 	}
 	s.write(strings.Replace(siteConfig, "[server]", "[server]\npublic_url = \"http://keys.example.com\"", 1))
@@ -65,7 +65,7 @@ func TestCheck(t *testing.T) {
 	s := newSite(t)
 	s.create()
 	out := s.must(0, "check")
-	for _, want := range []string{"ok      config", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines a code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
+	for _, want := range []string{"ok      config", "ok      generator of demo: random", "109 random bits", "ok      product demo: demo, machines per code: 2, leases: 168h0m0s", "warning product other: other, no limit", "ok      channel kagi: krps of kagi, SHA-512"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("check lacks %q:\n%s", want, out)
 		}
@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 	if out := s.must(1, "check"); !strings.Contains(out, "failed  keys") {
 		t.Errorf("check without the master key:\n%s", out)
 	}
-	if out := s.must(1, "serve"); !strings.Contains(out, "put it back from your backup") {
+	if out := s.must(1, "serve"); !strings.Contains(out, "restore it from your backup") {
 		t.Errorf("serve without the master key:\n%s", out)
 	}
 	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
@@ -123,7 +123,7 @@ func TestCheckGenerators(t *testing.T) {
 		{`kind = "machine", key = "0123456789abcdef", keyword = "N", shape = "[0-9A-F:]{17}", example = "00:1a:2b:3c:4d:5e"`, "ok", `^machine, a code of 29 characters$`},
 		{`kind = "cocoafob", key_file = "` + testKey(t, "cocoafob.pem") + `"`, "ok", `^cocoafob, a code of \d\d characters$`},
 		{`kind = "aquaticprime", key_file = "` + testKey(t, "aquaticprime.plist") + `"`, "ok", `^aquaticprime, like (\w{5}-){4}\w{5}, with a file demo.plist, 109 random bits$`},
-		{`kind = "signed"`, "ok", `^signed, by a key that is derived from the master key, which is made with the database$`},
+		{`kind = "signed"`, "ok", `^signed, with a key derived from the master key, which is created with the database$`},
 	} {
 		if f := checked(t, c.generator); f.Result != c.result || !regexp.MustCompile(c.want).MatchString(f.Detail) {
 			t.Errorf("%s: %+v, want %s %s", c.generator, f, c.result, c.want)

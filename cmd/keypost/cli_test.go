@@ -78,7 +78,7 @@ func (s *site) write(text string) {
 // create makes the site's database, unless it is there.
 func (s *site) create() {
 	s.t.Helper()
-	if code, out, errOut := s.run("db", "create"); code != 0 && !strings.Contains(errOut, "is there already and stays as it is") {
+	if code, out, errOut := s.run("db", "create"); code != 0 && !strings.Contains(errOut, "already exists and was not changed") {
 		s.t.Fatalf("db create: exit %d\n%s%s", code, out, errOut)
 	}
 }

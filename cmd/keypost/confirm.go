@@ -20,7 +20,7 @@ func (c confirmed) confirm(a *app, question string) error {
 		return nil
 	}
 	if in, ok := a.in.(*os.File); !ok || !device(in) {
-		return usageError{fmt.Errorf("%s Add --yes if that is meant", question)}
+		return usageError{fmt.Errorf("%s To confirm, add --yes", question)}
 	}
 	fmt.Fprintf(a.err, "%s [y/N] ", safe(question))
 	answer, err := bufio.NewReader(a.in).ReadString('\n')
@@ -31,5 +31,5 @@ func (c confirmed) confirm(a *app, question string) error {
 	case "y", "yes":
 		return nil
 	}
-	return errors.New("nothing was done")
+	return errors.New("nothing was changed")
 }

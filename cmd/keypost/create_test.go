@@ -74,18 +74,18 @@ func TestInitMakesTheDatabase(t *testing.T) {
 	if code, out := here(t, folder, "check"); code != 0 {
 		t.Errorf("check: %d\n%s", code, out)
 	}
-	if code, out := here(t, folder, "db", "create"); code != 1 || !strings.Contains(out, "is there already") {
+	if code, out := here(t, folder, "db", "create"); code != 1 || !strings.Contains(out, "already exists") {
 		t.Errorf("db create: %d\n%s", code, out)
 	}
 	// A second shop is not made in the place of the first, nor of a demo.
-	if code, out := here(t, folder, "init"); code != 1 || !strings.Contains(out, "stays as it is") {
+	if code, out := here(t, folder, "init"); code != 1 || !strings.Contains(out, "was not changed") {
 		t.Errorf("init again: %d\n%s", code, out)
 	}
 	if err := os.Remove(filepath.Join(folder, config.Name)); err != nil {
 		t.Fatal(err)
 	}
 	before := fileNames(t, folder)
-	if code, out := here(t, folder, "init"); code != 1 || !strings.Contains(out, "keypost.db exists already") {
+	if code, out := here(t, folder, "init"); code != 1 || !strings.Contains(out, "keypost.db already exists") {
 		t.Errorf("init beside a database: %d\n%s", code, out)
 	}
 	if diff := cmp.Diff(before, fileNames(t, folder)); diff != "" {
@@ -112,7 +112,7 @@ func TestServeMakesNoDatabase(t *testing.T) {
 	// Another key than the database's is none of a new one, either.
 	s.write(siteConfig + boxed + "[keys]\nmaster_file = \"other.key\"\n")
 	for _, command := range [][]string{{"serve"}, {"db", "create"}, {"check"}} {
-		if out := s.must(1, command...); !strings.Contains(out, "put it back from your backup") {
+		if out := s.must(1, command...); !strings.Contains(out, "restore it from your backup") {
 			t.Errorf("%v without the key:\n%s", command, out)
 		}
 	}
@@ -221,7 +221,7 @@ func TestDemoStoreIsNotChangedByMistake(t *testing.T) {
 	if _, err := admin.CreateDatabase(t.Context(), c.Admin()); err != nil {
 		t.Fatal(err)
 	}
-	if code, out := here(t, folder, "order", "list"); code != 0 || !strings.Contains(out, "this is the store of the demo") {
+	if code, out := here(t, folder, "order", "list"); code != 0 || !strings.Contains(out, "using the demo's database") {
 		t.Errorf("order list: %d\n%s", code, out)
 	}
 	issue := []string{"license", "issue", "demo", "--transaction", "gift-1"}

@@ -10,14 +10,14 @@ import (
 func (customerCommands) Help() string { return "Example: keypost customer show ada@example.com" }
 
 type customerCommands struct {
-	Show   customerShow   `cmd:"" help:"Show what is kept of a customer."`
+	Show   customerShow   `cmd:"" help:"Show everything stored about a customer."`
 	Edit   customerEdit   `cmd:"" help:"Correct a customer's name or address."`
-	Forget customerForget `cmd:"" help:"Erase a customer, and keep what prevents a second issue."`
+	Forget customerForget `cmd:"" help:"Erase a customer's personal data."`
 }
 
 // customerName names a customer.
 type customerName struct {
-	Who string `arg:"" help:"The e-mail address or, for orders without one, the name; A or a does not matter."`
+	Who string `arg:"" help:"The e-mail address, or the name for orders without an address. Case is ignored."`
 }
 
 func showCustomer(a *app, c admin.Customer, asJSON bool) error {
@@ -54,7 +54,7 @@ type customerShow struct {
 }
 
 func (customerShow) Help() string {
-	return "With --json, all that is kept: the answer to a customer who asks. Posts and mails that name the address and made no order, as they were held or refused, are looked for too.\n\nExample: keypost customer show ada@example.com --json"
+	return "--json prints everything that is stored: use it when a customer asks for their data. It includes held and refused posts and mails that contain the address.\n\nExample: keypost customer show ada@example.com --json"
 }
 
 func (c customerShow) Run(a *app) error {
@@ -74,14 +74,14 @@ type customerEdit struct {
 	changing
 	jsonFlag
 	customerName
-	Name  *string `help:"The right name."`
-	Email *string `help:"The right e-mail address."`
+	Name  *string `help:"The correct name."`
+	Email *string `help:"The correct e-mail address."`
 
-	Language *string `help:"The language of mails from now on: de, pt-BR."`
+	Language *string `help:"The language of future mails: de, pt-BR."`
 }
 
 func (customerEdit) Help() string {
-	return "All orders of the address are corrected, and what is mailed from now on goes to the new one.\n\nExample: keypost customer edit ada@example.com --email ada@example.org"
+	return "Corrects all orders of this address. Future mails go to the new address.\n\nExample: keypost customer edit ada@example.com --email ada@example.org"
 }
 
 func (c customerEdit) Run(a *app) error {
@@ -102,12 +102,12 @@ type customerForget struct {
 	jsonFlag
 	customerName
 	confirmed
-	DryRun bool `help:"Say what would be erased, and do nothing."`
+	DryRun bool `help:"Show what would be erased, but change nothing."`
 }
 
 func (customerForget) Help() string {
-	return "Erases name, address, seeds, raw posts and mails and the names of machines, for good, and dismisses mails of that buyer that are held. The codes go on working (keypost license revoke ends them); " +
-		"an order that comes again is held, not issued a second time. Mails stay in your mailbox: delete them there.\n\nExample: keypost customer forget ada@example.com"
+	return "Permanently erases the name, address, seeds, raw posts and mails, and the names of machines. Dismisses the buyer's held mails. The codes keep working; keypost license revoke ends them. " +
+		"If the store sends an order again, it is held and gets no second code. Mails stay in your mailbox: delete them there.\n\nExample: keypost customer forget ada@example.com"
 }
 
 func (c customerForget) Run(a *app) error {
@@ -120,10 +120,10 @@ func (c customerForget) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	verb := "To be forgotten"
+	verb := "Would be erased"
 	if !c.DryRun {
 		verb = "Forgotten"
-		if err := c.confirm(a, fmt.Sprintf("Erase the buyer of %s, for good? There is no way back.", count(done.Orders, "order"))); err != nil {
+		if err := c.confirm(a, fmt.Sprintf("Permanently erase the buyer of %s? This cannot be undone.", count(done.Orders, "order"))); err != nil {
 			return err
 		}
 		if done, err = o.ForgetCustomer(a, actor, c.Who); err != nil {
@@ -135,9 +135,9 @@ func (c customerForget) Run(a *app) error {
 	}
 	copies := ""
 	if done.Copies != "" {
-		copies = "; so do " + done.Copies + ": delete them there"
+		copies = ". Copies also remain here: " + done.Copies + ". Delete them there"
 	}
-	fmt.Fprintf(a.out, "%s: the buyer of %s; posts and mails that were held or refused: %d. Backups and the store's own records still know%s.\n",
+	fmt.Fprintf(a.out, "%s: the buyer of %s; held or refused posts and mails: %d. Backups and the store's own records still have the data%s.\n",
 		verb, count(done.Orders, "order"), done.Messages, copies)
 	return nil
 }

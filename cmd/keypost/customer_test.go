@@ -49,7 +49,7 @@ func TestCustomer(t *testing.T) {
 		if out := s.must(0, "customer", "show", "ada private-lovelace"); !strings.Contains(out, who) {
 			t.Errorf("edited:\n%s", out)
 		}
-		if out := s.must(0, "customer", "forget", "--yes", who); !strings.Contains(out, "the buyer of 1 order; posts and mails that were held or refused: 1. Backups and the store's own records still know.\n") {
+		if out := s.must(0, "customer", "forget", "--yes", who); !strings.Contains(out, "the buyer of 1 order; held or refused posts and mails: 1. Backups and the store's own records still have the data.\n") {
 			t.Errorf("forget:\n%s", out)
 		}
 		s.must(3, "customer", "show", who)
@@ -133,7 +133,7 @@ func TestForgetMails(t *testing.T) {
 				}
 			}
 		}
-		if out := s.must(0, "customer", "forget", "--yes", who); !strings.Contains(out, "held or refused: 2.") || !strings.Contains(out, "the mailbox of "+m.account.User+" (INBOX, Done, Held): delete them there") {
+		if out := s.must(0, "customer", "forget", "--yes", who); !strings.Contains(out, "held or refused posts and mails: 2.") || !strings.Contains(out, "the mailbox of "+m.account.User+" (INBOX, Done, Held). Delete them there") {
 			t.Errorf("forget: %s", out)
 		}
 		nobody("forgotten")

@@ -55,7 +55,7 @@ func ends(end *time.Time) string {
 		return ""
 	}
 	if day, whole := admin.LastDay(*end); whole {
-		return day + " (that day, UTC, still counts)"
+		return day + " (inclusive, UTC)"
 	}
 	return end.UTC().Format("2006-01-02 15:04 UTC")
 }

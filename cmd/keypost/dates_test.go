@@ -33,9 +33,9 @@ func TestTheDayThatWasTyped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for code, want := range map[string]struct{ shown, stored, cell string }{
-		o.Licenses[0]: {"2127-01-01 (that day", "2127-01-01T23:59:59Z", ",2127-01-01,"},
-		"ISO":         {"2127-01-01 (that day", "2127-01-01T23:59:59Z", ",2127-01-01,"},
-		"DOTS":        {"2127-01-01 (that day", "2127-01-01T23:59:59Z", ",2127-01-01,"},
+		o.Licenses[0]: {"2127-01-01 (inclusive", "2127-01-01T23:59:59Z", ",2127-01-01,"},
+		"ISO":         {"2127-01-01 (inclusive", "2127-01-01T23:59:59Z", ",2127-01-01,"},
+		"DOTS":        {"2127-01-01 (inclusive", "2127-01-01T23:59:59Z", ",2127-01-01,"},
 		"TIME":        {"2127-01-01 16:00 UTC", "2127-01-01T16:00:00Z", ",2127-01-01T16:00:00Z,"},
 	} {
 		if out := s.must(0, "license", "show", code); !strings.Contains(out, want.shown) {
@@ -87,7 +87,7 @@ func TestTheDayInOtherTimeZones(t *testing.T) {
 
 func TestEnds(t *testing.T) {
 	midnight := time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC) // as older versions stored 2027-01-01
-	if got := ends(&midnight); !strings.HasPrefix(got, "2027-01-01 (that day") {
+	if got := ends(&midnight); !strings.HasPrefix(got, "2027-01-01 (inclusive") {
 		t.Error(got)
 	}
 }

@@ -14,12 +14,12 @@ import (
 func (dbCommands) Help() string { return "Example: keypost db verify" }
 
 type dbCommands struct {
-	Create  dbCreate  `cmd:"" help:"Make the database that the config names, and its keys."`
-	Migrate dbMigrate `cmd:"" help:"Bring an older database to this keypost's schema."`
-	Verify  dbVerify  `cmd:"" help:"Compare the database's rows with each other."`
-	Copy    dbCopy    `cmd:"" help:"Copy a database into an empty one, of either kind."`
-	Backup  dbBackup  `cmd:"" help:"Write a backup, also while daemons run."`
-	Restore dbRestore `cmd:"" help:"Put a backup into an empty database."`
+	Create  dbCreate  `cmd:"" help:"Create the database that the config names, and its keys."`
+	Migrate dbMigrate `cmd:"" help:"Upgrade an older database to the schema of this version."`
+	Verify  dbVerify  `cmd:"" help:"Check that the database's rows are consistent."`
+	Copy    dbCopy    `cmd:"" help:"Copy a database into an empty one, SQLite or MySQL."`
+	Backup  dbBackup  `cmd:"" help:"Write a backup. Daemons may keep running."`
+	Restore dbRestore `cmd:"" help:"Restore a backup into an empty database."`
 }
 
 type dbCreate struct {
@@ -28,8 +28,8 @@ type dbCreate struct {
 }
 
 func (dbCreate) Help() string {
-	return "Makes the database that the config names, and the master key if that is not there yet; keypost init does so for the embedded one. " +
-		"What is there stays as it is. A MySQL database must exist, and be empty.\n\nExample: keypost db create"
+	return "Creates the database that the config names, and the master key if it is missing. For an embedded database, keypost init does this. " +
+		"Nothing that exists is overwritten. A MySQL database must exist and be empty.\n\nExample: keypost db create"
 }
 
 func (c dbCreate) Run(a *app) error {
@@ -44,7 +44,7 @@ func (c dbCreate) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, done)
 	}
-	fmt.Fprintf(a.out, "The database %s is ready. Keep a copy elsewhere of %s: without it, a backup of the database cannot be used.\n",
+	fmt.Fprintf(a.out, "The database %s is ready. Keep a copy of %s elsewhere: without it, a backup of the database is useless.\n",
 		safe(done.Name), safe(conf.Admin().KeyFiles()))
 	return nil
 }
@@ -55,7 +55,7 @@ type dbMigrate struct {
 }
 
 func (dbMigrate) Help() string {
-	return "Daemons of the version before may run on meanwhile, and after it until they are restarted with this one. Back up first.\n\nExample: keypost db migrate"
+	return "Make a backup first. Daemons of the previous version can keep running during and after the migration. Restart them with this version when it suits you.\n\nExample: keypost db migrate"
 }
 
 func (c dbMigrate) Run(a *app) error {
@@ -72,9 +72,9 @@ func (c dbMigrate) Run(a *app) error {
 	case c.JSON:
 		return printJSON(a.out, done)
 	case done.From == done.To:
-		fmt.Fprintf(a.out, "%s has schema %d already.\n", name, done.To)
+		fmt.Fprintf(a.out, "%s already has schema %d.\n", name, done.To)
 	default:
-		fmt.Fprintf(a.out, "%s went from schema %d to %d.\n", name, done.From, done.To)
+		fmt.Fprintf(a.out, "%s was upgraded from schema %d to %d.\n", name, done.From, done.To)
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ type dbVerify struct {
 }
 
 func (dbVerify) Help() string {
-	return "Changes nothing; daemons may run meanwhile. Exit code 1: something does not hold.\n\nExample: keypost db verify"
+	return "Changes nothing. Daemons may keep running. Exit code 1: something is inconsistent.\n\nExample: keypost db verify"
 }
 
 func (c dbVerify) Run(a *app) error {
@@ -102,7 +102,7 @@ func (c dbVerify) Run(a *app) error {
 	for _, v := range list {
 		result, detail := "ok", fmt.Sprintf("%d rows", v.Rows)
 		if v.Broken > 0 {
-			result, detail = "BROKEN", fmt.Sprintf("not so for %d of %d: %s", v.Broken, v.Rows, strings.Join(v.Some, " "))
+			result, detail = "BROKEN", fmt.Sprintf("wrong for %d of %d rows: %s", v.Broken, v.Rows, strings.Join(v.Some, " "))
 		}
 		fmt.Fprintf(a.out, "%-8s%s: %s\n", result, v.What, safe(detail))
 	}
@@ -112,12 +112,12 @@ func (c dbVerify) Run(a *app) error {
 type dbCopy struct {
 	jsonFlag
 	From         string `arg:"" help:"sqlite:PATH or mysql://user:password@host:port/database; @FILE reads it from a file."`
-	To           string `arg:"" help:"The same; it must be empty, or not there yet."`
-	WhileRunning bool   `help:"Copy though a daemon runs on it: what it takes in meanwhile is not in the copy."`
+	To           string `arg:"" help:"The same. It must be empty or not exist yet."`
+	WhileRunning bool   `help:"Copy even if a daemon uses the database. The copy may miss what the daemon stores meanwhile."`
 }
 
 func (dbCopy) Help() string {
-	return "Counts and checksums of all tables are compared at the end; a copy that was broken off is begun anew. To move: end the daemons, copy, and set [database] url to the new one, with the same master key.\n\n" +
+	return "Compares counts and checksums of all tables at the end. If it is interrupted, run it again: it starts over. To move to another database: stop the daemons, copy, and set [database] url to the new database. Keep the master key.\n\n" +
 		"Example: keypost db copy sqlite:data/keypost.db @mysql-url"
 }
 
@@ -139,13 +139,13 @@ func (c dbCopy) Run(a *app) error {
 	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
 		return err
 	}
-	key := "the master key file of the old one"
+	key := "the old database's master key file"
 	if conf, err := a.load(); err == nil && conf.Admin().SameDatabase(from) {
 		if path, err := filepath.Abs(conf.Keys.MasterFile); err == nil {
 			key = "[keys] master_file = " + strconv.Quote(path)
 		}
 	}
-	fmt.Fprintf(a.out, "%s holds all of it. Now set [database] url (or url_file) to it in the config, with %s: the keys stay the same.\n", safe(admin.NameOfDatabase(to)), safe(key))
+	fmt.Fprintf(a.out, "Everything was copied to %s. Now set [database] url (or url_file) to it in the config, and keep %s: the keys stay the same.\n", safe(admin.NameOfDatabase(to)), safe(key))
 	return nil
 }
 
@@ -162,7 +162,7 @@ func databaseURL(arg string) (string, error) {
 	if admin.DatabaseURL(arg) {
 		return arg, nil
 	}
-	return "", errors.New("it must be sqlite:PATH or mysql://user:password@host:port/database, or @FILE with one of them")
+	return "", errors.New("it must be sqlite:PATH, mysql://user:password@host:port/database, or @FILE with one of them")
 }
 
 func showCopied(a *app, copied []admin.CopiedTable, asJSON bool) error {
@@ -178,11 +178,11 @@ func showCopied(a *app, copied []admin.CopiedTable, asJSON bool) error {
 
 type dbBackup struct {
 	jsonFlag
-	File string `arg:"" help:"Where to; a file that is there stays."`
+	File string `arg:"" help:"The file to write. An existing file is not overwritten."`
 }
 
 func (dbBackup) Help() string {
-	return "One file, of either database, as it is at one moment and compared with it. It holds buyers' names; the master key is not in it: keep that too.\n\n" +
+	return "Writes a consistent snapshot of the database, SQLite or MySQL, to one file and verifies it. The backup contains buyers' names. It does not contain the master key: back that up too.\n\n" +
 		"Example: keypost db backup /backup/keypost-monday.db"
 }
 
@@ -200,7 +200,7 @@ func (c dbBackup) Run(a *app) (err error) {
 	if err := showCopied(a, copied, c.JSON); err != nil || c.JSON {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s is written. Keep with it: %s\n", safe(c.File), safe(conf.Admin().KeyFiles()))
+	fmt.Fprintf(a.out, "Wrote %s. Keep with it: %s\n", safe(c.File), safe(conf.Admin().KeyFiles()))
 	return nil
 }
 
@@ -208,17 +208,17 @@ type dbRestore struct {
 	changing
 	jsonFlag
 	File    string `arg:"" optional:"" help:"The backup."`
-	Confirm bool   `help:"After a restore: let outbox and pools go on."`
+	Confirm bool   `help:"After a restore: resume the outbox and the pools."`
 }
 
 func (dbRestore) Help() string {
-	return "The config's database must be empty, or not there yet. What was sent or taken from a pool after the backup is not known in it, so outbox and pools rest " +
-		"until you have looked at what happened since, and confirm.\n\nExample: keypost db restore /backup/keypost-monday.db\nExample: keypost db restore --confirm"
+	return "The config's database must be empty or not exist yet. The backup does not know what was sent or taken from a pool after it was made. The outbox and the pools therefore pause " +
+		"until you have checked what happened since then and run --confirm.\n\nExample: keypost db restore /backup/keypost-monday.db\nExample: keypost db restore --confirm"
 }
 
 func (c dbRestore) Run(a *app) error {
 	if (c.File == "") != c.Confirm {
-		return usageError{errors.New("name the backup, or --confirm a restore")}
+		return usageError{errors.New("name either a backup file or --confirm")}
 	}
 	if c.Confirm {
 		return c.confirm(a)
@@ -236,9 +236,9 @@ func (c dbRestore) Run(a *app) error {
 	if err := errors.Join(showCopied(a, copied, c.JSON), err); err != nil || c.JSON {
 		return err
 	}
-	fmt.Fprintf(a.out, `%s is restored. With it belongs, of the time of the backup: %s
-Orders that came after the backup are not in it: the store's repeats would get new codes.
-Outbox and pools rest until: keypost db restore --confirm
+	fmt.Fprintf(a.out, `%s was restored. It needs these files from the time of the backup: %s
+Orders that came after the backup are missing: if the store sends them again, they get new codes.
+The outbox and the pools are paused. To resume them: keypost db restore --confirm
 `, safe(conf.Admin().DatabaseName()), safe(conf.Admin().KeyFiles()))
 	return nil
 }
@@ -257,6 +257,6 @@ func (c dbRestore) confirm(a *app) error {
 			Confirmed bool `json:"confirmed"`
 		}{true})
 	}
-	fmt.Fprintln(a.out, "Outbox and pools go on.")
+	fmt.Fprintln(a.out, "The outbox and the pools are running again.")
 	return nil
 }

@@ -34,7 +34,7 @@ func TestBackupAndRestore(t *testing.T) {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the backup is %v, %v", info, err)
 		}
-		if out := s.must(1, "db", "backup", file); !strings.Contains(out, "stays as it is") {
+		if out := s.must(1, "db", "backup", file); !strings.Contains(out, "was not changed") {
 			t.Errorf("a second backup:\n%s", out)
 		}
 		if list, err := os.ReadDir(filepath.Dir(file)); err != nil || len(list) != 1 {
@@ -50,7 +50,7 @@ func TestBackupAndRestore(t *testing.T) {
 		// With another master key it says so.
 		wrong := &site{t: t, config: filepath.Join(filepath.Dir(s.config), "wrong.toml")}
 		wrong.write(siteConfig + "[database]\nurl = \"sqlite:wrong/keypost.db\"\n")
-		if out := wrong.must(1, "db", "restore", file); !strings.Contains(out, "master key") || !strings.Contains(out, "will not start") {
+		if out := wrong.must(1, "db", "restore", file); !strings.Contains(out, "master key") || !strings.Contains(out, "cannot start") {
 			t.Errorf("restored without the master key:\n%s", out)
 		}
 		for name, database := range map[string]string{"sqlite": "sqlite:restored/keypost.db", "mariadb": storetest.MariaDB(t)} {
@@ -61,7 +61,7 @@ func TestBackupAndRestore(t *testing.T) {
 				}
 				r := &site{t: t, config: filepath.Join(filepath.Dir(s.config), name+".toml")}
 				r.write(siteConfig + fmt.Sprintf("[database]\nurl = %q\n[keys]\nmaster_file = %q\n", database, key))
-				if out := r.must(0, "db", "restore", file); !strings.Contains(out, "rest until: keypost db restore --confirm") {
+				if out := r.must(0, "db", "restore", file); !strings.Contains(out, "To resume them: keypost db restore --confirm") {
 					t.Errorf("restore:\n%s", out)
 				}
 				r.serve()
@@ -79,11 +79,11 @@ func TestBackupAndRestore(t *testing.T) {
 					t.Error(problem)
 				}
 				r.must(3, "license", "show", later[0])
-				if out := r.must(0, "check"); !strings.Contains(out, "outbox and pools rest") {
+				if out := r.must(0, "check"); !strings.Contains(out, "the outbox and the pools are paused") {
 					t.Errorf("check:\n%s", out)
 				}
 				r.must(0, "db", "restore", "--confirm")
-				if out := r.must(1, "db", "restore", "--confirm"); !strings.Contains(out, "nothing rests") {
+				if out := r.must(1, "db", "restore", "--confirm"); !strings.Contains(out, "nothing is paused") {
 					t.Errorf("a second confirmation:\n%s", out)
 				}
 				r.must(0, "db", "verify")
@@ -106,7 +106,7 @@ func TestMove(t *testing.T) {
 	if err := os.WriteFile(url, []byte(mysql+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.must(1, "db", "copy", embedded, "@"+url); !strings.Contains(out, "a daemon runs on") {
+	if out := s.must(1, "db", "copy", embedded, "@"+url); !strings.Contains(out, "a daemon is using") {
 		t.Errorf("copied from under a daemon:\n%s", out)
 	}
 	if err := stop(); err != nil {
@@ -255,7 +255,7 @@ func TestAuditVerify(t *testing.T) {
 		}
 	}
 	s.must(0, "db", "create")
-	if out := s.must(1, "db", "create"); !strings.Contains(out, "is there already") {
+	if out := s.must(1, "db", "create"); !strings.Contains(out, "already exists") {
 		t.Errorf("db create again:\n%s", out)
 	}
 	stop = s.serve()
@@ -275,13 +275,13 @@ func TestAuditVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range [][]string{{"check"}, {"serve"}, {"audit", "verify"}} {
-		if out := s.must(1, command...); !strings.Contains(out, "put it back") {
+		if out := s.must(1, command...); !strings.Contains(out, "restore it") {
 			t.Errorf("%v without the audit key:\n%s", command, out)
 		}
 	}
 	s.write(siteConfig)
 	s.must(1, "audit", "verify")
-	if out := s.must(1, "check"); !strings.Contains(out, "by another key") {
+	if out := s.must(1, "check"); !strings.Contains(out, "with a different key") {
 		t.Errorf("check with another key:\n%s", out)
 	}
 }

@@ -11,18 +11,18 @@ import (
 func (exportCommands) Help() string { return "Example: keypost export csv licenses.csv" }
 
 type exportCommands struct {
-	CSV exportCSV `cmd:"" name:"csv" help:"Write all licenses in the columns of import."`
+	CSV exportCSV `cmd:"" name:"csv" help:"Write all licenses as CSV, in the format that import reads."`
 }
 
 type exportCSV struct {
-	File      string `arg:"" optional:"" help:"Where to; a file that is there stays. Without it: standard output."`
+	File      string `arg:"" optional:"" help:"The file to write (default: standard output). An existing file is not overwritten."`
 	Product   string `help:"Only of this product."`
-	Separator string `help:"What separates cells: comma, semicolon (for spreadsheets of countries that write a decimal comma), tab." enum:"comma,semicolon,tab" default:"comma"`
+	Separator string `help:"The separator: comma, semicolon (for spreadsheets in countries with a decimal comma), or tab." enum:"comma,semicolon,tab" default:"comma"`
 }
 
 func (exportCSV) Help() string {
-	return "A file begins with a byte order mark, so that a spreadsheet shows umlauts; standard output does not, so that programs can read it (for them there is also keypost license list --json). " +
-		"What a spreadsheet would take for a formula has an apostrophe before it, which import takes away again.\n\nExample: keypost export csv licenses.csv"
+	return "A file starts with a byte order mark, so that spreadsheets show umlauts correctly. Standard output has none, for programs; they can also use keypost license list --json. " +
+		"Cells that look like a formula get a leading apostrophe; import removes it.\n\nExample: keypost export csv licenses.csv"
 }
 
 var separators = map[string]rune{"comma": ',', "semicolon": ';', "tab": '\t'}
@@ -50,7 +50,7 @@ func (c exportCSV) Run(a *app) (err error) {
 		return err
 	}
 	if done.Shared > 0 {
-		fmt.Fprintf(a.err, "%d codes are shared by several orders, and a row names the first alone: keypost db copy moves all of them.\n", done.Shared)
+		fmt.Fprintf(a.err, "%d codes are shared by several orders. Their rows name only the first order; keypost db copy keeps all of them.\n", done.Shared)
 	}
 	return a.noteUnknown(o, done.Licenses, admin.Named{Product: c.Product})
 }

@@ -28,10 +28,10 @@ func TestImportCSV(t *testing.T) {
 			t.Errorf("dry run:\n%s", out)
 		}
 		s.must(3, "license", "show", "OLD-1")
-		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "6 codes: 6 were imported, 0 are here already, 0 cannot be") {
+		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "6 codes: 6 were imported, 0 already exist, 0 failed") {
 			t.Errorf("import:\n%s", out)
 		}
-		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "0 were imported, 6 are here already") {
+		if out := s.must(0, "import", "csv", file); !strings.Contains(out, "0 were imported, 6 already exist") {
 			t.Errorf("import again:\n%s", out)
 		}
 		for _, c := range []struct{ code, machine, problem string }{
@@ -97,19 +97,19 @@ func TestImportCSVFaults(t *testing.T) {
 	}
 	try("", 1, "must name the columns")
 	try("code,colour\nA,red\n", 1, "unknown")
-	try("code,code\nA,B\n", 1, "there twice")
-	try("code,limit\nA,many\nB,1\n", 1, "line 2: limit", "1 were imported", "1 cannot be")
+	try("code,code\nA,B\n", 1, "appears twice")
+	try("code,limit\nA,many\nB,1\n", 1, "line 2: limit", "1 were imported", "1 failed")
 	try("code,limit,used\nC,1,2\n", 1, "more than the limit")
 	try("code,status\nC,broken\n", 1, "status")
 	try("code,created\nC,soon\n", 1, "created")
 	try("code,expires\nC,soon\n", 1, "expires")
-	try("code,product\nC,nothing\n", 1, "none of the config's")
+	try("code,product\nC,nothing\n", 1, "is not in the config")
 	try("code,email\nC,a@b\nD,\"x\r\ny@z\"\n", 1, "line 3: name, email")
-	try("code\n---\n", 1, "letters or digits")
+	try("code\n---\n", 1, "letter or digit")
 	try("code\n"+taken+"\n", 1, "here already, otherwise")
 	try("code,limit\nE,\"1\n", 1, "f.csv")
 	try("code,name\nF,a\nG\nH,c\n", 1, "line 3: it has 1 cells", "2 were imported")
-	try("code\nI\ni\n", 1, "line 3: the code is on line 2, too", "1 were imported")
+	try("code\nI\ni\n", 1, "line 3: the code is also on line 2", "1 were imported")
 	try("code\nESC-\x1b\n", 1, "control characters")
 	// A dry run promises nothing that would be refused.
 	for _, text := range []string{"code\n" + taken + "\n", "code,store,transaction,store_product\nJ,kagi,CH0123456789,Product_Name\n"} {

@@ -13,9 +13,9 @@ type importMails struct {
 	changing
 	jsonFlag
 	Path     string   `arg:"" help:"An mbox file, a Maildir, or a folder of mails (.eml) and mbox files."`
-	Profiles []string `name:"profile" help:"A profile's file, or the name of a built-in one. May be repeated: the first that knows a mail reads it." default:"tfyp"`
-	Store    string   `help:"Whose mails they are (default: the profile's store)."`
-	Product  string   `help:"The product of orders whose product's name none of the config's has."`
+	Profiles []string `name:"profile" help:"A profile file or the name of a built-in profile. May be repeated: the first profile that recognises a mail reads it." default:"tfyp"`
+	Store    string   `help:"The store that sent the mails (default: the profile's store)."`
+	Product  string   `help:"The product of orders whose product name is not in the config."`
 	DryRun   bool     `help:"Say what would be done, and do nothing."`
 }
 
@@ -30,9 +30,9 @@ func (importMails) Help() string {
 	return importMailsHelp + "\n\nExample: keypost import mbox sold.mbox --profile tfyp --dry-run"
 }
 
-const importMailsHelp = "The codes that a mail carries become licenses as they are; a mail without one is passed over, for nothing new is issued. A refund profile's mails refund. " +
-	"A mail that a post or a notification made an order of adds nothing, and so does one that was taken in before: after a break run it again. " +
-	"Exit code 1: some mails were recognised and not taken in."
+const importMailsHelp = "The codes in the mails become licenses, unchanged. Mails without a code are skipped; no new codes are issued. Mails that a refund profile recognises are recorded as refunds. " +
+	"Mails whose order already exists add nothing. If the import is interrupted, run it again. " +
+	"Exit code 1: some mails were recognised but not imported."
 
 func (c importMails) Run(a *app) error {
 	o, err := a.open()
@@ -59,9 +59,9 @@ func (c importMails) Run(a *app) error {
 	}
 	verb := "imported"
 	if c.DryRun {
-		verb = "to be imported"
+		verb = "would be imported"
 	}
-	fmt.Fprintf(a.out, "%s: %s %s, %s, %d here already, %d without a code skipped, %d of no profile, %d that cannot be imported.\n",
+	fmt.Fprintf(a.out, "%s: %s %s, %s, %d already exist, %d without a code skipped, %d not recognised, %d failed.\n",
 		count(done.Mails, "mail"), count(done.Added, "code"), verb, count(done.Refunds, "refund"), done.Known, done.WithoutCode, done.NotRecognised, len(done.Faults))
 	return err
 }

@@ -98,8 +98,8 @@ func TestImportMboxFaults(t *testing.T) {
 	folder := filepath.Dir(s.config)
 	s.serve()
 	want := []string{
-		"it is here already, otherwise", "it is here already, otherwise", "incomplete: it does not say how much goes back", "issue the others by hand (keypost license issue)",
-		"how much goes back is not in the order's currency", "it refunds a sale that nobody told of", "it refunds a sale that nobody told of",
+		"it is here already, otherwise", "it is here already, otherwise", "incomplete: it does not say how much goes back", "issue the missing codes by hand (keypost license issue)",
+		"the refund is not in the order's currency", "it refunds an unknown sale", "it refunds an unknown sale",
 	}
 	for _, more := range [][]string{{"--dry-run"}, nil} {
 		var got admin.ImportedMails

@@ -17,7 +17,7 @@ type initCommand struct {
 }
 
 func (initCommand) Help() string {
-	return "The config, the embedded database and its master key are for their owner's eyes: run it as the user that keypost serve will run as. It never overwrites a file.\n\n" +
+	return "Run it as the user that will run keypost serve: only that user can read the config, the database and the master key. It never overwrites a file.\n\n" +
 		"Example: keypost init /etc/keypost"
 }
 
@@ -37,7 +37,7 @@ func (c initCommand) Run(a *app) error {
 	database := conf.Admin().DatabaseName()
 	for _, path := range []string{file, database} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s exists already and stays as it is: name another folder, or move it away first", path)
+			return fmt.Errorf("%s already exists and was not changed: name another folder, or move the file away first", path)
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -48,10 +48,10 @@ func (c initCommand) Run(a *app) error {
 	}
 	a.file = file
 	if _, err := admin.CreateDatabase(a, conf.Admin()); err != nil {
-		return fmt.Errorf("%s is written, but the database is not made: %w. Then go on with %s", file, err, a.command("db create"))
+		return fmt.Errorf("wrote %s, but could not create the database: %w. Fix this, then run %s", file, err, a.command("db create"))
 	}
-	fmt.Fprintf(a.out, `%s is written, with a secret of its own. The database %s and its master key %s are made;
-keep a copy of the key elsewhere: without it, a backup of the database cannot be used. Next:
+	fmt.Fprintf(a.out, `Wrote %s with a new secret. Created the database %s and its master key %s:
+keep a copy of the key elsewhere: without it, a backup of the database is useless. Next:
   edit the config: your product, and the secret and the cipher as agreed on with the store
   %s
   %s

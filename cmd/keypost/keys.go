@@ -12,7 +12,7 @@ func (keysCommands) Help() string { return "Example: keypost keys list" }
 
 type keysCommands struct {
 	List   keysList   `cmd:"" help:"List the lease-signing keys, oldest first."`
-	Rotate keysRotate `cmd:"" help:"Make the next key current and a new one next."`
+	Rotate keysRotate `cmd:"" help:"Make the next key current and create a new next key."`
 }
 
 type keysList struct {
@@ -20,7 +20,7 @@ type keysList struct {
 }
 
 func (keysList) Help() string {
-	return "Ship the public halves of the current and the next key with your software: it can then check leases offline, also after a rotation.\n\nExample: keypost keys list --json"
+	return "Ship the current and the next public key with your software. It can then check leases offline, even after a rotation.\n\nExample: keypost keys list --json"
 }
 
 func (c keysList) Run(a *app) error {
@@ -55,7 +55,7 @@ type keysRotate struct {
 }
 
 func (keysRotate) Help() string {
-	return "A running daemon signs with the new key after a second at the latest. Leases that the old key signed stay good for software that has it. Before you rotate, ship the next key: keypost keys list.\n\nExample: keypost keys rotate"
+	return "Before you rotate, ship the next public key: keypost keys list shows it. A running daemon uses the new key within a second. Leases signed by the old key stay valid in software that has that key.\n\nExample: keypost keys rotate"
 }
 
 // soon is so soon after a rotation that the next key may not have reached all
@@ -71,7 +71,7 @@ func (c keysRotate) Run(a *app) error {
 		for _, key := range keys {
 			age := time.Since(key.CreatedAt)
 			if key.Slot == "next" && len(keys) > 2 && age < soon {
-				question := fmt.Sprintf("The next key is %s old: software that was shipped before does not know it, and its machines would refuse their leases. Rotate all the same?", count(int(age.Hours()/24), "day"))
+				question := fmt.Sprintf("The next key is only %s old. Software that you shipped before then does not know it and will reject new leases. Rotate anyway?", count(int(age.Hours()/24), "day"))
 				if err := c.confirm(a, question); err != nil {
 					return nil, err
 				}

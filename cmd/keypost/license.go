@@ -17,21 +17,21 @@ func (licenseCommands) Help() string {
 type licenseCommands struct {
 	List    licenseList    `cmd:"" help:"List licenses, newest first."`
 	Show    licenseShow    `cmd:"" help:"Show one license and its machines."`
-	File    licenseFile    `cmd:"" help:"Write the file that goes with a license, where its product has one."`
-	Issue   licenseIssue   `cmd:"" help:"Issue codes by hand: an order of the store manual."`
-	Replace licenseReplace `cmd:"" help:"Revoke a leaked code and put a new one in its place."`
-	Revoke  licenseRevoke  `cmd:"" help:"Revoke a license for good."`
-	Suspend licenseSuspend `cmd:"" help:"Suspend a license for a while."`
-	Edit    licenseEdit    `cmd:"" help:"Change a license's limit, end, type or note."`
-	Release licenseRelease `cmd:"" help:"Take one machine off a license."`
-	Restore licenseRestore `cmd:"" help:"Take revoke and suspend back."`
-	Reset   licenseReset   `cmd:"" help:"Take all machines off a license."`
+	File    licenseFile    `cmd:"" help:"Write a license's file, if its product has one."`
+	Issue   licenseIssue   `cmd:"" help:"Issue codes by hand, as an order of the store manual."`
+	Replace licenseReplace `cmd:"" help:"Revoke a leaked code and issue a new one instead."`
+	Revoke  licenseRevoke  `cmd:"" help:"Revoke a license permanently."`
+	Suspend licenseSuspend `cmd:"" help:"Suspend a license temporarily."`
+	Edit    licenseEdit    `cmd:"" help:"Change a license's machine limit, expiry, type or note."`
+	Release licenseRelease `cmd:"" help:"Remove one machine from a license."`
+	Restore licenseRestore `cmd:"" help:"Undo revoke and suspend."`
+	Reset   licenseReset   `cmd:"" help:"Remove all machines from a license."`
 }
 
 // licenseName names a license.
 type licenseName struct {
-	Code    string `arg:"" help:"The code; case, spaces and dashes do not count."`
-	Product string `help:"The product, where several have the code."`
+	Code    string `arg:"" help:"The code. Case, spaces and dashes are ignored."`
+	Product string `help:"The product, if several products have this code."`
 }
 
 func (n licenseName) name() admin.LicenseName {
@@ -61,7 +61,7 @@ type licenseList struct {
 	Product string `help:"Only of this product."`
 	Status  string `help:"Only with this status: active, suspended, revoked." enum:",active,suspended,revoked" default:""`
 
-	Beginning string `help:"Only codes that begin so; case, spaces and dashes do not count." placeholder:"CODE"`
+	Beginning string `help:"Only codes that start with this. Case, spaces and dashes are ignored." placeholder:"CODE"`
 	listLimit
 }
 
@@ -97,7 +97,7 @@ type licenseShow struct {
 }
 
 func (licenseShow) Help() string {
-	return "The beginning of a code will do where one license alone has it.\n\nExample: keypost license show 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+	return "The start of a code is enough if it is unique.\n\nExample: keypost license show 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
 }
 
 func (c licenseShow) Run(a *app) error {
@@ -160,11 +160,11 @@ type licenseReplace struct {
 	changing
 	jsonFlag
 	licenseName
-	Mail bool `help:"Mail the order's codes to the buyer again, the new one among them."`
+	Mail bool `help:"Mail all codes of the order to the buyer again, including the new one."`
 }
 
 func (licenseReplace) Help() string {
-	return "The store's repeats of the order, and resend, get the new code from then on. Its machines must activate again.\n\nExample: keypost license replace 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T --mail"
+	return "Its machines must activate again, with the new code. From now on, resend mails the new code, and the store gets it if it sends the order again.\n\nExample: keypost license replace 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T --mail"
 }
 
 func (c licenseReplace) Run(a *app) error {
@@ -181,12 +181,12 @@ func (c licenseReplace) Run(a *app) error {
 		return err
 	}
 	if !c.Mail {
-		a.note(fmt.Sprintf("The buyer is not told. To mail the new code: {order resend %s}", l.Order))
+		a.note(fmt.Sprintf("The buyer was not notified. To mail the new code: {order resend %s}", l.Order))
 		return nil
 	}
 	_, to, err := o.ResendCodes(a, actor, admin.OrderName{Store: l.Order.Store, Transaction: l.Order.Transaction, Line: &l.Order.Line})
 	if err != nil {
-		return fmt.Errorf("the code is replaced, and no mail is sent: %w", err)
+		return fmt.Errorf("the code was replaced, but no mail was queued: %w", err)
 	}
 	a.note(codesGo(o, to))
 	return nil
@@ -196,14 +196,14 @@ type licenseEdit struct {
 	changing
 	jsonFlag
 	licenseName
-	Limit   *int    `help:"How many machines it is for; 0: any number."`
-	Expires *string `help:"When it ends: 2027-12-31 (that day, UTC, still counts), an RFC 3339 time, or never." placeholder:"DATE"`
-	Type    *string `help:"The license type. The limit stays as it is."`
-	Note    *string `help:"A note of your own, which nobody else sees."`
+	Limit   *int    `help:"The maximum number of machines; 0: no limit."`
+	Expires *string `help:"The expiry: 2027-12-31 (inclusive, UTC), an RFC 3339 time, or never." placeholder:"DATE"`
+	Type    *string `help:"The license type. This does not change the limit."`
+	Note    *string `help:"A private note."`
 }
 
 func (licenseEdit) Help() string {
-	return "The order stays as it is, and so does what the store is answered. Machines learn of it when they renew their lease.\n\n" +
+	return "Machines see the change when they renew their lease. The order itself and answers to the store do not change.\n\n" +
 		"Example: keypost license edit 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T --limit 5 --note \"two more as a courtesy\""
 }
 
@@ -223,11 +223,11 @@ type licenseRelease struct {
 	changing
 	jsonFlag
 	licenseName
-	Activation string `arg:"" help:"The activation's id, as keypost license show lists it."`
+	Activation string `arg:"" help:"The activation's id, from keypost license show."`
 }
 
 func (licenseRelease) Help() string {
-	return "Its seat is free at once. A machine that holds a lease works on until that ends.\n\nExample: keypost license release 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T 01KABCDEFGHJKMNPQRSTVWXYZ0"
+	return "Its seat is free immediately. The machine keeps working until its lease expires.\n\nExample: keypost license release 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T 01KABCDEFGHJKMNPQRSTVWXYZ0"
 }
 
 func (c licenseRelease) Run(a *app) error {
@@ -271,7 +271,7 @@ type licenseRestore struct {
 }
 
 func (licenseRestore) Help() string {
-	return "A refund or a replacement stays in force: the license shows what it is revoked for.\n\nExample: keypost license restore 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+	return "A refund or a replacement still revokes the license: keypost license show lists the reasons.\n\nExample: keypost license restore 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
 }
 
 func (c licenseRestore) Run(a *app) error {
@@ -285,7 +285,7 @@ type licenseReset struct {
 }
 
 func (licenseReset) Help() string {
-	return "Machines that hold a lease work on until it runs out.\n\nExample: keypost license reset 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
+	return "A machine keeps working until its lease expires.\n\nExample: keypost license reset 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T"
 }
 
 func (c licenseReset) Run(a *app) error {

@@ -51,7 +51,7 @@ func TestLicenseEdit(t *testing.T) {
 			t.Errorf("by its beginning: %+v", l)
 		}
 		mistyped := code[:len(code)-7] + "????" + code[len(code)-3:]
-		if out := s.must(3, "license", "show", mistyped); !strings.Contains(out, "letters and digits are those of "+code) {
+		if out := s.must(3, "license", "show", mistyped); !strings.Contains(out, "letters and digits match "+code) {
 			t.Errorf("a mistyped code:\n%s", out)
 		}
 		var list []admin.License
@@ -97,7 +97,7 @@ func TestConfirm(t *testing.T) {
 	if out := s.must(2, "customer", "forget", "ada@example.com"); !strings.Contains(out, "the buyer of 1 order") || !strings.Contains(out, "--yes") {
 		t.Errorf("forget:\n%s", out)
 	}
-	if out := s.must(0, "customer", "forget", "ada@example.com", "--dry-run"); !strings.Contains(out, "To be forgotten: the buyer of 1 order") {
+	if out := s.must(0, "customer", "forget", "ada@example.com", "--dry-run"); !strings.Contains(out, "Would be erased: the buyer of 1 order") {
 		t.Errorf("a dry run:\n%s", out)
 	}
 	s.must(0, "customer", "show", "ada@example.com")

@@ -9,11 +9,11 @@ import (
 
 type licenseFile struct {
 	licenseName
-	Out string `help:"Where to; a file that is there stays. Without it: standard output, where a terminal is shown nothing that would control it." short:"o" placeholder:"FILE"`
+	Out string `help:"The file to write (default: standard output, with control characters escaped on a terminal). An existing file is not overwritten." short:"o" placeholder:"FILE"`
 }
 
 func (licenseFile) Help() string {
-	return "It is made of the order as it is now, and is the same each time.\n\nExample: keypost license file 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T -o Ada.plist"
+	return "The file is generated from the current order, and is the same each time.\n\nExample: keypost license file 4KJMX-9RTWA-2XK7P-HFD3C-V8M6T -o Ada.plist"
 }
 
 func (c licenseFile) Run(a *app) error {
@@ -33,7 +33,7 @@ func (c licenseFile) Run(a *app) error {
 	if err := writeNew(c.Out, f.Content); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "The license file is in %s; buyers get it as %s.\n", safe(c.Out), safe(f.Name))
+	fmt.Fprintf(a.out, "Wrote the license file to %s. Buyers get it as %s.\n", safe(c.Out), safe(f.Name))
 	return nil
 }
 
@@ -41,7 +41,7 @@ func (c licenseFile) Run(a *app) error {
 func writeNew(file string, content []byte) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and stays as it is: name another file", file)
+		return fmt.Errorf("%s already exists and was not changed: name another file", file)
 	}
 	if err != nil {
 		return err

@@ -50,13 +50,13 @@ func TestLicenseFile(t *testing.T) {
 			}
 		}
 		file := filepath.Join(t.TempDir(), "a.plist")
-		if out := s.must(0, "license", "file", code, "-o", file); !strings.Contains(out, "a.plist; buyers get it as demo.plist") {
+		if out := s.must(0, "license", "file", code, "-o", file); !strings.Contains(out, "a.plist. Buyers get it as demo.plist") {
 			t.Error(out)
 		}
 		if b, err := os.ReadFile(file); err != nil || string(b) != text {
 			t.Errorf("%s, %v, want %s", b, err, text)
 		}
-		if out := s.must(1, "license", "file", code, "--out", file); !strings.Contains(out, "stays as it is") {
+		if out := s.must(1, "license", "file", code, "--out", file); !strings.Contains(out, "was not changed") {
 			t.Error(out)
 		}
 		s.must(1, "license", "file", code, "-o", filepath.Join(file, "no", "folder"))
@@ -111,7 +111,7 @@ func TestKeygenTryFile(t *testing.T) {
 	s.filing()
 	_, out, warning := s.run("keygen", "try", "demo", "--name", "Ada", "--quantity", "2")
 	shape := regexp.MustCompile(`^(\S+)\n\S+\n\ndemo\.plist, of (\S+):\n<\?xml (?s:.*)</plist>\n\ndemo\.plist, of \S+:\n<\?xml (?s:.*)</plist>\n$`)
-	if m := shape.FindStringSubmatch(out); m == nil || m[1] != m[2] || !strings.Contains(warning, "Keep these to yourself") {
+	if m := shape.FindStringSubmatch(out); m == nil || m[1] != m[2] || !strings.Contains(warning, "Keep these codes secret") {
 		t.Errorf("%s%s", out, warning)
 	}
 	var tried []admin.Trial

@@ -13,19 +13,19 @@ import (
 type licenseIssue struct {
 	changing
 	jsonFlag
-	ProductID   *string  `arg:"" optional:"" name:"product" help:"The product's id; not needed where there is one product."`
-	Product     string   `help:"The same as a flag."`
+	ProductID   *string  `arg:"" optional:"" name:"product" help:"The product's id. Not needed if there is only one product."`
+	Product     string   `help:"The product's id, as a flag."`
 	Name        string   `help:"The licensee's name."`
 	Email       string   `help:"The licensee's e-mail address."`
 	Quantity    int      `help:"How many codes, 1 to 250, or up to 100000 with --out." default:"1" aliases:"count"`
-	Out         string   `help:"Write the codes to this file, one a line: for stores that take lists. A file that is there stays." placeholder:"FILE"`
-	Seed        []string `help:"What a code is made of beside the name: NAME=VALUE. May be repeated." sep:"none"`
+	Out         string   `help:"Write the codes to this file, one per line, for stores that want lists. An existing file is not overwritten." placeholder:"FILE"`
+	Seed        []string `help:"An additional input of the code generator: NAME=VALUE. May be repeated." sep:"none"`
 	Type        string   `help:"The license type." default:"single"`
 	Language    string   `help:"The language of the mail with the codes: de, pt-BR."`
-	Expires     *string  `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
-	Test        bool     `help:"Codes for testing."`
-	Transaction *string  `help:"A name of your own for the order: the same one again returns the same codes." placeholder:"ID"`
-	Codes       bool     `help:"Print the codes alone, one a line."`
+	Expires     *string  `help:"The expiry of the codes: 2027-12-31 (inclusive, UTC) or an RFC 3339 time." placeholder:"DATE"`
+	Test        bool     `help:"Issue test codes."`
+	Transaction *string  `help:"Your own id for the order. The same id again returns the same codes." placeholder:"ID"`
+	Codes       bool     `help:"Print only the codes, one per line."`
 }
 
 func (licenseIssue) Help() string {
@@ -52,7 +52,7 @@ func (c licenseIssue) Run(a *app) error {
 	}
 	a.notes(done.Notes)
 	if done.Before {
-		fmt.Fprintln(a.err, "The order was there before: its name, e-mail and end stay as they were.")
+		fmt.Fprintln(a.err, "The order already existed: its name, e-mail and expiry were not changed.")
 	}
 	if c.Codes && done.Order.Status == admin.Issued {
 		for _, code := range done.Order.Licenses {
@@ -89,11 +89,11 @@ func (c licenseIssue) issue() (i admin.Issue, err error) {
 	}
 	switch {
 	case c.Quantity < 1 || c.Quantity > most:
-		return i, fmt.Errorf("--quantity must be from 1 to %d, or with --out to %d", admin.MaxCodes, admin.MaxBatch)
+		return i, fmt.Errorf("--quantity must be 1 to %d, or up to %d with --out", admin.MaxCodes, admin.MaxBatch)
 	case c.Out != "" && (c.Codes || c.JSON):
-		return i, errors.New("--out writes the codes to a file: it goes with neither --codes nor --json")
+		return i, errors.New("use --out without --codes and --json")
 	case c.Codes && c.JSON:
-		return i, errors.New("--codes or --json, not both")
+		return i, errors.New("use --codes or --json, not both")
 	}
 	return i, nil
 }
@@ -102,7 +102,7 @@ func (c licenseIssue) issue() (i admin.Issue, err error) {
 // again gives the same codes, also after it was broken off.
 func (c licenseIssue) batch(a *app, o *admin.Admin, issue admin.Issue) error {
 	if _, err := os.Lstat(c.Out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there already and stays as it is: name another file", c.Out)
+		return fmt.Errorf("%s already exists and was not changed: name another file", c.Out)
 	}
 	f, err := os.CreateTemp(filepath.Dir(c.Out), ".keypost-codes-*") // 0600
 	if err != nil {
@@ -115,7 +115,7 @@ func (c licenseIssue) batch(a *app, o *admin.Admin, issue admin.Issue) error {
 	begun := func(transaction string, notes []string) {
 		a.notes(notes)
 		if c.Transaction == nil {
-			fmt.Fprintf(a.err, "If this is broken off, go on with: --transaction %s\n", transaction)
+			fmt.Fprintf(a.err, "If this is interrupted, continue with: --transaction %s\n", transaction)
 		}
 	}
 	write := func(code string) error {
@@ -129,6 +129,6 @@ func (c licenseIssue) batch(a *app, o *admin.Admin, issue admin.Issue) error {
 	if err := errors.Join(f.Sync(), f.Close(), os.Link(f.Name(), c.Out)); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%d codes are in %s, order %s %s.\n", done.Codes, safe(c.Out), done.Order.Store, safe(done.Order.Transaction))
+	fmt.Fprintf(a.out, "Wrote %d codes to %s, order %s %s.\n", done.Codes, safe(c.Out), done.Order.Store, safe(done.Order.Transaction))
 	return nil
 }

@@ -55,7 +55,7 @@ func testMailHeldOrder(t *testing.T, s *site) {
 	exim := deliverytest.SMTP(t)
 	s.add(mailConfigOf(exim, ""))
 	s.create()
-	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: "+exim.STARTTLS+" takes mail from shop@example.com (TLS 1.3, logged in)") {
+	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: "+exim.STARTTLS+" accepts mail from shop@example.com (TLS 1.3, logged in)") {
 		t.Errorf("check: %s", out)
 	}
 	s.serve()
@@ -86,7 +86,7 @@ func testMailHeldOrder(t *testing.T, s *site) {
 	}
 	// A repeat mails nothing; a person who asks for it does.
 	s.must(0, "post", "krps", s.url+"/in/kagi", "--quantity", "6")
-	if out := s.must(0, "order", "resend", "kagi", "CH0123456789"); out != "The codes wait in the outbox for the buyer; the daemon sends them.\n" {
+	if out := s.must(0, "order", "resend", "kagi", "CH0123456789"); out != "The mail with the codes for the buyer is in the outbox; the daemon sends it.\n" {
 		t.Errorf("resend: %s", out)
 	}
 	if list := exim.Await(t, buyer, 2); len(list) != 2 {
@@ -97,7 +97,7 @@ func testMailHeldOrder(t *testing.T, s *site) {
 		t.Errorf("preview: %s", out)
 	}
 	s.must(0, "order", "refund", "kagi", "CH0123456789")
-	if _, _, errOut := s.run(preview...); errOut != "This order was refunded: its codes are revoked, and this mail is not sent any more.\n" {
+	if _, _, errOut := s.run(preview...); errOut != "This order was refunded: its codes are revoked, and this mail is no longer sent.\n" {
 		t.Errorf("preview of a refunded order: %q", errOut)
 	}
 }
@@ -188,7 +188,7 @@ func TestMailRefused(t *testing.T) {
 	if refused != 3 {
 		t.Errorf("%d refused posts were told of:\n%s", refused, out)
 	}
-	if out := s.must(0, "mail", "test", "lab@example.com"); out != exim.STARTTLS+" took a mail for lab@example.com\n" {
+	if out := s.must(0, "mail", "test", "lab@example.com"); out != exim.STARTTLS+" accepted a mail for lab@example.com\n" {
 		t.Errorf("%s", out)
 	}
 	exim.Await(t, "lab@example.com", 1)
@@ -375,18 +375,18 @@ func TestMailCommandsWithoutMail(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	s.create()
-	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: no [mail]: notices wait in the outbox") {
+	if out := s.must(0, "check"); !strings.Contains(out, "ok      mail: no [mail]: notices stay in the outbox") {
 		t.Errorf("%s", out)
 	}
 	good := s.text()
 	s.add("[[channel]]\nname = \"mail\"\nkind = \"imap\"\naddress = \"127.0.0.1:1\"\nuser = \"shop\"\npassword = \"s3cret\"\n" +
 		"recipients = [\"shop@example.com\"]\ntrust = [{ dkim = \"store.example\" }]\n")
-	if _, out, _ := s.run("check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel mail wait in the outbox, and reach no buyer") {
+	if _, out, _ := s.run("check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel mail stay in the outbox and do not reach buyers") {
 		t.Errorf("%s", out)
 	}
 	s.write(good)
 	s.channelWith("reply_codes = false\n")
-	if out := s.must(0, "check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel kagi wait") {
+	if out := s.must(0, "check"); !strings.Contains(out, "warning mail: no [mail]: the codes of channel kagi stay") {
 		t.Errorf("%s", out)
 	}
 }

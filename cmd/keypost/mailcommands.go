@@ -11,28 +11,28 @@ import (
 func (mailCommands) Help() string { return "Example: keypost mail preview demo --language de" }
 
 type mailCommands struct {
-	Preview  mailPreview  `cmd:"" help:"Show what a buyer gets, sending nothing."`
+	Preview  mailPreview  `cmd:"" help:"Show the mail that a buyer gets, without sending it."`
 	Template mailTemplate `cmd:"" help:"Print a built-in template of the mail with the codes."`
-	Test     mailTest     `cmd:"" help:"Send a mail that tests the way now."`
-	Digest   mailDigest   `cmd:"" help:"Show what the next daily digest says, sending nothing."`
-	List     mailList     `cmd:"" help:"List the mails that were seen in mailboxes, and what became of them."`
-	Show     mailShow     `cmd:"" help:"Show a mail of a mailbox, and what it tells."`
-	Approve  mailApprove  `cmd:"" help:"Make an order of a mail that was held or refused."`
-	Dismiss  mailDismiss  `cmd:"" help:"Have a mail that was held or refused wait no more."`
+	Test     mailTest     `cmd:"" help:"Send a test mail now."`
+	Digest   mailDigest   `cmd:"" help:"Show the next daily digest, without sending it."`
+	List     mailList     `cmd:"" help:"List the mails found in mailboxes, and what happened to them."`
+	Show     mailShow     `cmd:"" help:"Show a mail and what was read from it."`
+	Approve  mailApprove  `cmd:"" help:"Create an order from a held or refused mail."`
+	Dismiss  mailDismiss  `cmd:"" help:"Dismiss a held or refused mail."`
 }
 
 type mailPreview struct {
 	jsonFlag
 	Product     string `arg:"" help:"The product, by its id."`
-	Store       string `arg:"" optional:"" help:"With an order's codes: its store …"`
+	Store       string `arg:"" optional:"" help:"To show an order's codes: its store …"`
 	Transaction string `arg:"" optional:"" help:"… its transaction id …"`
-	Line        *int   `arg:"" optional:"" help:"… and which line of the sale, from 1."`
+	Line        *int   `arg:"" optional:"" help:"… and the line of the sale, from 1."`
 	Language    string `help:"The buyer's language: de, pt-BR."`
-	HTML        bool   `help:"Show the HTML part, to be looked at in a browser."`
+	HTML        bool   `help:"Show the HTML part, to open in a browser."`
 }
 
 func (mailPreview) Help() string {
-	return "Without an order it shows one copy with made-up codes. Templates are read as they are on disk: the daemon takes them on SIGHUP.\n\n" +
+	return "Without an order, it shows a mail with made-up codes. It reads the templates from disk; the daemon reads them again on SIGHUP.\n\n" +
 		"Example: keypost mail preview demo --language de"
 }
 
@@ -42,7 +42,7 @@ func (c mailPreview) Run(a *app) error {
 		return err
 	}
 	if l.Refunded { // whatever else is read, a person sees this
-		fmt.Fprintln(a.err, "This order was refunded: its codes are revoked, and this mail is not sent any more.")
+		fmt.Fprintln(a.err, "This order was refunded: its codes are revoked, and this mail is no longer sent.")
 	}
 	switch {
 	case c.JSON:
@@ -65,7 +65,7 @@ func (c mailPreview) letter(a *app) (admin.Letter, error) {
 		return admin.PreviewMail(conf.Admin(), c.Product, c.Language)
 	}
 	if c.Transaction == "" {
-		return admin.Letter{}, usageError{errors.New("an order is named by its store and its transaction id: keypost mail preview demo kagi CH0123456789")}
+		return admin.Letter{}, usageError{errors.New("name the order by its store and its transaction id: keypost mail preview demo kagi CH0123456789")}
 	}
 	o, err := a.open()
 	if err != nil {
@@ -113,11 +113,11 @@ func (c mailTemplate) Run(a *app) error {
 
 type mailTest struct {
 	jsonFlag
-	Address string `arg:"" optional:"" help:"Whom to send it to (default: [mail] vendor)."`
+	Address string `arg:"" optional:"" help:"The recipient (default: [mail] vendor)."`
 }
 
 func (mailTest) Help() string {
-	return "It does not go through the outbox. Exit code 1: the mail server did not take it.\n\nExample: keypost mail test me@example.com"
+	return "The mail does not go through the outbox. Exit code 1: the mail server did not accept it.\n\nExample: keypost mail test me@example.com"
 }
 
 func (c mailTest) Run(a *app) error {
@@ -132,7 +132,7 @@ func (c mailTest) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, done)
 	}
-	fmt.Fprintf(a.out, "%s took a mail for %s\n", done.Server, safe(done.To))
+	fmt.Fprintf(a.out, "%s accepted a mail for %s\n", done.Server, safe(done.To))
 	return nil
 }
 
@@ -141,7 +141,7 @@ type mailDigest struct {
 }
 
 func (mailDigest) Help() string {
-	return "The daemon sends it once a day, after 7:00 UTC, if there is something to say. That a mailbox is not watched the daemon alone knows.\n\nExample: keypost mail digest"
+	return "The daemon sends it once a day, after 7:00 UTC, if there is something to report. Only the daemon can report that a mailbox is not watched.\n\nExample: keypost mail digest"
 }
 
 func (c mailDigest) Run(a *app) error {

@@ -12,14 +12,14 @@ import (
 func (profileCommands) Help() string { return "Example: keypost profile test tfyp old-mails" }
 
 type profileCommands struct {
-	Show  profileShow  `cmd:"" help:"Print a built-in profile, to start one's own from."`
-	Test  profileTest  `cmd:"" help:"Run a profile over a folder of old mails."`
-	Draft profileDraft `cmd:"" help:"Propose a profile by a sample."`
+	Show  profileShow  `cmd:"" help:"Print a built-in profile, as a start for your own."`
+	Test  profileTest  `cmd:"" help:"Test a profile on a folder of old mails."`
+	Draft profileDraft `cmd:"" help:"Draft a profile from a sample mail."`
 }
 
 type profileShow struct {
 	jsonFlag
-	Name string `arg:"" optional:"" help:"Its name (default: all names)."`
+	Name string `arg:"" optional:"" help:"The profile's name (default: list all names)."`
 }
 
 func (profileShow) Help() string { return "Example: keypost profile show tfyp" }
@@ -63,11 +63,11 @@ func warn(a *app, profile string, warnings []string) {
 
 type profileDraft struct {
 	jsonFlag
-	File string `arg:"" help:"One mail, as the mailbox keeps it (.eml); - is standard input."`
+	File string `arg:"" help:"A raw mail (.eml); - is standard input."`
 }
 
 func (profileDraft) Help() string {
-	return "It goes by words, so go through each line of it, and try it: keypost profile test. Nothing personal of the sample is in it.\n\n" +
+	return "The draft is guessed from the mail's words. Check each line, then test it: keypost profile test. It contains no personal data from the sample.\n\n" +
 		"Example: keypost profile draft order.eml"
 }
 
@@ -98,13 +98,13 @@ func readMail(a *app, file string) ([]byte, error) {
 
 type profileTest struct {
 	jsonFlag
-	Profile string `arg:"" help:"A profile's file, or the name of a built-in one."`
-	Folder  string `arg:"" help:"A folder of mails, a file each (.eml) or mbox files, or one such file."`
+	Profile string `arg:"" help:"A profile file, or the name of a built-in profile."`
+	Folder  string `arg:"" help:"A folder of mails (.eml) or mbox files, or one such file."`
 }
 
 func (profileTest) Help() string {
-	return "Shows which mails would be taken, which held and why, and which the profile is not for. It opens no database and judges no " +
-		"signature: whether a mail is authentic, and whether its order came before, it does not say.\n\n" +
+	return "Shows which mails would be taken, which would be held and why, and which the profile does not recognise. It does not open the database or check " +
+		"signatures, so it cannot say whether a mail is authentic or its order is a duplicate.\n\n" +
 		"Example: keypost profile test tfyp old-mails"
 }
 
@@ -129,7 +129,7 @@ func (c profileTest) Run(a *app) error {
 	_, err = fmt.Fprintf(a.out, "\n%s: %d taken, %d held, %d not recognised, %d unreadable",
 		count(len(list), "mail"), by["taken"], by["held"], by[admin.OutcomeNotRecognised], by["unreadable"])
 	if n := by[admin.OutcomeBringsCode]; err == nil && n > 0 {
-		_, err = fmt.Fprintf(a.out, ", %d bring their own code (no order is made of those)", n)
+		_, err = fmt.Fprintf(a.out, ", %d contain a code of their own (these create no order)", n)
 	}
 	fmt.Fprintln(a.out)
 	return err

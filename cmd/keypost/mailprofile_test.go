@@ -56,7 +56,7 @@ func TestParseMailWithCode(t *testing.T) {
 	if got.Verdict != "brings_code" || deref(got.Reason) != "code" {
 		t.Errorf("%+v", got)
 	}
-	if text := s.must(0, "parse", "mail", file); strings.Contains(text, "would be issued") || !strings.Contains(text, "no order: it brings its own code") {
+	if text := s.must(0, "parse", "mail", file); strings.Contains(text, "would be issued") || !strings.Contains(text, "no order: the mail contains a code of its own") {
 		t.Error(text)
 	}
 	if text := s.must(0, "profile", "test", "tfyp", file); !strings.Contains(text, "brings code") || !strings.Contains(text, "1 mail: 0 taken") {

@@ -110,19 +110,19 @@ func testApproveRefund(t *testing.T, s *site) {
 		exit        int
 		out, state  string
 	}{
-		"no amount": {"35.000 USD", "Refund: R-1\r\n", nil, 2, `does not say for certain how much goes back (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD" (what goes back, in that currency), or --all`, "active"},
+		"no amount": {"35.000 USD", "Refund: R-1\r\n", nil, 2, `does not say for certain how much goes back (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD" (the refunded amount, in that currency), or --all`, "active"},
 		"malformed": {"35.000 USD", "Refund: R-1\r\nBack: 5.0000 USD\r\n", nil, 2, "give --amount", "active"},
 		"two":       {"35.000 USD", "Refund: R-1\r\nBack: 5.00 USD\r\nBack: 35.00 USD\r\n", nil, 2, "give --amount", "active"},
 		"all":       {"35.000 USD", "Refund: R-1\r\n", []string{"--all"}, 0, "all of kagi ID: noted; its codes are revoked\n", "revoked -"},
 		"a part": {
-			"35.000 EUR", "Refund: R-1\r\n", []string{"--amount", "5.00 EUR"}, 0, "5.00 EUR of kagi ID: noted; its codes go on working\n", "active - 5.00 EUR",
+			"35.000 EUR", "Refund: R-1\r\n", []string{"--amount", "5.00 EUR"}, 0, "5.00 EUR of kagi ID: noted; its codes keep working\n", "active - 5.00 EUR",
 		},
 		"the price":        {"35.000 EUR", "Refund: R-1\r\n", []string{"--amount", "35.00 EUR"}, 0, "its codes are revoked\n", "revoked - 35.00 EUR"},
-		"what the mail is": {"35.000 USD", "Back: 5.00 USD\r\n", nil, 0, "5.00 USD of kagi ID: noted; its codes go on working\n", "active - 5.00 USD"}, // it lacks its reference
+		"what the mail is": {"35.000 USD", "Back: 5.00 USD\r\n", nil, 0, "5.00 USD of kagi ID: noted; its codes keep working\n", "active - 5.00 USD"}, // it lacks its reference
 		"another currency": {"35.000 USD", "Refund: R-1\r\nBack: 5.00 EUR\r\n", nil, 2, `tells of 5.00 EUR, which cannot be counted (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD"`, "active"},
 		"no currency":      {"35.000 USD", "Refund: R-1\r\nBack: 5.00\r\n", nil, 2, "tells of 5.00, which cannot be counted", "active"},
 		"another by hand":  {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5.00 EUR"}, 2, "cannot be counted with 5.00 EUR", "active"},
-		"no price":         {"", "Refund: R-1\r\nBack: 5.00 EUR\r\n", nil, 2, "its price is not known): no part of it can be counted against that: give --all", "active"},
+		"no price":         {"", "Refund: R-1\r\nBack: 5.00 EUR\r\n", nil, 2, "its price is unknown): a partial refund cannot be compared with this price. For a full refund, give --all", "active"},
 		"no price, all":    {"", "Refund: R-1\r\nBack: 5.00 EUR\r\n", []string{"--all"}, 0, "its codes are revoked", "revoked -"},
 		"not an amount":    {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5,00"}, 2, "--amount: ", "active"},
 		"both":             {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5.00 USD", "--all"}, 2, "--all", "active"},
@@ -156,11 +156,11 @@ func TestApproveRefundOfLines(t *testing.T) {
 	s := newSite(t)
 	d := newRefundDesk(t, s)
 	first, second := d.sold("B-1", "demo", "35.000", "USD"), d.sold("B-1", "other", "20.000", "USD")
-	const want = "5.00 USD of kagi B-1: noted; line 1: its codes go on working; line 2: its codes go on working\n"
+	const want = "5.00 USD of kagi B-1: noted; line 1: its codes keep working; line 2: its codes keep working\n"
 	if out := s.must(0, "mail", "approve", d.held("Order: B-1\r\nRefund: R-1\r\n"), "--amount", "5.00 USD"); out != want {
 		t.Errorf("%s", out)
 	}
-	if out := s.must(0, "mail", "approve", d.held("Order: B-1\r\nRefund: R-1\r\nBack: 5.00 USD\r\n")); !strings.Contains(out, "noted before; ") {
+	if out := s.must(0, "mail", "approve", d.held("Order: B-1\r\nRefund: R-1\r\nBack: 5.00 USD\r\n")); !strings.Contains(out, "already recorded; ") {
 		t.Errorf("%s", out)
 	}
 	// Parts without a reference are told apart by their mails, and add up.

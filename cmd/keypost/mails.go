@@ -51,18 +51,18 @@ func (c mailList) Run(a *app) error {
 
 // A mailName names a mail that was seen.
 type mailName struct {
-	ID string `arg:"" help:"The mail, as keypost mail list names it."`
+	ID string `arg:"" help:"The mail's id, from keypost mail list."`
 }
 
 type mailShow struct {
 	jsonFlag
 	mailName
-	Raw bool `help:"Print it as it came: byte by byte into a file or a pipe (--raw >mail.eml); on a terminal without what would control it."`
+	Raw bool `help:"Print the raw mail. A file or a pipe gets the exact bytes (--raw >mail.eml); on a terminal, control characters are escaped."`
 }
 
 func (mailShow) Help() string {
-	return "Mails that were held or refused are kept as they came, for as long as messages are, and one that was taken is kept by its order; of others there is no more than the row. " +
-		"The orders are those of the mail's sale.\n\n" +
+	return "Raw mails are kept if they were held or refused, for as long as messages are kept, or if they became an order. Of other mails, only the row is kept. " +
+		"The orders shown are all orders of the mail's sale.\n\n" +
 		"Example: keypost mail show 01KABCDEFGHJKMNPQRSTVWXYZ0"
 }
 
@@ -119,18 +119,18 @@ type mailApprove struct {
 	changing
 	jsonFlag
 	mailName
-	Product  string `help:"What was bought, as the store writes it, where the mail does not say it for certain."`
-	Name     string `help:"The buyer's name, likewise."`
-	Email    string `help:"The buyer's e-mail address, likewise."`
-	Quantity int    `help:"How many copies, likewise." default:"0"`
-	Amount   string `help:"Of a refund: how much goes back, in the order's currency, like \"5.00 EUR\"." xor:"amount"`
-	All      bool   `help:"Of a refund: all of it goes back, and the codes are revoked." xor:"amount"`
+	Product  string `help:"The store's name for the product, if the mail is not clear about it."`
+	Name     string `help:"The buyer's name, if the mail is not clear about it."`
+	Email    string `help:"The buyer's e-mail address, if the mail is not clear about it."`
+	Quantity int    `help:"The number of copies, if the mail is not clear about it." default:"0"`
+	Amount   string `help:"For a refund: the amount refunded, in the order's currency, like \"5.00 EUR\"." xor:"amount"`
+	All      bool   `help:"For a full refund: revoke the codes." xor:"amount"`
 }
 
 func (mailApprove) Help() string {
-	return "Makes an order of what keypost mail show shows, as if the mail had been taken; an order that is here already is found, not made again. Compare the mail with the store first. " +
-		"A refund is noted; one that does not say for certain how much goes back needs --amount or --all. " +
-		"Exit code 4: the order is held now.\n\nExample: keypost mail approve 01KABCDEFGHJKMNPQRSTVWXYZ0 --name \"Ada Lovelace\""
+	return "Compare the mail with the store's records first. Then this creates the order that keypost mail show shows, as if the mail had been taken. An order that already exists is not created again. " +
+		"A refund is recorded. If the mail is not clear about the amount, add --amount or --all. " +
+		"Exit code 4: the new order is held.\n\nExample: keypost mail approve 01KABCDEFGHJKMNPQRSTVWXYZ0 --name \"Ada Lovelace\""
 }
 
 func (c mailApprove) Run(a *app) error {
@@ -181,7 +181,7 @@ type mailDismiss struct {
 }
 
 func (mailDismiss) Help() string {
-	return "No order is made of it, and it waits for nobody any more.\n\nExample: keypost mail dismiss 01KABCDEFGHJKMNPQRSTVWXYZ0"
+	return "No order is created, and the mail leaves the list of things to do.\n\nExample: keypost mail dismiss 01KABCDEFGHJKMNPQRSTVWXYZ0"
 }
 
 func (c mailDismiss) Run(a *app) error {
@@ -197,6 +197,6 @@ func (c mailDismiss) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, m)
 	}
-	fmt.Fprintf(a.out, "mail %s is dismissed\n", safe(m.ID))
+	fmt.Fprintf(a.out, "Dismissed mail %s.\n", safe(m.ID))
 	return nil
 }

@@ -37,31 +37,31 @@ func main() {
 // commands is the command line.
 type commands struct {
 	Config string `help:"The config file. Default: $KEYPOST_CONFIG, then ./keypost.toml, then /etc/keypost/keypost.toml." placeholder:"FILE"`
-	Demo   bool   `help:"Where there is no config file: let a command change the store of the demo."`
+	Demo   bool   `help:"Without a config file: allow a command to change the demo's database."`
 
 	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
-	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml, and make the database and its keys."`
+	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml, and create the database and its keys."`
 	Serve      serveCommand      `cmd:"" help:"Run the daemon."`
-	Check      checkCommand      `cmd:"" help:"Test the config, the database and each generator: a line each."`
-	Post       postCommands      `cmd:"" help:"Play the store: post an order."`
-	Parse      parseCommands     `cmd:"" help:"Show what would be taken of an order, touching nothing."`
-	Profile    profileCommands   `cmd:"" help:"Profiles of notification mails: show, test, draft."`
+	Check      checkCommand      `cmd:"" help:"Check the config, the database, mail servers, stores and generators."`
+	Post       postCommands      `cmd:"" help:"Post an order as a store would, for testing."`
+	Parse      parseCommands     `cmd:"" help:"Show what would be read from an order, without changing anything."`
+	Profile    profileCommands   `cmd:"" help:"Profiles for notification mails: show, test, draft."`
 	Order      orderCommands     `cmd:"" help:"Orders: list, show, approve, reject, resend, refund."`
-	License    licenseCommands   `cmd:"" help:"Licenses: list, show, file, issue, replace, revoke, suspend, restore, reset."`
+	License    licenseCommands   `cmd:"" help:"Licenses: list, show, file, issue, edit, replace, revoke, suspend, restore, release, reset."`
 	Keygen     keygenCommands    `cmd:"" help:"Generators: try."`
-	Pool       poolCommands      `cmd:"" help:"Codes that were made elsewhere: load, show."`
-	Import     importCommands    `cmd:"" help:"What was issued elsewhere: csv, mbox, maildir."`
-	Export     exportCommands    `cmd:"" help:"All licenses: csv."`
+	Pool       poolCommands      `cmd:"" help:"Pools of ready-made codes: load, show."`
+	Import     importCommands    `cmd:"" help:"Import codes that were issued elsewhere: csv, mbox, maildir."`
+	Export     exportCommands    `cmd:"" help:"Export all licenses: csv."`
 	Customer   customerCommands  `cmd:"" help:"Customers: show, edit, forget."`
 	DB         dbCommands        `cmd:"" name:"db" help:"The database: create, migrate, verify, copy, backup, restore."`
-	Audit      auditCommands     `cmd:"" help:"The log of what people did: verify."`
-	Outbox     outboxCommands    `cmd:"" help:"Notices that go out: list, retry."`
-	Mail       mailCommands      `cmd:"" help:"Mail that goes out, and mails in mailboxes: preview, test, digest, list, show, approve, dismiss."`
+	Audit      auditCommands     `cmd:"" help:"The audit log of what people did: verify."`
+	Outbox     outboxCommands    `cmd:"" help:"Outgoing mails and webhook events: list, retry."`
+	Mail       mailCommands      `cmd:"" help:"Outgoing mail and mails in mailboxes: preview, test, digest, list, show, approve, dismiss."`
 	Webhook    webhookCommands   `cmd:"" help:"Webhooks: test."`
 	Keys       keysCommands      `cmd:"" help:"Lease-signing keys: list, rotate."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
-	Completion completionCommand `cmd:"" help:"Completion for bash, zsh and fish."`
+	Completion completionCommand `cmd:"" help:"Shell completion for bash, zsh and fish."`
 }
 
 type completionCommand struct {
@@ -69,7 +69,7 @@ type completionCommand struct {
 }
 
 func (completionCommand) Help() string {
-	return "Says what to put into the shell's start file; with -c it prints the script itself.\n\nExample: keypost completion bash"
+	return "Shows what to add to the shell's startup file. With -c, it prints the script itself.\n\nExample: keypost completion bash"
 }
 
 // An app is what a subcommand works with.
@@ -139,9 +139,9 @@ func (a *app) mayChange() error {
 	file := config.Find(a.file)
 	switch {
 	case file == "" && !a.demo:
-		return usageError{errors.New("there is no config file, so this would change the store of the demo, in ./data: name yours with --config (or KEYPOST_CONFIG), or add --demo if you mean the demo")}
+		return usageError{errors.New("there is no config file, so this would change the demo's database in ./data: name your config with --config (or KEYPOST_CONFIG), or add --demo if you mean the demo")}
 	case file != "" && a.demo:
-		return usageError{fmt.Errorf("--demo is for where there is no config file, and here is %s", file)}
+		return usageError{fmt.Errorf("--demo works only without a config file, but there is %s", file)}
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (a *app) open() (*admin.Admin, error) {
 	}
 	operations, err := admin.Open(a, c.Admin())
 	if err == nil && c.File == "" && !a.demo {
-		fmt.Fprintln(a.err, "keypost: there is no config file: this is the store of the demo, in ./data")
+		fmt.Fprintln(a.err, "keypost: there is no config file: using the demo's database in ./data")
 	}
 	return operations, err
 }

@@ -14,17 +14,17 @@ func (orderCommands) Help() string { return "Example: keypost order list --statu
 type orderCommands struct {
 	List    orderList    `cmd:"" help:"List orders, newest first."`
 	Show    orderShow    `cmd:"" help:"Show one order."`
-	Approve orderApprove `cmd:"" help:"Issue a held order after all."`
-	Reject  orderReject  `cmd:"" help:"Close a held order without codes."`
+	Approve orderApprove `cmd:"" help:"Approve a held order: issue its codes."`
+	Reject  orderReject  `cmd:"" help:"Reject a held order: issue no codes."`
 	Resend  orderResend  `cmd:"" help:"Mail an order's codes again."`
-	Refund  orderRefund  `cmd:"" help:"Note that the money went back, and revoke the codes."`
+	Refund  orderRefund  `cmd:"" help:"Record a refund, and revoke the codes."`
 }
 
 // orderName names an order.
 type orderName struct {
 	Store       string `arg:"" help:"The store, as in the config: kagi."`
 	Transaction string `arg:"" help:"The store's transaction id."`
-	Line        *int   `arg:"" optional:"" help:"Which line of the sale, from 1."`
+	Line        *int   `arg:"" optional:"" help:"The line of the sale, from 1."`
 }
 
 func (n orderName) name() admin.OrderName {
@@ -36,10 +36,10 @@ type orderList struct {
 	Store   string `help:"Only of this store."`
 	Status  string `help:"Only with this status: reserved, issued, held, rejected." enum:",reserved,issued,held,rejected" default:""`
 	Product string `help:"Only of this product."`
-	Email   string `help:"Only of this buyer, by the e-mail address."`
-	Name    string `help:"Only of this buyer, by the whole name."`
-	From    string `help:"Only those that came in on this day (UTC) or later." placeholder:"2027-01-31"`
-	To      string `help:"Only those that came in on this day (UTC) or earlier." placeholder:"2027-12-31"`
+	Email   string `help:"Only of the buyer with this e-mail address."`
+	Name    string `help:"Only of the buyer with this full name."`
+	From    string `help:"Only orders received on this day (UTC) or later." placeholder:"2027-01-31"`
+	To      string `help:"Only orders received on this day (UTC) or earlier." placeholder:"2027-12-31"`
 	listLimit
 }
 
@@ -77,7 +77,7 @@ func (c orderList) Run(a *app) error {
 // listLimit is the --limit of lists: a person gets a screenful or two, a
 // program everything.
 type listLimit struct {
-	Limit *int `help:"At most so many; 0: all (default: 100, with --json all)."`
+	Limit *int `help:"List at most this many; 0: all (default: 100, or all with --json)."`
 }
 
 func (l listLimit) limit(asJSON bool) int {
@@ -102,7 +102,7 @@ func cutTo[T any](a *app, list []T, limit int) []T {
 	if limit <= 0 || len(list) <= limit {
 		return list
 	}
-	fmt.Fprintf(a.err, "Only the newest %d are listed; --limit 0 lists all.\n", limit)
+	fmt.Fprintf(a.err, "Only the newest %d are listed. To list all: --limit 0.\n", limit)
 	return list[:limit]
 }
 
@@ -141,12 +141,12 @@ func showHistory(a *app, h admin.History) error {
 	for _, r := range h.Refunds {
 		back = append(back, moneyBack(r))
 	}
-	return fields(a.out, "money back", strings.Join(back, ", "), "came again", count(h.Repeats, "time"), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
+	return fields(a.out, "refunds", strings.Join(back, ", "), "received again", count(h.Repeats, "time"), "mail", strings.Join(mail, ", "), "webhooks", strings.Join(hooks, ", "))
 }
 
 // moneyBack is a refund in words.
 func moneyBack(r admin.Refund) string {
-	what := "all of it"
+	what := "full amount"
 	if r.Amount != "" {
 		what = strings.TrimSpace(r.Amount + " " + r.Currency)
 	}
@@ -193,7 +193,7 @@ func showOrder(a *app, o admin.Order, asJSON bool) error {
 	}
 	for i, l := range o.Codes {
 		if i == maxShown {
-			fmt.Fprintf(a.out, "and %d more codes: --json lists all\n", len(o.Codes)-i)
+			fmt.Fprintf(a.out, "and %d more codes; --json lists all\n", len(o.Codes)-i)
 			break
 		}
 		fmt.Fprintf(a.out, "code  %s  (%s, %s machines)\n", safe(l.Code), l.Status, seats(l.Used, l.Limit))
@@ -205,7 +205,7 @@ func showOrder(a *app, o admin.Order, asJSON bool) error {
 func differs(o admin.Order) string {
 	var list []string
 	for _, d := range o.Differs {
-		list = append(list, fmt.Sprintf("%s: %s, before it was %s", d.Field, cmp.Or(d.Now, "nothing"), cmp.Or(d.Before, "nothing")))
+		list = append(list, fmt.Sprintf("%s: now %s, before %s", d.Field, cmp.Or(d.Now, "nothing"), cmp.Or(d.Before, "nothing")))
 	}
 	return strings.Join(list, "; ")
 }
@@ -216,7 +216,7 @@ type orderApprove struct {
 	changing
 	jsonFlag
 	orderName
-	Product string `help:"Issue this product, where the store's name for it is unknown."`
+	Product string `help:"The product to issue, if the store's name for it is unknown."`
 }
 
 func (orderApprove) Help() string { return "Example: keypost order approve kagi CH0123456789 2" }
@@ -241,9 +241,9 @@ func (c orderApprove) Run(a *app) error {
 	case done.Order.Status == admin.Held:
 		return errHeld
 	case done.Before:
-		fmt.Fprintln(a.err, "It was issued before; nothing was changed.")
+		fmt.Fprintln(a.err, "The order was already issued. Nothing was changed.")
 	case done.Order.Status == admin.Issued && len(done.Mailed) == 0:
-		fmt.Fprintln(a.err, "No mail is sent: the store gets the codes when it posts the order again. To mail them: keypost order resend.")
+		fmt.Fprintln(a.err, "No mail is sent: the store gets the codes when it sends the order again. To mail them: keypost order resend.")
 	case done.Order.Status == admin.Issued:
 		fmt.Fprintln(a.err, codesGo(o, done.Mailed[0]))
 	}
@@ -254,9 +254,9 @@ func (c orderApprove) Run(a *app) error {
 func codesGo(o *admin.Admin, audience string) string {
 	who := audiences[audience]
 	if !o.Catalog.Mail {
-		return fmt.Sprintf("The codes wait in the outbox for the %s, but the config has no [mail]: pass them on yourself. They are mailed once [mail] is set.", who)
+		return fmt.Sprintf("The mail with the codes for the %s is in the outbox, but the config has no [mail]. Pass the codes on yourself, or set up [mail]: the mail is then sent.", who)
 	}
-	return fmt.Sprintf("The codes wait in the outbox for the %s; the daemon sends them.", who)
+	return fmt.Sprintf("The mail with the codes for the %s is in the outbox; the daemon sends it.", who)
 }
 
 type orderReject struct {
@@ -266,7 +266,7 @@ type orderReject struct {
 }
 
 func (orderReject) Help() string {
-	return "The store goes on being answered GOOD, with the sentence in the place of a code. It can be approved later.\n\nExample: keypost order reject kagi CH0123456789 2"
+	return "The store still gets the answer GOOD, with a sentence instead of a code. You can approve the order later.\n\nExample: keypost order reject kagi CH0123456789 2"
 }
 
 func (c orderReject) Run(a *app) error {
@@ -280,7 +280,7 @@ type orderResend struct {
 }
 
 func (orderResend) Help() string {
-	return "The daemon sends them within a second or two; keypost outbox list shows what became of it.\n\nExample: keypost order resend kagi CH0123456789"
+	return "The daemon sends the mail within seconds; keypost outbox list shows its status.\n\nExample: keypost order resend kagi CH0123456789"
 }
 
 func (c orderResend) Run(a *app) error {
@@ -310,7 +310,7 @@ type orderRefund struct {
 }
 
 func (orderRefund) Help() string {
-	return "The codes are revoked; a second refund of the line changes nothing.\n\nExample: keypost order refund kagi CH0123456789"
+	return "Revokes the codes. Refunding a line twice changes nothing.\n\nExample: keypost order refund kagi CH0123456789"
 }
 
 func (c orderRefund) Run(a *app) error {

@@ -50,7 +50,7 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if o.Status != "held" || *o.Reason != "conflict" || o.Licenses == nil || !slices.Equal(o.Differs, []admin.Difference{{Field: "quantity", Before: "1", Now: "2"}}) {
 		t.Errorf("held = %+v", o)
 	}
-	if out := s.must(0, "order", "show", "kagi", "CH0123456789", "2"); !strings.Contains(out, "quantity: 2, before it was 1") {
+	if out := s.must(0, "order", "show", "kagi", "CH0123456789", "2"); !strings.Contains(out, "quantity: now 2, before 1") {
 		t.Errorf("it does not say what differs:\n%s", out)
 	}
 	s.read(0, &o, "order", "approve", "kagi", "CH0123456789", "2")
@@ -90,7 +90,7 @@ func testOrdersByHand(t *testing.T, s *site) {
 	if !o.Refunded {
 		t.Errorf("refunded = %+v", o)
 	}
-	if out := s.must(0, "order", "show", "kagi", "CH0123456789", "1"); !strings.Contains(out, "money back  all of it (20") {
+	if out := s.must(0, "order", "show", "kagi", "CH0123456789", "1"); !strings.Contains(out, "full amount (20") {
 		t.Errorf("a refunded order:\n%s", out)
 	}
 	s.must(1, "order", "resend", "kagi", "CH0123456789", "1")

@@ -11,8 +11,8 @@ import (
 func (outboxCommands) Help() string { return "Example: keypost outbox list --status dead" }
 
 type outboxCommands struct {
-	List  outboxList  `cmd:"" help:"List notices: who is to be told of what, and whether it was."`
-	Retry outboxRetry `cmd:"" help:"Have dead notices tried again."`
+	List  outboxList  `cmd:"" help:"List notices (mails and webhook events) and whether they were sent."`
+	Retry outboxRetry `cmd:"" help:"Retry dead notices."`
 }
 
 type outboxList struct {
@@ -74,22 +74,22 @@ func noticeRow(n admin.Notice) []string {
 type outboxRetry struct {
 	changing
 	jsonFlag
-	IDs      []string `arg:"" optional:"" name:"id" help:"The notices, as keypost outbox list names them."`
-	Dead     bool     `help:"All that are dead."`
-	Kind     string   `help:"With --dead: only those of this kind."`
-	Endpoint string   `help:"With --dead: only those for this webhook."`
+	IDs      []string `arg:"" optional:"" name:"id" help:"The notices' ids, from keypost outbox list."`
+	Dead     bool     `help:"All dead notices."`
+	Kind     string   `help:"With --dead: only notices of this kind."`
+	Endpoint string   `help:"With --dead: only notices for this webhook."`
 }
 
 func (outboxRetry) Help() string {
-	return "They are due at once, with all their tries again and under their own ids; the daemon sends them.\n\nExample: keypost outbox retry --dead --endpoint crm"
+	return "The daemon sends them immediately, under the same ids and with the full number of tries.\n\nExample: keypost outbox retry --dead --endpoint crm"
 }
 
 func (c outboxRetry) Run(a *app) error {
 	if c.Dead == (len(c.IDs) > 0) {
-		return usageError{errors.New("name notices by their ids, or all dead ones by --dead")}
+		return usageError{errors.New("name notices by their ids, or use --dead for all dead ones")}
 	}
 	if (c.Endpoint != "" || c.Kind != "") && !c.Dead {
-		return usageError{errors.New("--endpoint and --kind go with --dead")}
+		return usageError{errors.New("--endpoint and --kind need --dead")}
 	}
 	o, err := a.open()
 	if err != nil {
@@ -108,23 +108,23 @@ func (c outboxRetry) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, ids)
 	}
-	fmt.Fprintf(a.out, "Notices that wait again: %d\n", len(ids))
+	fmt.Fprintf(a.out, "Notices queued again: %d\n", len(ids))
 	return nil
 }
 
 func (webhookCommands) Help() string { return "Example: keypost webhook test crm" }
 
 type webhookCommands struct {
-	Test webhookTest `cmd:"" help:"Send a webhook a signed test event now."`
+	Test webhookTest `cmd:"" help:"Send a signed test event to a webhook now."`
 }
 
 type webhookTest struct {
 	jsonFlag
-	Name string `arg:"" help:"The webhook, as in the config."`
+	Name string `arg:"" help:"The webhook's name in the config."`
 }
 
 func (webhookTest) Help() string {
-	return "The event's type is webhook.test; the answer's HTTP status is shown. Exit code 1: it was not 2xx.\n\nExample: keypost webhook test crm"
+	return "The event's type is webhook.test. It prints the HTTP status of the answer. Exit code 1: the status is not 2xx.\n\nExample: keypost webhook test crm"
 }
 
 func (c webhookTest) Run(a *app) error {
@@ -139,6 +139,6 @@ func (c webhookTest) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "HTTP %d: %s took the event\n", *done.Status, done.Webhook)
+	fmt.Fprintf(a.out, "HTTP %d: %s accepted the event\n", *done.Status, done.Webhook)
 	return nil
 }

@@ -100,7 +100,7 @@ func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
 func seats(used, limit int) string {
 	if limit == 0 {
-		return strconv.Itoa(used) + " of any"
+		return strconv.Itoa(used) + ", no limit"
 	}
 	return fmt.Sprintf("%d of %d", used, limit)
 }

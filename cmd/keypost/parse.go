@@ -12,19 +12,19 @@ import (
 func (parseCommands) Help() string { return "Example: keypost parse krps post.txt" }
 
 type parseCommands struct {
-	KRPS parseKRPS `cmd:"" name:"krps" help:"Read a post as the daemon would."`
-	Mail parseMail `cmd:"" help:"Read a notification mail by a profile."`
+	KRPS parseKRPS `cmd:"" name:"krps" help:"Read a KRPS post as the daemon would."`
+	Mail parseMail `cmd:"" help:"Read a notification mail with a profile."`
 }
 
 type parseKRPS struct {
 	jsonFlag
 	File    string `arg:"" help:"The body of a post; - is standard input."`
-	Channel string `help:"The channel that it came to (default: the first of kind krps)."`
+	Channel string `help:"The channel that it was posted to (default: the first of kind krps)."`
 }
 
 func (parseKRPS) Help() string {
-	return "Reads the form, checks it against the channel and shows what would be taken and what would become of it. " +
-		"It opens no database: whether the order came before, it cannot know. Exit code 1: the post would be answered BAD.\n\n" +
+	return "Reads the post, checks it against the channel, and shows what was read and what would happen to the order. " +
+		"It does not open the database, so it cannot detect duplicates. Exit code 1: the store would get the answer BAD.\n\n" +
 		"Example: keypost parse krps post.txt --channel kagi"
 }
 
@@ -59,7 +59,7 @@ func (parseKRPS) print(a *app, p admin.ParsedPost) error {
 		return err
 	}
 	fmt.Fprintln(a.out)
-	verdict := "a code would be issued, unless the order came before"
+	verdict := "a code would be issued, unless the order is a duplicate"
 	explained := a.worded(p.Explained())
 	switch p.Verdict {
 	case "bad":
@@ -67,7 +67,7 @@ func (parseKRPS) print(a *app, p admin.ParsedPost) error {
 	case "held":
 		verdict = "held: " + *p.Reason
 	case "information":
-		verdict = "GOOD without codes: only information is asked for"
+		verdict = "GOOD without codes: the post only asks for information"
 	}
 	pairs := []string{
 		"verdict", verdict, "because", explained, "channel", p.Channel, "order", strings.TrimSpace(p.Store + " " + p.Transaction),

@@ -12,16 +12,16 @@ import (
 
 type parseMail struct {
 	jsonFlag
-	File    string `arg:"" help:"A mail, as the mailbox keeps it (.eml); - is standard input."`
-	Profile string `help:"A profile's file, or the name of a built-in one (default: the channel's, or tfyp)."`
-	Channel string `help:"Of which channel's mailbox it is: whom that trusts (default: the only one of kind imap)."`
-	Arrived string `help:"When the mail server took it (default: now)." placeholder:"2026-03-02T10:00:00Z"`
+	File    string `arg:"" help:"A raw mail (.eml); - is standard input."`
+	Profile string `help:"A profile file, or the name of a built-in profile (default: the channel's, or tfyp)."`
+	Channel string `help:"The channel whose settings decide which senders are trusted (default: the only channel of kind imap)."`
+	Arrived string `help:"When the mail server received it (default: now)." placeholder:"2026-03-02T10:00:00Z"`
 }
 
 func (parseMail) Help() string {
-	return "Finds the profile's fields, tells where each stands, judges whether the mail is authentic, and says what would become of it. " +
-		"It does so with each mail that is attached, too. It opens no database: whether the order came before, it cannot know. " +
-		"Exit code 1: the profile is neither for the mail nor for an attached one.\n\n" +
+	return "Shows the profile's fields and where each was found, whether the mail is authentic, and what would happen to it. " +
+		"It does the same for each attached mail. It does not open the database, so it cannot detect duplicates. " +
+		"Exit code 1: the profile recognises neither the mail nor an attached mail.\n\n" +
 		"Example: keypost parse mail order.eml --profile tfyp"
 }
 
@@ -30,7 +30,7 @@ func (c parseMail) Run(a *app) error {
 	if c.Arrived != "" {
 		var err error
 		if arrived, err = time.Parse(time.RFC3339, c.Arrived); err != nil {
-			return usageError{fmt.Errorf("--arrived %s: it must be like 2026-03-02T10:00:00Z", c.Arrived)}
+			return usageError{fmt.Errorf("--arrived %s: it must look like 2026-03-02T10:00:00Z", c.Arrived)}
 		}
 	}
 	conf, err := a.load()
@@ -134,25 +134,25 @@ func copies(n int) string {
 func printVerdict(a *app, p admin.ParsedMail) error {
 	unless := ""
 	if p.Checks == nil {
-		unless = "; no channel of kind imap says whom to trust, so that it was not judged whether the mail is authentic"
+		unless = ". There is no channel of kind imap that says which senders to trust, so the mail was not checked for authenticity"
 	}
-	verdict, explained := "codes would be issued, unless the order came before"+unless, a.worded(p.Explained())
+	verdict, explained := "codes would be issued, unless the order is a duplicate"+unless, a.worded(p.Explained())
 	switch p.Verdict {
 	case admin.OutcomeRefused:
 		verdict = "refused: " + *p.Reason
 	case admin.OutcomeLater:
-		verdict = "the DNS does not answer: it would be judged again, for three days"
+		verdict = "the DNS does not answer: the mail would be checked again, for three days"
 	case admin.OutcomeHeld:
 		verdict = "held: " + *p.Reason
 	case admin.OutcomeRefund:
-		verdict = "the refund would be noted" + unless
+		verdict = "the refund would be recorded" + unless
 	case admin.OutcomeBringsCode:
-		verdict = "no order: it brings its own code; it is held, code, where nobody here knows that code" + unless
+		verdict = "no order: the mail contains a code of its own. If that code is unknown, the mail is held (reason: code)" + unless
 	case admin.OutcomeNotRecognised:
 		verdict = "not recognised"
 	}
 	if p.Attached > 0 {
-		p.Problems = append(p.Problems, fmt.Sprintf("attached to it: %s, each judged by itself", count(p.Attached, "mail")))
+		p.Problems = append(p.Problems, fmt.Sprintf("has %s attached; each is judged separately", count(p.Attached, "mail")))
 	}
 	pairs := []string{"profile", p.Profile, "verdict", verdict, "because", explained}
 	for _, text := range p.Problems {

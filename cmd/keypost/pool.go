@@ -10,18 +10,18 @@ func (poolCommands) Help() string { return "Example: keypost pool show" }
 
 type poolCommands struct {
 	Load poolLoad `cmd:"" help:"Add codes to a product's pool."`
-	Show poolShow `cmd:"" help:"Show how many codes are left."`
+	Show poolShow `cmd:"" help:"Show how many codes are left in each pool."`
 }
 
 type poolLoad struct {
 	changing
 	jsonFlag
 	Product string `arg:"" help:"The product, by its id."`
-	File    string `arg:"" help:"The codes, one a line; - is standard input. What the pool knows already is passed over."`
+	File    string `arg:"" help:"The codes, one per line; - is standard input. Codes that the pool already has are skipped."`
 }
 
 func (poolLoad) Help() string {
-	return "Codes go out in the file's order. It can be run twice.\n\nExample: keypost pool load demo codes.txt"
+	return "Codes are issued in the order of the file. Loading a file twice adds nothing.\n\nExample: keypost pool load demo codes.txt"
 }
 
 func (c poolLoad) Run(a *app) error {
@@ -46,7 +46,7 @@ func (c poolLoad) Run(a *app) error {
 	if c.JSON {
 		return printJSON(a.out, done)
 	}
-	fmt.Fprintf(a.out, "%d codes were added to the pool %s, %d it knew already.\n", done.Added, done.Pool, done.Known)
+	fmt.Fprintf(a.out, "Added %d codes to the pool %s; %d were already there.\n", done.Added, done.Pool, done.Known)
 	return nil
 }
 

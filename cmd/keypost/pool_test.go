@@ -42,7 +42,7 @@ func TestPoolOfCodes(t *testing.T) {
 		s.must(4, "order", "approve", "kagi", "B2")
 		more := filepath.Join(folder, "more.txt")
 		write(more, "MORE-1\nMORE-2\nFACTORY-2\n")
-		if out := s.must(0, "pool", "load", "boxed", more); !strings.Contains(out, "2 codes were added to the pool boxed, 1 it knew already") {
+		if out := s.must(0, "pool", "load", "boxed", more); !strings.Contains(out, "Added 2 codes to the pool boxed; 1 were already there") {
 			t.Errorf("load:\n%s", out)
 		}
 		var o admin.Order

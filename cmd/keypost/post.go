@@ -18,19 +18,19 @@ func (postCommands) Help() string {
 }
 
 type postCommands struct {
-	KRPS postKRPS `cmd:"" name:"krps" help:"Post an order as Kagi does."`
+	KRPS postKRPS `cmd:"" name:"krps" help:"Post a KRPS order as Kagi does."`
 }
 
 type postKRPS struct {
 	jsonFlag
 	krps.Play
-	URL   string  `arg:"" help:"Where to: http://127.0.0.1:8080/in/kagi."`
-	File  *string `help:"Post this file's body as it is; - is standard input." placeholder:"FILE"`
-	Codes bool    `help:"Print the codes alone, one a line."`
+	URL   string  `arg:"" help:"The channel's URL: http://127.0.0.1:8080/in/kagi."`
+	File  *string `help:"Post this file unchanged; - is standard input." placeholder:"FILE"`
+	Codes bool    `help:"Print only the codes, one per line."`
 }
 
 func (postKRPS) Help() string {
-	return "What is not given is as in the specification's example order. " +
+	return "Fields that you do not set have the values of the specification's example order. " +
 		"Exit code 4: the order is held.\n\nExample: keypost post krps http://127.0.0.1:8080/in/kagi --quantity 2"
 }
 
@@ -55,7 +55,7 @@ func (c postKRPS) Run(a *app) error {
 		if c.Codes {
 			return fmt.Errorf("BAD: %s", answer.Message)
 		}
-		return errors.New("the order was not taken: see the message above")
+		return errors.New("the order was not accepted: see the message above")
 	case status == admin.Held:
 		return errHeld
 	case c.Codes && len(answer.Lines) == 0, c.Codes && status == admin.Rejected:
@@ -67,11 +67,11 @@ func (c postKRPS) Run(a *app) error {
 // body is the form to post, signed as the channel of the URL's last part is.
 func (c postKRPS) body(a *app, channelName string) (body, basic string, err error) {
 	if c.Codes && c.JSON {
-		return "", "", usageError{errors.New("--codes or --json, not both")}
+		return "", "", usageError{errors.New("use --codes or --json, not both")}
 	}
 	if c.File != nil {
 		if c.Changes() {
-			return "", "", usageError{errors.New("--file posts the file as it is: it takes no other field, secret or digest")}
+			return "", "", usageError{errors.New("--file posts the file unchanged: it cannot be combined with fields, a secret or a digest")}
 		}
 		b, err := readInput(a, *c.File)
 		return string(b), c.Basic, err
@@ -118,7 +118,7 @@ func (c postKRPS) print(a *app, answer krps.Answer, status string) error {
 	default:
 		fmt.Fprintf(a.out, "%s  %s\n", word, safe(answer.Message))
 		if status != "" {
-			fmt.Fprintf(a.out, "order is %s\n", safe(status))
+			fmt.Fprintf(a.out, "The order is %s.\n", safe(status))
 		}
 		for _, l := range answer.Lines {
 			fmt.Fprintf(a.out, "%s  %s\n", safe(l.RegNumber), safe(l.UserName))

@@ -34,7 +34,7 @@ func TestMistypedProduct(t *testing.T) {
 	}
 	typo := strings.NewReplacer(`id = "demo"`, `id = "dmeo"`, `id = "boxed"`, "id = \"bxoed\"\naliases = [\"boxed\"]")
 	s.write(typo.Replace(siteConfig + boxed))
-	const want = "product demo: it has 1 license and is not in the config"
+	const want = "product demo: it has 1 license but is not in the config"
 	stop = s.serve()
 	if !strings.Contains(s.log.String(), want) || !strings.Contains(s.log.String(), "pool=bxoed") {
 		t.Errorf("serve does not report it:\n%s", s.log.String())
@@ -68,7 +68,7 @@ func TestMistypedProductOnSIGHUP(t *testing.T) {
 	s.url = p.url
 	s.post("--product", "boxed", "--transaction", "B1")
 	s.write(strings.Replace(siteConfig+boxed, `id = "boxed"`, `id = "bxoed"`, 1))
-	missing := p.stderr.expect("product boxed: it has 1 license and is not in the config")
+	missing := p.stderr.expect("product boxed: it has 1 license but is not in the config")
 	unfilled := p.stderr.expect("pool=bxoed")
 	read := p.stderr.expect("the config was read again")
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {

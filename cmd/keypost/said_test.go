@@ -22,14 +22,14 @@ func TestApproveSaysWhatHappens(t *testing.T) {
 	s := newSite(t)
 	s.serve()
 	s.must(4, "post", "krps", s.url+"/in/kagi", "--product", "Nothing", "--transaction", "H1")
-	if out := s.must(0, "order", "approve", "kagi", "H1", "--product", "demo"); !strings.Contains(out, "wait in the outbox for the buyer") || !strings.Contains(out, "no [mail]") {
+	if out := s.must(0, "order", "approve", "kagi", "H1", "--product", "demo"); !strings.Contains(out, "for the buyer is in the outbox") || !strings.Contains(out, "no [mail]") {
 		t.Errorf("approve:\n%s", out)
 	}
-	if out := s.must(0, "order", "approve", "kagi", "H1"); !strings.Contains(out, "It was issued before") {
+	if out := s.must(0, "order", "approve", "kagi", "H1"); !strings.Contains(out, "The order was already issued") {
 		t.Errorf("approve again:\n%s", out)
 	}
 	s.must(0, "order", "refund", "kagi", "H1")
-	if out := s.must(1, "order", "approve", "kagi", "H1"); !strings.Contains(out, "was refunded: nothing was done") {
+	if out := s.must(1, "order", "approve", "kagi", "H1"); !strings.Contains(out, "was refunded: nothing was changed") {
 		t.Errorf("approve after the refund:\n%s", out)
 	}
 }
@@ -41,15 +41,15 @@ func TestMistypedNames(t *testing.T) {
 	s.serve()
 	s.post()
 	for want, args := range map[string][]string{
-		`No product has the id "dmeo".`:                        {"order", "list", "--product", "dmeo"},
-		`No product has the id "dmoe".`:                        {"license", "list", "--product", "dmoe"},
-		`No product has the id "mdeo".`:                        {"export", "csv", "--product", "mdeo"},
-		`No channel of the config has the store "kaig".`:       {"order", "list", "--store", "kaig"},
-		`No channel of the config has the name "mial".`:        {"mail", "list", "--channel", "mial"},
-		`No webhook of the config has the name "cmr".`:         {"outbox", "list", "--endpoint", "cmr"},
-		`license type "siet": the limit of 2 machines counts.`: {"license", "issue", "demo", "--type", "siet", "--transaction", "G1"},
-		`license type "stie": the limit of 2 machines counts.`: {"keygen", "try", "demo", "--type", "stie"},
-		`for the license type "team": no limit counts.`:        {"keygen", "try", "other", "--type", "team"},
+		`No product has the id "dmeo".`:                            {"order", "list", "--product", "dmeo"},
+		`No product has the id "dmoe".`:                            {"license", "list", "--product", "dmoe"},
+		`No product has the id "mdeo".`:                            {"export", "csv", "--product", "mdeo"},
+		`No channel in the config has the store "kaig".`:           {"order", "list", "--store", "kaig"},
+		`No channel in the config has the name "mial".`:            {"mail", "list", "--channel", "mial"},
+		`No webhook in the config has the name "cmr".`:             {"outbox", "list", "--endpoint", "cmr"},
+		`license type "siet", so the limit of 2 machines applies.`: {"license", "issue", "demo", "--type", "siet", "--transaction", "G1"},
+		`license type "stie", so the limit of 2 machines applies.`: {"keygen", "try", "demo", "--type", "stie"},
+		`for the license type "team", so no limit applies.`:        {"keygen", "try", "other", "--type", "team"},
 	} {
 		if out := s.must(0, args...); !strings.Contains(out, want) {
 			t.Errorf("%q: want %s\n%s", args, want, out)

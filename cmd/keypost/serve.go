@@ -18,8 +18,8 @@ import (
 type serveCommand struct{}
 
 func (serveCommand) Help() string {
-	return "The database must be there: keypost init or keypost db create makes it. Without a config file this is a demo: an embedded database in ./data, made at the first start, " +
-		"on 127.0.0.1:8080, with a product and a channel to try. SIGHUP reads the config again, SIGTERM ends after what is in hand.\n\nExample: keypost serve --config /etc/keypost/keypost.toml"
+	return "The database must exist: create it with keypost init or keypost db create. Without a config file, this runs a demo: an embedded database in ./data, created at the first start, " +
+		"on 127.0.0.1:8080, with a product and a channel to try. SIGHUP reloads the config. SIGTERM finishes requests in progress, then stops.\n\nExample: keypost serve --config /etc/keypost/keypost.toml"
 }
 
 // gcPercent: a call leaves much behind and the daemon keeps little: 100 would
@@ -69,7 +69,7 @@ func (serveCommand) Run(a *app) error {
 func greeting(d *daemon.Daemon) string {
 	url := "http://" + d.Address()
 	if d.Config().File != "" {
-		return fmt.Sprintf("Keypost is ready at %s (as the world sees it: %s)\n", url, d.Config().Server.PublicURL)
+		return fmt.Sprintf("Keypost is ready at %s (public URL: %s)\n", url, d.Config().Server.PublicURL)
 	}
 	self := "keypost"
 	if strings.ContainsRune(os.Args[0], filepath.Separator) {
@@ -79,10 +79,10 @@ func greeting(d *daemon.Daemon) string {
 	post := fmt.Sprintf("%s post krps %s/in/kagi", self, url)
 	return fmt.Sprintf(`Keypost is ready at %[1]s
 
-It runs without a config file, to be tried (for real: %[2]s init). In another
+This is a demo without a config file (for real use: %[2]s init). In another
 terminal, in this folder:
 
-1. Place the example order, or the same as Kagi does it:
+1. Post the example order, with Keypost or with curl:
    %[3]s
    curl -s %[1]s/in/kagi -d '%[4]s'
 

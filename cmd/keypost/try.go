@@ -12,7 +12,7 @@ func (keygenCommands) Help() string {
 }
 
 type keygenCommands struct {
-	Try keygenTry `cmd:"" help:"Show what would be issued; nothing is."`
+	Try keygenTry `cmd:"" help:"Show what a generator would issue, without issuing it."`
 }
 
 type keygenTry struct {
@@ -22,13 +22,13 @@ type keygenTry struct {
 	Email    string   `help:"The licensee's e-mail address."`
 	Type     string   `help:"The license type." default:"single"`
 	Quantity int      `help:"How many codes, 1 to 250." default:"1"`
-	Seed     []string `help:"What the buyer was asked for: Keyword: NAME - VALUE or NAME=VALUE. May be repeated." sep:"none"`
-	OEMSeed  string   `help:"What the vendor set at the store." name:"oem-seed"`
-	Expires  *string  `help:"When the codes end: 2027-12-31 (that day, UTC, still counts) or an RFC 3339 time." placeholder:"DATE"`
+	Seed     []string `help:"A value that the buyer entered: Keyword: NAME - VALUE or NAME=VALUE. May be repeated." sep:"none"`
+	OEMSeed  string   `help:"A value that the vendor set at the store." name:"oem-seed"`
+	Expires  *string  `help:"The expiry of the codes: 2027-12-31 (inclusive, UTC) or an RFC 3339 time." placeholder:"DATE"`
 }
 
 func (keygenTry) Help() string {
-	return "Files that would go with the codes are shown after them. No database is needed, but for a pool, whose next codes are shown and stay. Programs and servers of yours are called, with an order id that begins with check.\n\n" +
+	return "Shows the codes, then their license files, if any. It needs a database only for a pool: the pool's next codes are shown and stay in the pool. Your own generator programs and servers are called, with an order id that starts with check.\n\n" +
 		"Example: keypost keygen try demo --name \"Ada Lovelace\" --seed \"Keyword: Computer number - 5368-4402\""
 }
 
@@ -49,7 +49,7 @@ func (c keygenTry) Run(a *app) error {
 	}
 	a.notes(done.Notes)
 	if done.Secret {
-		fmt.Fprintln(a.err, "Keep these to yourself: they are signed, and software that checks offline takes them.")
+		fmt.Fprintln(a.err, "Keep these codes secret: they are signed, and software that checks offline accepts them.")
 	}
 	if c.JSON {
 		return printJSON(a.out, done.Codes)

@@ -201,7 +201,7 @@ func testWebhooks(t *testing.T, s *site) {
 	if len(dead) != 1 || dead[0].ID != e.ID || dead[0].Tries != 1 || *dead[0].Order != (admin.OrderRef{Store: "kagi", Transaction: "CH0123456789", Line: 1}) || !strings.Contains(*dead[0].Error, "410") {
 		t.Errorf("dead: %+v", dead)
 	}
-	if out := s.must(0, "check"); !strings.Contains(out, "warning outbox: notices given up: 1") || !strings.Contains(out, "ok      webhook crm: to 127.0.0.1: all events") {
+	if out := s.must(0, "check"); !strings.Contains(out, "warning outbox: dead notices: 1") || !strings.Contains(out, "ok      webhook crm: to 127.0.0.1: all events") {
 		t.Errorf("check: %s", out)
 	}
 	c.answer.Store(http.StatusOK)
@@ -240,10 +240,10 @@ func TestOutboxCommands(t *testing.T) {
 	if len(list) != 1 || list[0].Audience != store.ToWebhook || list[0].NextAt == nil || list[0].Error != nil {
 		t.Fatalf("list: %+v", list)
 	}
-	if out := s.must(1, "outbox", "retry", list[0].ID); !strings.Contains(out, "it is not dead") {
+	if out := s.must(1, "outbox", "retry", list[0].ID); !strings.Contains(out, "the notice is not dead") {
 		t.Errorf("retry: %s", out)
 	}
-	if out := s.must(0, "outbox", "retry", "--dead", "--endpoint", "crm"); out != "Notices that wait again: 0\n" {
+	if out := s.must(0, "outbox", "retry", "--dead", "--endpoint", "crm"); out != "Notices queued again: 0\n" {
 		t.Errorf("retry: %s", out)
 	}
 	s.must(3, "outbox", "retry", "NOTHING")
@@ -257,7 +257,7 @@ func TestWebhookTest(t *testing.T) {
 	s := newSite(t)
 	c := newCRM(t)
 	s.add(c.config(""))
-	if out := s.must(0, "webhook", "test", "crm"); out != "HTTP 204: crm took the event\n" {
+	if out := s.must(0, "webhook", "test", "crm"); out != "HTTP 204: crm accepted the event\n" {
 		t.Errorf("%s", out)
 	}
 	if e := <-c.told; e.Type != "webhook.test" || e.ID == "" {

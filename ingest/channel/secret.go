@@ -21,7 +21,7 @@ func (k *SharedSecret) Complete(s *Setup) (err error) {
 		return err
 	}
 	if k.Secret != "" && len(k.Secrets) > 0 {
-		return s.Errorf("secrets", "secret is there too: keep one of them")
+		return s.Errorf("secrets", "secret is set too: keep one of them")
 	}
 	if k.Secret != "" {
 		k.Secrets = []string{k.Secret}

@@ -96,7 +96,7 @@ func (k *Settings) completeProfiles(s *channel.Setup) error {
 	list := k.Profiles
 	switch {
 	case k.Profile != "" && len(list) > 0:
-		return s.Errorf("profiles", "profile is there too: keep one of them")
+		return s.Errorf("profiles", "profile is set too: keep one of them")
 	case k.Profile != "":
 		list = []string{k.Profile}
 	case len(list) == 0:

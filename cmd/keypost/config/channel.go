@@ -24,7 +24,7 @@ type Channel struct {
 	channel.Settings
 }
 
-const languageHint = "it must be a language's tag, like de or pt-BR"
+const languageHint = "it must be a language tag, like de or pt-BR"
 
 func kindOf(name string) (channel.Kind, bool) {
 	i := slices.IndexFunc(kinds, func(k channel.Kind) bool { return k.Name == name })
@@ -48,7 +48,7 @@ func (c *Config) completeChannel(i int, table map[string]any, taken map[string]b
 	key := func(name string) string { return at + "." + name }
 	for _, name := range []string{"name", "kind"} { // before anything depends on them
 		if _, text := table[name].(string); table[name] != nil && !text {
-			return ch, c.errorf(key(name), `it must be a "text"`)
+			return ch, c.errorf(key(name), `it must be a string, in quotes`)
 		}
 	}
 	ch.Name, _ = table["name"].(string)

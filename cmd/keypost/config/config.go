@@ -181,7 +181,7 @@ func (c *Config) complete(d document) error {
 	fault(c.completeServer())
 	fault(c.completeDatabase())
 	if len(c.Products) == 0 {
-		fault(c.errorf("product", "there is none: add a [[product]]"))
+		fault(c.errorf("product", "no product: add a [[product]]"))
 	}
 	seen := map[string]string{}
 	for i := range c.Products {
@@ -214,7 +214,7 @@ func (c *Config) completeServer() error {
 	}
 	u, err := url.Parse(s.PublicURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return c.errorf("server.public_url", "it is not a URL like https://keys.example.com")
+		return c.errorf("server.public_url", "it must be a URL like https://keys.example.com")
 	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
 	if s.Misses == nil {
@@ -273,13 +273,13 @@ func (s Server) publicOnLoopback() bool {
 // reportProxy: Keypost itself speaks HTTP, so where the world sees HTTPS a proxy
 // stands before it, and must be known.
 func (s Server) reportProxy() channel.Finding {
-	f := channel.Finding{Subject: "proxy", Result: channel.OK, Detail: "none: callers reach " + s.Listen + " itself"}
+	f := channel.Finding{Subject: "proxy", Result: channel.OK, Detail: "none: callers reach " + s.Listen + " directly"}
 	switch {
 	case len(s.Proxies) > 0:
-		f.Detail = "X-Forwarded-For counts from " + strings.Join(s.Trusted, ", ")
+		f.Detail = "X-Forwarded-For is trusted from " + strings.Join(s.Trusted, ", ")
 	case strings.HasPrefix(s.PublicURL, "https:") || s.loopback() && !s.publicOnLoopback():
 		f.Result = channel.Failed
-		f.Detail = "going by public_url a proxy stands in front, and trusted_proxies does not name it: all callers would count as one, and one guesser would lock all out"
+		f.Detail = "public_url suggests a proxy in front, but trusted_proxies does not name it: all callers would count as one address, and one guesser would lock everyone out"
 	}
 	return f
 }
@@ -304,7 +304,7 @@ func (c *Config) completeDatabase() error {
 	path, ok := strings.CutPrefix(source, "sqlite:")
 	switch {
 	case strings.HasPrefix(source, "mysql:") && c.Keys.MasterFile == "":
-		return c.errorf("keys.master_file", "a MySQL database needs one: a path on this machine, the same key for each daemon (keypost db create makes it)")
+		return c.errorf("keys.master_file", "it is missing. A MySQL database needs a master key: set a path on this machine. All daemons need the same key (keypost db create creates it)")
 	case strings.HasPrefix(source, "mysql:"):
 		d.URL = source
 		return nil
@@ -312,7 +312,7 @@ func (c *Config) completeDatabase() error {
 		return c.errorf("database.url", "it must be sqlite:PATH or mysql://user:password@host:port/database")
 	}
 	if path == "" || path == ":memory:" {
-		return c.errorf("database.url", "it needs a path: sqlite:data/keypost.db")
+		return c.errorf("database.url", "the path is missing: sqlite:data/keypost.db")
 	}
 	d.URL = "sqlite:" + c.path(path)
 	if c.Keys.MasterFile == "" {
@@ -335,7 +335,7 @@ func (c *Config) secret(key, value, file string) (string, error) {
 		return value, nil
 	}
 	if value != "" {
-		return "", c.errorf(key+"_file", "%s is there too: keep one of them", key)
+		return "", c.errorf(key+"_file", "%s is set too: keep one of them", key)
 	}
 	value, err := channel.ReadSecret(c.path(file))
 	if err != nil {

@@ -201,14 +201,14 @@ func plainTOML(message string) string {
 		return message
 	}
 	wants := map[string]string{
-		"int": "a whole number", "string": "a \"text\"", "[]string": "a list of texts", "bool": "true or false",
+		"int": "a whole number", "string": "a string, in quotes", "[]string": "a list of strings", "bool": "true or false",
 		"channel.Duration": `a duration with its unit, in quotes, like "36h" or "90d"`,
 	}
 	want, ok := wants[strings.TrimPrefix(m[2], "*")]
 	if !ok {
 		want = "something else"
 	}
-	return fmt.Sprintf("it must be %s, and is a %s", want, m[1])
+	return fmt.Sprintf("it must be %s, but is a %s", want, m[1])
 }
 
 // TableKeys are all keys of all tables, but those of generators.

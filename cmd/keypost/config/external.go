@@ -32,7 +32,7 @@ func (t timeLimit) read(most time.Duration) (time.Duration, error) {
 		return 0, nil
 	}
 	if d := t.Timeout.Duration; d < minTimeout || d > most {
-		return 0, wrong("timeout", "it must be from %s to %s", minTimeout, most)
+		return 0, wrong("timeout", "it must be between %s and %s", minTimeout, most)
 	}
 	return t.Timeout.Duration, nil
 }
@@ -49,7 +49,7 @@ func (g limits) read() (l external.Limits, err error) {
 	}
 	if g.Memory != nil {
 		if *g.Memory < minMemory || *g.Memory > maxMemory {
-			return l, wrong("memory", "it must be from %d to %d, in MiB", minMemory, maxMemory)
+			return l, wrong("memory", "it must be between %d and %d, in MiB", minMemory, maxMemory)
 		}
 		l.Memory = int64(*g.Memory) << 20
 	}
@@ -113,12 +113,12 @@ func (g *httpServer) secrets(c *Config) (list []delivery.Secret, err error) {
 	texts := g.Secrets
 	switch {
 	case len(texts) > 0 && (g.Secret != "" || g.SecretFile != ""):
-		return nil, wrong("secrets", "secret is there too: keep one of them")
+		return nil, wrong("secrets", "secret is set too: keep one of them")
 	case len(texts) > 0:
 	case g.SecretFile == "":
 		texts = []string{g.Secret}
 	case g.Secret != "":
-		return nil, wrong("secret_file", "secret is there too: keep one of them")
+		return nil, wrong("secret_file", "secret is set too: keep one of them")
 	default:
 		text, err := channel.ReadSecret(c.path(g.SecretFile))
 		if err != nil {
@@ -129,7 +129,7 @@ func (g *httpServer) secrets(c *Config) (list []delivery.Secret, err error) {
 	for _, text := range texts {
 		secret, err := delivery.ParseSecret(text)
 		if err != nil {
-			return nil, wrong("secret", "%v, such as whsec_ and what openssl rand -base64 32 prints", err)
+			return nil, wrong("secret", "%v: use whsec_ followed by the output of openssl rand -base64 32", err)
 		}
 		list = append(list, secret)
 	}
@@ -165,7 +165,7 @@ func (c *Config) Warm() {
 			continue
 		}
 		if err := g.Load(); err != nil {
-			slog.Error("a generator cannot be used: its orders will wait, and then be held", "product", p.ID, "err", err)
+			slog.Error("a generator cannot be used: its orders will wait and then be held", "product", p.ID, "err", err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 func (c *Config) findings(ctx context.Context) []channel.Finding {
 	name := c.File
 	if name == "" {
-		name = "no file: the built-in demo"
+		name = "no config file: the built-in demo"
 	}
 	list := []channel.Finding{
 		{Subject: "config", Result: channel.OK, Detail: fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))},

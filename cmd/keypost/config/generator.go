@@ -50,7 +50,7 @@ func (c *Config) completeGenerator(key func(string) string, p *Product) (err err
 	if p.kind = defaultGenerator; p.Generator["kind"] != nil {
 		var text bool
 		if p.kind, text = p.Generator["kind"].(string); !text {
-			return c.errorf(key("generator.kind"), `it must be a "text"`)
+			return c.errorf(key("generator.kind"), `it must be a string, in quotes`)
 		}
 	}
 	make, ok := generators[p.kind]
@@ -168,11 +168,11 @@ type sharedKey struct {
 func (k sharedKey) read(c *Config) (string, error) {
 	switch {
 	case k.KeyFile == "" && k.Key == "":
-		return "", wrong("key", "it is missing: give it, or key_file")
+		return "", wrong("key", "it is missing: set key or key_file")
 	case k.KeyFile == "":
 		return k.Key, nil
 	case k.Key != "":
-		return "", wrong("key_file", "key is there too: keep one of them")
+		return "", wrong("key_file", "key is set too: keep one of them")
 	}
 	key, err := channel.ReadSecret(c.path(k.KeyFile))
 	if err != nil {
@@ -236,10 +236,10 @@ func (g *machine) build(c *Config, p *Product) (ingest.Codes, error) {
 	case g.Example == "" && g.Shape == "":
 		g.Example = defaultExample
 	case g.Example == "":
-		return ingest.Codes{}, wrong("example", "it is missing: give a number of this shape, for keypost check")
+		return ingest.Codes{}, wrong("example", "it is missing: set a sample number of this shape, for keypost check")
 	}
 	if !made.Fits(g.Example) {
-		return ingest.Codes{}, wrong("example", "%q has not the shape (of capital letters and digits, without spaces and dashes)", g.Example)
+		return ingest.Codes{}, wrong("example", "%q does not match the shape (capital letters and digits, without spaces and dashes)", g.Example)
 	}
 	p.seeds = []string{"Keyword: " + g.Keyword + " - " + g.Example}
 	return ingest.Codes{Compute: made}, nil

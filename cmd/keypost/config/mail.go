@@ -93,7 +93,7 @@ func (c *Config) mailServer(m *Mail) (err error) {
 	case delivery.StartTLS, delivery.TLS:
 	case delivery.NoTLS:
 		if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
-			return c.errorf("mail.tls", "codes and passwords would travel in the clear: none is for a server on this machine (127.0.0.1, localhost)")
+			return c.errorf("mail.tls", "codes and passwords would be sent unencrypted: none is allowed only for a server on this machine (127.0.0.1, localhost)")
 		}
 	default:
 		return c.errorf("mail.tls", "%q: it must be starttls, tls or none", m.TLS)
@@ -102,7 +102,7 @@ func (c *Config) mailServer(m *Mail) (err error) {
 		return err
 	}
 	if s.Username == "" && s.Password != "" {
-		return c.errorf("mail.username", "it is missing, and a password is there")
+		return c.errorf("mail.username", "it is missing, but a password is set")
 	}
 	if s.Username != "" && s.Password == "" {
 		return c.errorf("mail.username", "password or password_file is missing")
@@ -113,7 +113,7 @@ func (c *Config) mailServer(m *Mail) (err error) {
 			return c.errorf("mail.ca_file", "%v", err)
 		}
 		if s.Roots = x509.NewCertPool(); !s.Roots.AppendCertsFromPEM(pem) {
-			return c.errorf("mail.ca_file", "there is no certificate in PEM form in it")
+			return c.errorf("mail.ca_file", "the file has no PEM certificate")
 		}
 	}
 	m.server = s
@@ -145,11 +145,11 @@ const probeTimeout = time.Minute
 func (c *Config) probeMail(ctx context.Context) channel.Finding {
 	f := channel.Finding{Subject: "mail", Result: channel.OK}
 	if c.Mail == nil {
-		f.Detail = "no [mail]: notices wait in the outbox"
+		f.Detail = "no [mail]: notices stay in the outbox"
 		for _, ch := range c.Channels {
 			if desk := ch.desk(); desk.ByMail || desk.StatusOnly || desk.MailCodes {
 				f.Result = channel.Warning
-				f.Detail = "no [mail]: the codes of channel " + ch.Name + " wait in the outbox, and reach no buyer"
+				f.Detail = "no [mail]: the codes of channel " + ch.Name + " stay in the outbox and do not reach buyers"
 			}
 		}
 		return f
@@ -161,6 +161,6 @@ func (c *Config) probeMail(ctx context.Context) channel.Finding {
 		f.Result, f.Detail = channel.Failed, c.Mail.server.String()+": "+err.Error()
 		return f
 	}
-	f.Detail = fmt.Sprintf("%s takes mail from %s (%s)", c.Mail.server, c.Mail.from.Address, how)
+	f.Detail = fmt.Sprintf("%s accepts mail from %s (%s)", c.Mail.server, c.Mail.from.Address, how)
 	return f
 }

@@ -57,7 +57,7 @@ func (c *Config) completeProduct(i int, aliases map[string]string) error {
 		case fold == "":
 			return c.errorf(at, "an alias is empty")
 		case taken && !own[fold]:
-			return c.errorf(at, "%q names product %s too: an alias belongs to one product", alias, other)
+			return c.errorf(at, "%q is also an alias of product %s: an alias belongs to one product", alias, other)
 		}
 		aliases[fold], own[fold] = p.ID, true
 	}
@@ -77,7 +77,7 @@ func (c *Config) completeProduct(i int, aliases map[string]string) error {
 	for licenseType, n := range p.Limits {
 		_, twice := folded[ingest.Fold(licenseType)]
 		if n < 0 || twice || ingest.Fold(licenseType) == "" {
-			return c.errorf(key("limits"), "%q: each license type once, with 0 (no limit) or more", licenseType)
+			return c.errorf(key("limits"), "%q: name each license type once, with 0 (no limit) or more", licenseType)
 		}
 		folded[ingest.Fold(licenseType)] = n
 	}
@@ -98,7 +98,7 @@ func (c *Config) completeProduct(i int, aliases map[string]string) error {
 		return err
 	}
 	if _, verifies := p.codes.Compute.(keygen.Verifier); p.Adopt && !verifies {
-		return c.errorf(key("adopt"), "a %s generator cannot tell its own codes from others", p.kind)
+		return c.errorf(key("adopt"), "a %s generator cannot recognise its own codes", p.kind)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func (c *Config) completeProduct(i int, aliases map[string]string) error {
 func (c *Config) checkUpgrade(key func(string) string, p Product) error {
 	if len(p.UpgradeFrom) == 0 {
 		if p.UpgradeKeyword != "" {
-			return c.errorf(key("upgrade_keyword"), "upgrade_from is missing: name the products that are upgraded")
+			return c.errorf(key("upgrade_keyword"), "upgrade_from is missing: name the products that can be upgraded")
 		}
 		return nil
 	}
@@ -116,16 +116,16 @@ func (c *Config) checkUpgrade(key func(string) string, p Product) error {
 		return c.errorf(key("upgrade_keyword"), "it must be on one line")
 	}
 	if strings.TrimSpace(p.UpgradeKeyword) == "" {
-		return c.errorf(key("upgrade_from"), "upgrade_keyword is missing: name the keyword under which the store asks for the old code")
+		return c.errorf(key("upgrade_from"), "upgrade_keyword is missing: set the keyword under which the store asks for the old code")
 	}
 	for _, id := range p.UpgradeFrom {
 		switch old, ok := c.Product(id); {
 		case !ok:
-			return c.errorf(key("upgrade_from"), "%q is no product's id", id)
+			return c.errorf(key("upgrade_from"), "no product has the id %q", id)
 		case id == p.ID:
 			return c.errorf(key("upgrade_from"), "%s would upgrade itself", id)
 		case len(old.Gives) > 0:
-			return c.errorf(key("upgrade_from"), "%s is a bundle and has no codes of its own: name what it gives", id)
+			return c.errorf(key("upgrade_from"), "%s is a bundle and has no codes of its own: name the products that it gives", id)
 		}
 	}
 	return nil
@@ -138,11 +138,11 @@ func (c *Config) checkBundle(key func(string) string, p Product) error {
 		part, ok := c.Product(id)
 		switch {
 		case !ok:
-			return c.errorf(key("gives"), "%q is no product's id", id)
+			return c.errorf(key("gives"), "no product has the id %q", id)
 		case len(part.Gives) > 0:
-			return c.errorf(key("gives"), "%s gives products itself: name those", id)
+			return c.errorf(key("gives"), "%s is itself a bundle: name the products that it gives", id)
 		case seen[id]:
-			return c.errorf(key("gives"), "%s is there twice", id)
+			return c.errorf(key("gives"), "%s is listed twice", id)
 		}
 		seen[id] = true
 	}
@@ -153,7 +153,7 @@ func (c *Config) checkBundle(key func(string) string, p Product) error {
 		"generator": p.Generator["kind"] != nil, "limit": p.Limit != nil, "limits": p.Limits != nil, "lease": p.Lease != nil, "accept_test": p.AcceptTest, "adopt": p.Adopt,
 	} {
 		if set {
-			return c.errorf(key(name), "a bundle has none: its codes are those of the products that it gives")
+			return c.errorf(key(name), "a bundle cannot have this key: its codes are those of the products that it gives")
 		}
 	}
 	return nil

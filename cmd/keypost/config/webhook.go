@@ -69,7 +69,7 @@ func (c *Config) webhookURL(key string, w *Webhook) (err error) {
 func callable(text string, private bool) (host string, inClear bool, err error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || u.User != nil {
-		return "", false, errors.New("it is not a URL like https://crm.example.com/keypost (without user, password and #)")
+		return "", false, errors.New("it must be a URL like https://crm.example.com/keypost (without user, password and #)")
 	}
 	host = u.Hostname()
 	addr, err := netip.ParseAddr(host)
@@ -78,7 +78,7 @@ func callable(text string, private bool) (host string, inClear bool, err error) 
 	case private:
 		return host, inClear, nil
 	case u.Scheme == "http":
-		return "", false, errors.New("names and codes are sent: it must be https, or private = true for a receiver in your own network")
+		return "", false, errors.New("names and codes would be sent unencrypted: use https, or private = true for a receiver in your own network")
 	case host == "localhost" || err == nil && !public(addr):
 		return "", false, fmt.Errorf("%s is not on the public internet: private = true allows it", host)
 	}
@@ -92,17 +92,17 @@ func (c *Config) webhookSecrets(key func(string) string, w *Webhook) (err error)
 	at, list := key("secrets"), w.Secrets
 	if w.Secret != "" {
 		if len(list) > 0 {
-			return c.errorf(at, "secret is there too: keep one of them")
+			return c.errorf(at, "secret is set too: keep one of them")
 		}
 		at, list = key("secret"), []string{w.Secret}
 	}
 	if len(list) == 0 {
-		return c.errorf(key("secret"), "it is missing: set whsec_ and what openssl rand -base64 32 prints")
+		return c.errorf(key("secret"), "it is missing: set whsec_ followed by the output of openssl rand -base64 32")
 	}
 	for _, text := range list {
 		s, err := delivery.ParseSecret(text)
 		if err != nil {
-			return c.errorf(at, "%v, such as whsec_ and what openssl rand -base64 32 prints", err)
+			return c.errorf(at, "%v: use whsec_ followed by the output of openssl rand -base64 32", err)
 		}
 		w.secrets = append(w.secrets, s)
 	}
@@ -134,7 +134,7 @@ func (w Webhook) report() channel.Finding {
 	}
 	f := channel.Finding{Subject: "webhook " + w.Name, Result: channel.OK, Detail: fmt.Sprintf("to %s: %s", w.host, events)}
 	if w.inClear {
-		f.Result, f.Detail = channel.Warning, f.Detail+". Names and codes travel in the clear: take https"
+		f.Result, f.Detail = channel.Warning, f.Detail+". Names and codes are sent unencrypted: use https"
 	}
 	return f
 }

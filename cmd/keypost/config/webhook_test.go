@@ -44,9 +44,9 @@ func TestConfigWebhooks(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"", "crm.example.com", "ftp://crm.example.com", "https:///x", "https://user:s3cret@crm.example.com/", "https://crm.example.com/#s3cret", "https://s3cret\x7f"} {
-		bad(at(strings.ReplaceAll(url, "\x7f", "\\u007f"))+secret, "keypost.toml:6: webhook[0].url: it is not a URL")
+		bad(at(strings.ReplaceAll(url, "\x7f", "\\u007f"))+secret, "keypost.toml:6: webhook[0].url: it must be a URL")
 	}
-	bad(at("http://crm.example.com/?key=s3cret")+secret, "keypost.toml:6: webhook[0].url", "it must be https")
+	bad(at("http://crm.example.com/?key=s3cret")+secret, "keypost.toml:6: webhook[0].url", "use https")
 	for _, url := range []string{"https://localhost/", "https://127.0.0.1/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/"} {
 		bad(at(url)+secret, "keypost.toml:6: webhook[0].url", "private = true allows it")
 	}
