@@ -161,11 +161,11 @@ func TestErrors(t *testing.T) {
 		{"no copies", func() error {
 			_, err := a.IssueCodes(ctx, actor, admin.Issue{Product: "demo", Type: "single"})
 			return err
-		}, admin.Invalid, "from 1 to 250"},
+		}, admin.Invalid, "1 to 250"},
 		{"no pool", func() error { _, err := a.LoadPool(ctx, actor, "demo", strings.NewReader("A\n"), "x"); return err }, admin.State, `kind = "pool"`},
 		{"nobody", func() error { _, err := a.ForgetCustomer(ctx, actor, "nobody@example.com"); return err }, admin.NotFound, "nobody@example.com"},
-		{"no restore", func() error { return a.ConfirmRestore(ctx, actor) }, admin.State, "nothing rests"},
-		{"made before", func() error { _, err := admin.CreateDatabase(ctx, a.Config); return err }, admin.Exists, "there already"},
+		{"no restore", func() error { return a.ConfirmRestore(ctx, actor) }, admin.State, "nothing is paused"},
+		{"made before", func() error { _, err := admin.CreateDatabase(ctx, a.Config); return err }, admin.Exists, "already exists"},
 		{"not made", func() error {
 			_, err := admin.Open(ctx, newConfig(t, "sqlite:"+filepath.Join(t.TempDir(), "none.db")))
 			return err
