@@ -30,7 +30,7 @@ const (
 	galeraProvider = "/usr/lib/galera/libgalera_smm.so" // Debian's galera-4
 	// galeraTimes are much shorter than Galera's own, so that tests need not wait
 	// until a dead node is given up.
-	galeraTimes = "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;evs.inactive_check_period=PT0.5S;evs.keepalive_period=PT0.5S"
+	galeraTimes = "evs.suspect_timeout=PT4S;evs.inactive_timeout=PT8S;evs.inactive_check_period=PT0.5S;evs.keepalive_period=PT0.5S"
 )
 
 var (
