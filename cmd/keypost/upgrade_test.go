@@ -63,7 +63,7 @@ func TestRollingUpgrade(t *testing.T) {
 		if _, err := s.software("machine-1", nil).Activate(t.Context(), first[0]); err != nil {
 			t.Fatal(err)
 		}
-		if out := s.must(1, "serve"); !strings.Contains(out, "(keypost db migrate)") {
+		if out := s.must(1, "serve"); !strings.Contains(out, "(keypost db migrate") {
 			t.Errorf("the new one on the old schema:\n%s", out)
 		}
 		if out := s.must(0, "db", "migrate"); !strings.Contains(out, "from schema 1 to") {
