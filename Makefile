@@ -46,7 +46,7 @@ check:
 	$(TIDY)
 	cd activation/client && GOWORK=off go mod tidy -diff
 	cd store && $(SQLC) diff
-	go test -race -short $(PACKAGES)
+	go test -race -short -timeout 20m $(PACKAGES)
 
 generate:
 	cd store && $(SQLC) generate
@@ -54,7 +54,7 @@ generate:
 # All tests. What they need of Debian's packages is installed first (root) or
 # named; KEYPOST_TEST_REQUIRE=all makes leaving anything out a failure.
 test: parts
-	go test $(PACKAGES)
+	go test -timeout 20m $(PACKAGES)
 
 # The kills and races of make test, for longer, and the store's suite on a cluster.
 test-long: parts
