@@ -37,7 +37,8 @@ type Config struct {
 	Subscribers []store.Subscriber                      // of the webhooks
 	Outages     func(time.Time) []string                // sentences about channels that a daemon cannot watch; nil: none are known
 	Now         func() time.Time                        // the clock; nil: time.Now
-	Checks      func(context.Context) []channel.Finding // of the config and what it connects to
+	Settings    func() []channel.Finding                // of the config itself
+	Checks      func(context.Context) []channel.Finding // of channels, mail and webhooks, and what they connect to
 }
 
 // A Product is one of the catalog, with what its vendor wants to see of it.

@@ -36,8 +36,9 @@ func newConfig(t *testing.T, database string) admin.Config {
 	}
 	c := admin.Config{
 		Database: database, MasterFile: filepath.Join(t.TempDir(), "master.key"), Products: products,
-		Mail:   delivery.MailConfig{Templates: templates, Products: map[string]string{"demo": "Demo"}},
-		Checks: func(context.Context) []channel.Finding { return nil },
+		Mail:     delivery.MailConfig{Templates: templates, Products: map[string]string{"demo": "Demo"}},
+		Settings: func() []channel.Finding { return nil },
+		Checks:   func(context.Context) []channel.Finding { return nil },
 	}
 	for _, p := range products {
 		c.Catalog.Products = append(c.Catalog.Products, p.Product)
@@ -176,7 +177,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: %s %v; want %s and %q", c.what, admin.CodeOf(err), err, c.code, c.text)
 		}
 	}
-	if got := admin.Word("see {order list} or {check}", func(operation string) string { return "<" + operation + ">" }); got != "see <order list> or <check>" {
+	if got := admin.Word("see {order list} or {check}", func(operation string) string { return "<" + operation + ">" }); got != "see <order list> or <check>" || admin.Word("{name} and {order approve kagi T1}", func(string) string { return "x" }) != "{name} and x" {
 		t.Error(got)
 	}
 	if admin.CodeOf(errors.New("x")) != admin.Internal {

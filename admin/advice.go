@@ -22,7 +22,7 @@ func (c Config) recognise(m store.Mail) intake.Finding {
 	if !ok {
 		return intake.Finding{}
 	}
-	return mails.Reader().Recognise(m.Raw)
+	return mails.Recognise(m.Raw)
 }
 
 // ReadSale is what the vendor is told of a mail that is held.

@@ -33,8 +33,7 @@ func finding(subject, result, detail string) Finding {
 // Check tests the config, what it connects to, the database and each generator.
 // It changes nothing. With [Broken], something failed.
 func Check(ctx context.Context, c Config) ([]Finding, error) {
-	list := c.Checks(ctx)
-	list = append(list, c.checkDatabase(ctx)...)
+	list := append(c.Settings(), c.checkDatabase(ctx)...)
 	list = append(list, c.checkNodes(ctx)...)
 	for _, p := range c.Products {
 		list = append(list, p.report())
@@ -42,6 +41,7 @@ func Check(ctx context.Context, c Config) ([]Finding, error) {
 			list = append(list, p.Check(ctx))
 		}
 	}
+	list = append(list, c.Checks(ctx)...)
 	return list, Failures(list)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/keypost/keypost/store"
@@ -50,12 +51,32 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// operations are those that a sentence may name in braces; what else stands in
+// braces is somebody's text and stays as it is.
+var operations = []string{
+	"init", "check", "serve", "order list", "order show", "order approve", "order reject", "order resend", "order refund", "license list",
+	"license show", "license issue", "license replace", "license revoke", "license restore", "license release", "customer show", "customer edit",
+	"customer forget", "mail list", "mail show", "mail approve", "mail dismiss", "mail test", "pool load", "pool show", "import csv", "import mbox",
+	"import maildir", "keys list", "audit verify", "outbox list", "outbox retry", "db create", "db migrate", "db verify", "db copy", "db backup", "db restore",
+}
+
+// Operations are all that [Word] may word.
+func Operations() []string { return slices.Clone(operations) }
+
 var inBraces = regexp.MustCompile(`\{([a-z][^{}]*)\}`)
 
 // Word puts the operations that a sentence names in braces in the caller's own
 // form.
 func Word(sentence string, operation func(string) string) string {
-	return inBraces.ReplaceAllStringFunc(sentence, func(s string) string { return operation(strings.Trim(s, "{}")) })
+	return inBraces.ReplaceAllStringFunc(sentence, func(s string) string {
+		named := strings.Trim(s, "{}")
+		for _, o := range operations {
+			if named == o || strings.HasPrefix(named, o+" ") {
+				return operation(named)
+			}
+		}
+		return s
+	})
 }
 
 // storeHelp are the operations that help against an error of the store.

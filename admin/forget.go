@@ -67,6 +67,9 @@ func (a *Admin) Forgettable(ctx context.Context, who string) (Forgotten, error) 
 		}
 		out.Messages = len(messages)
 	}
+	if out.Orders+out.Messages == 0 && !strings.Contains(who, "@") { // of an address mails may be noted that are not kept
+		return out, noCustomer(who)
+	}
 	return out, nil
 }
 
@@ -118,7 +121,7 @@ func (a *Admin) ofAnother(m store.Message, named func(raw []byte) bool) bool {
 	if !ok {
 		return false
 	}
-	return mails.Reader().Recognise(m.Raw).OfAnother(named)
+	return mails.Recognise(m.Raw).OfAnother(named)
 }
 
 // mailboxCopies names where the mails themselves lie.

@@ -112,7 +112,7 @@ func (a *Admin) IssueCodes(ctx context.Context, actor string, i Issue) (IssuedOr
 	}
 	o, err := a.desk.Accept(ctx, i.order(actor))
 	if err != nil {
-		return IssuedOrder{}, err
+		return IssuedOrder{Notes: notes}, err
 	}
 	before := o.Name != i.Name || o.Email != i.Email || !sameTime(o.ExpiresAt, i.ExpiresAt)
 	return IssuedOrder{newOrder(o), before, notes}, nil
@@ -243,7 +243,7 @@ func TryGenerator(ctx context.Context, c Config, product string, i Issue, oemSee
 	}
 	made, err := c.Catalog.Try(ctx, order)
 	if errors.Is(err, fs.ErrNotExist) {
-		return t, &Error{NotFound, err.Error(), "create it with {init} or {db create}", err}
+		return t, &Error{Unavailable, err.Error(), "create it with {init} or {db create}", err}
 	}
 	if err != nil {
 		return t, err

@@ -126,7 +126,7 @@ func TestMail(ctx context.Context, c Config, to string) (MailTest, error) {
 		if err == nil {
 			a.Address, err = delivery.Address(a.Address)
 		}
-		if err != nil {
+		if err != nil || strings.ContainsFunc(a.Address, func(r rune) bool { return r > 126 }) {
 			return MailTest{}, invalid("%q is not an address like Shop <shop@example.com>", to)
 		}
 		address = a

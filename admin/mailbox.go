@@ -161,7 +161,7 @@ func (a *Admin) RawMail(ctx context.Context, id string) ([]byte, error) {
 		}
 	}
 	if len(m.Raw) == 0 {
-		return nil, fail(NotFound, "", "mail %s: its content is not kept, or no longer kept. The mail itself is in your mailbox. If it became an order, {customer show ADDRESS --json} shows it", id)
+		return nil, fail(State, "", "mail %s: its content is not kept, or no longer kept. The mail itself is in your mailbox. If it became an order, {customer show ADDRESS --json} shows it", id)
 	}
 	return m.Raw, nil
 }

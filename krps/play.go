@@ -34,11 +34,19 @@ type Play struct {
 	Basic       string            `help:"The realm's user:password." placeholder:"USER:PASSWORD"`
 }
 
+// CheckBasic tells whether --basic can be used.
+func (c Play) CheckBasic() error {
+	if user, password, _ := strings.Cut(c.Basic, ":"); c.Basic != "" && (user == "" || password == "") {
+		return errors.New("--basic must be user:password")
+	}
+	return nil
+}
+
 // Body is the form to post, signed as the channel is, and the user:password of
 // its realm. Without settings (nil) it is signed with the specification's secret.
 func (c Play) Body(k *Settings) (body, basic string, err error) {
-	if user, password, _ := strings.Cut(c.Basic, ":"); c.Basic != "" && (user == "" || password == "") {
-		return "", "", errors.New("--basic must be user:password")
+	if err := c.CheckBasic(); err != nil {
+		return "", "", err
 	}
 	secret, cipher, basic := channel.ExampleSecret, "md5", c.Basic
 	fields := Example()

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keypost/keypost/admin"
 	"github.com/keypost/keypost/ingest"
 )
 
@@ -16,5 +17,13 @@ func TestAdviceIsOfCommands(t *testing.T) {
 		for _, op := range ingest.Explain(reason).Operations {
 			s.must(0, append(strings.Split(op.Name, "."), "--help")...)
 		}
+	}
+}
+
+// Each operation that an error of package admin may name is a command.
+func TestOperationsAreCommands(t *testing.T) {
+	s := newSite(t)
+	for _, operation := range admin.Operations() {
+		s.must(0, append(strings.Fields(operation), "--help")...)
 	}
 }

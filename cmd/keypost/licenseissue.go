@@ -47,10 +47,10 @@ func (c licenseIssue) Run(a *app) error {
 		return c.batch(a, o, issue)
 	}
 	done, err := o.IssueCodes(a, actor, issue)
+	a.notes(done.Notes)
 	if err != nil {
 		return err
 	}
-	a.notes(done.Notes)
 	if done.Before {
 		fmt.Fprintln(a.err, "The order already existed: its name, e-mail and expiry were not changed.")
 	}

@@ -69,6 +69,9 @@ func (c postKRPS) body(a *app, channelName string) (body, basic string, err erro
 	if c.Codes && c.JSON {
 		return "", "", usageError{errors.New("use --codes or --json, not both")}
 	}
+	if err := c.CheckBasic(); err != nil {
+		return "", "", usageError{err}
+	}
 	if c.File != nil {
 		if c.Changes() {
 			return "", "", usageError{errors.New("--file posts the file unchanged: it cannot be combined with fields, a secret or a digest")}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/keypost/keypost/cmd/keypost/daemon"
@@ -51,17 +52,19 @@ func (serveCommand) Run(a *app) error {
 	}
 	defer d.Close()
 	ctx, cancel := context.WithCancel(a)
+	var reloading sync.WaitGroup
+	defer reloading.Wait() // before the database is closed
 	defer cancel()
-	go func() {
+	reloading.Go(func() {
 		for {
 			select {
 			case <-reload:
-				d.Reload(ctx)
+				d.Reload(context.WithoutCancel(ctx))
 			case <-ctx.Done():
 				return
 			}
 		}
-	}()
+	})
 	return d.Serve(ctx, func() { fmt.Fprint(a.out, greeting(d)) })
 }
 

@@ -147,7 +147,7 @@ func (d *Duration) UnmarshalText(b []byte) (err error) {
 	} else {
 		d.Duration, err = time.ParseDuration(text)
 	}
-	if n, notNumber := strconv.ParseUint(text, 10, 32); notNumber == nil && n > 0 {
+	if n, notNumber := strconv.ParseUint(text, 10, 32); notNumber == nil {
 		return fmt.Errorf(`%d has no unit: write "%ds" for seconds, "%dm" for minutes, "%dd" for days`, n, n, n, n)
 	}
 	if err != nil || d.Duration < 0 {

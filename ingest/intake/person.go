@@ -172,7 +172,7 @@ func correct(m store.Mail, o *ingest.Order, c Correction) error {
 	case o.Name == "" && o.Email == "":
 		return incomplete(m, ingest.Advise("does not say who bought"), "name", "email")
 	case o.Quantity < 1:
-		return incomplete(m, ingest.Advise("does not say for certain how many copies of "+o.StoreProduct+" were bought", "license.issue"), "quantity")
+		return incomplete(m, ingest.Advise(fmt.Sprintf("does not say for certain how many copies of %q were bought", o.StoreProduct), "license.issue"), "quantity")
 	}
 	if o.Transaction == "" && len(o.Sequences) == 0 {
 		o.Transaction = "mail " + m.ID // it names its sale in no way; its repeats are held as this one was

@@ -31,7 +31,7 @@ func (p Person) approveRefunds(ctx context.Context, m store.Mail, list []ingest.
 		}
 		if !added && c.Amount != "" {
 			return done, refuse(m, RefusedNoted, ingest.Advise(fmt.Sprintf(
-				"has a refund with the reference %s, which was noted before: nothing is changed; if this is another one, refund by hand, and dismiss the mail", r.Reference),
+				"has a refund with the reference %q, which was noted before: nothing is changed; if this is another one, refund by hand, and dismiss the mail", r.Reference),
 				"order.show", "order.refund", "mail.dismiss"))
 		}
 		orders, err := p.Desk.OrdersOf(ctx, r)

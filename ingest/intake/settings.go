@@ -333,6 +333,12 @@ func (k *Settings) Reader() Reader {
 	return Reader{Store: k.common.Store, Profiles: k.profiles, Policy: k.policy(), Resolver: NewResolver(k.DNS)}
 }
 
+// Recognise reads a mail by the channel's profiles. Whether it is authentic is not
+// asked, so that no name server is needed.
+func (k *Settings) Recognise(raw []byte) Finding {
+	return Reader{Store: k.common.Store, Profiles: k.profiles}.Recognise(raw)
+}
+
 // keptMails bounds the mails that are refused and kept: 100 at once, and 100 an hour.
 func keptMails() *rate.Limiter { return rate.NewLimiter(rate.Every(36*time.Second), 100) }
 

@@ -348,7 +348,7 @@ func (c *Config) secret(key, value, file string) (string, error) {
 func (c *Config) Admin() admin.Config {
 	out := admin.Config{
 		Demo: c.File == "", Database: c.Database.URL, MasterFile: c.Keys.MasterFile, AuditFile: c.Keys.AuditFile,
-		Catalog: c.Catalog(), Mail: c.mailConfig(), Subscribers: c.subscribers(), Checks: c.findings,
+		Catalog: c.Catalog(), Mail: c.mailConfig(), Subscribers: c.subscribers(), Settings: c.settings, Checks: c.findings,
 	}
 	for _, p := range c.Products {
 		out.Products = append(out.Products, p.admin())

@@ -7,17 +7,21 @@ import (
 	"github.com/keypost/keypost/ingest/channel"
 )
 
-// findings are keypost check's lines about the config and what it connects to,
-// but for the database.
-func (c *Config) findings(ctx context.Context) []channel.Finding {
+// settings are keypost check's lines about the config itself.
+func (c *Config) settings() []channel.Finding {
 	name := c.File
 	if name == "" {
 		name = "no config file: the built-in demo"
 	}
-	list := []channel.Finding{
+	return []channel.Finding{
 		{Subject: "config", Result: channel.OK, Detail: fmt.Sprintf("%s, products: %d, channels: %d", name, len(c.Products), len(c.Channels))},
 		c.Server.reportProxy(),
 	}
+}
+
+// findings are its lines about channels, mail and webhooks, and what they connect
+// to.
+func (c *Config) findings(ctx context.Context) (list []channel.Finding) {
 	for _, ch := range c.Channels {
 		list = append(list, ch.Report())
 		if p, ok := ch.Settings.(channel.Prober); ok {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -52,6 +53,7 @@ func (c *Config) completeGenerator(key func(string) string, p *Product) (err err
 		if p.kind, text = p.Generator["kind"].(string); !text {
 			return c.errorf(key("generator.kind"), `it must be a string, in quotes`)
 		}
+		p.kind = cmp.Or(p.kind, defaultGenerator)
 	}
 	make, ok := generators[p.kind]
 	if !ok {
