@@ -193,7 +193,7 @@ func TestReadmeMySQL(t *testing.T) {
 			cmd := exec.Command("sh", "-ec", replaceOnce(t, section[2], "127.0.0.1:3306", server.Addr()))
 			cmd.Dir, cmd.Env = folder, append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), "holds all of it") || !strings.Contains(string(out), filepath.Join(folder, "data", "keypost.key")) {
+			if err != nil || !strings.Contains(string(out), "Everything was copied to") || !strings.Contains(string(out), filepath.Join(folder, "data", "keypost.key")) {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			s.write(replaceOnce(t, s.text(), "[database]\nurl = \"sqlite:data/keypost.db\"\n", section[3]))
