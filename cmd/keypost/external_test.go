@@ -132,7 +132,7 @@ func testOutsideGenerators(t *testing.T, s *site) {
 	if out := s.must(0, "order", "show", "kagi", "S2"); !strings.Contains(out, "incomplete") {
 		t.Errorf("show: %s", out)
 	}
-	if out := s.must(0, "check"); !strings.Contains(out, "warning generator of scripted: command answers, and wants more") {
+	if out := s.must(0, "check"); !strings.Contains(out, "warning generator of scripted: command answers, but needs more") {
 		t.Errorf("check: %s", out)
 	}
 
