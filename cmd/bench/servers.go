@@ -56,7 +56,7 @@ func (b *bench) keypostWith(ctx context.Context, database, more string, env ...s
 		return nil, err
 	}
 	// It may be there already: with the rows of an earlier server.
-	if out, err := exec.CommandContext(ctx, b.binary, "--config", file, "db", "create").CombinedOutput(); err != nil && !bytes.Contains(out, []byte("is there already")) {
+	if out, err := exec.CommandContext(ctx, b.binary, "--config", file, "db", "create").CombinedOutput(); err != nil && !bytes.Contains(out, []byte("already exists")) {
 		return nil, fmt.Errorf("db create: %w\n%s", err, out)
 	}
 	binary := b.binary
