@@ -26,12 +26,12 @@ type MailImport struct {
 // ImportedMails is what became of the mails.
 type ImportedMails struct {
 	Mails         int      `json:"mails"`
-	Added         int      `json:"added"`          // codes taken in
-	Known         int      `json:"known"`          // codes taken in, and refunds noted, before
+	Added         int      `json:"added"`          // codes imported
+	Known         int      `json:"known"`          // codes imported, and refunds noted, before
 	Refunds       int      `json:"refunds"`        // noted
 	WithoutCode   int      `json:"without_code"`   // passed over
 	NotRecognised int      `json:"not_recognised"` // of no profile
-	Faults        []string `json:"faults"`         // recognised and not taken in, and why
+	Faults        []string `json:"faults"`         // recognised and not imported, and why
 	DryRun        bool     `json:"dry_run"`
 }
 
@@ -103,7 +103,7 @@ func (m *mailImport) each() error {
 	return err
 }
 
-// fault keeps why a mail was not taken in; other errors end the run.
+// fault keeps why a mail was not imported; other errors end the run.
 func (m *mailImport) fault(name string, err error) error {
 	if why, ok := errors.AsType[notTaken](err); ok {
 		m.out.Faults = append(m.out.Faults, name+": "+string(why))
@@ -115,7 +115,7 @@ func (m *mailImport) fault(name string, err error) error {
 	return nil
 }
 
-// notTaken is why a mail was not taken in, in words.
+// notTaken is why a mail was not imported, in words.
 type notTaken string
 
 func (n notTaken) Error() string { return string(n) }
@@ -162,7 +162,7 @@ func (m *mailImport) refund(list []ingest.Refund) error {
 	return nil
 }
 
-// refundFaults are why refunds are not taken in, for people.
+// refundFaults are why refunds are not imported, for people.
 var refundFaults = map[string]string{
 	ingest.RefundUnknownSale: "it refunds an unknown sale, or a product that is not part of the sale: import the sale's mail too, or revoke the code by hand ({license revoke})",
 	ingest.RefundAmount: "the refund is not in the order's currency, or the order's price is unknown: compare it with the store's records. " +
