@@ -11,10 +11,10 @@ import (
 
 // What [Desk.Approve] may answer.
 var (
-	ErrNoProduct = errors.New("no product of the config has this name")
-	ErrIssued    = errors.New("the order is issued already")
+	ErrNoProduct = errors.New("no product in the config has this name")
+	ErrIssued    = errors.New("the order was already issued")
 	ErrRefunded  = errors.New("the order was refunded")
-	ErrReserved  = errors.New("the order is being worked on")
+	ErrReserved  = errors.New("the order is being processed")
 	ErrGenerator = errors.New("the generator made no code")
 )
 
@@ -95,8 +95,8 @@ func (d *Desk) Replace(ctx context.Context, l store.License, actor string) (stor
 			return n, err
 		}
 		if _, fixed := p.codes(l.Test).generator().(keygen.Fixed); fixed {
-			return l, fmt.Errorf("%w: made of the same order it would be the same code", ErrGenerator)
+			return l, fmt.Errorf("%w: the same order would give the same code again", ErrGenerator)
 		}
 	}
-	return l, fmt.Errorf("%w: each one that it gave exists already", ErrGenerator)
+	return l, fmt.Errorf("%w: every code that it made already exists", ErrGenerator)
 }

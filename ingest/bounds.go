@@ -26,7 +26,7 @@ const (
 )
 
 // overReason is what the vendor reads when a bound on held deliveries is reached.
-const overReason = "More deliveries of one order that differ from it than are held: no more of them are kept. Compare the order with the store."
+const overReason = "Too many deliveries of one order differ from it. No more of them are kept. Compare the order with the store's records."
 
 // acceptDifferent holds a delivery that differs from the order, have, that owns
 // one of its keys. It claims the next free one of that order's slots, so that no

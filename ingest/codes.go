@@ -152,7 +152,7 @@ func checkedCodes(ctx context.Context, g keygen.Generator, o store.Order) ([]sto
 		return nil, err
 	}
 	if len(codes) != o.Quantity {
-		return nil, fmt.Errorf("the generator made %d codes, %d were wanted", len(codes), o.Quantity)
+		return nil, fmt.Errorf("the generator made %d codes instead of %d", len(codes), o.Quantity)
 	}
 	made := make([]store.NewLicense, len(codes))
 	for i, code := range codes {
@@ -170,9 +170,9 @@ func CheckCode(code string) error {
 	case !utf8.ValidString(code):
 		return errors.New("is not UTF-8")
 	case n > 255:
-		return fmt.Errorf("has %d characters, and at most 255 are possible", n)
+		return fmt.Errorf("has %d characters, but at most 255 are possible", n)
 	case store.NormalCode(code) == "":
-		return errors.New("has nothing in it but spaces and dashes, which do not count")
+		return errors.New("consists only of spaces and dashes, which are ignored")
 	}
 	return nil
 }

@@ -41,13 +41,13 @@ func (c Catalog) File(o store.Order, l store.License) (keygen.File, error) {
 	g := p.filer(false)
 	switch {
 	case g == nil:
-		return keygen.File{}, fmt.Errorf("%w: the product %s gives codes alone", ErrNoFile, p.ID)
+		return keygen.File{}, fmt.Errorf("%w: the product %s has only codes, no license files", ErrNoFile, p.ID)
 	case o.Test || l.Test:
-		return keygen.File{}, fmt.Errorf("%w: it is for testing, and software would take the file for a full license", ErrNoFile)
+		return keygen.File{}, fmt.Errorf("%w: it is a test license, but software would accept the file as a full license", ErrNoFile)
 	case l.Replaced:
-		return keygen.File{}, fmt.Errorf("%w: it was replaced by another code, which has one", ErrNoFile)
+		return keygen.File{}, fmt.Errorf("%w: it was replaced by another code, which has a file", ErrNoFile)
 	case l.Status != store.Active:
-		return keygen.File{}, fmt.Errorf("%w: it is %s, which the file could not tell", ErrNoFile, l.Status)
+		return keygen.File{}, fmt.Errorf("%w: the license is %s, and a file could not show that", ErrNoFile, l.Status)
 	}
 	q := request(o)
 	q.Product, q.Quantity, q.Limit, q.ExpiresAt = l.Product, 1, l.Limit, l.ExpiresAt

@@ -22,7 +22,7 @@ type Past struct {
 
 // ErrOther is what [Desk.Import] answers for a code that exists, or a sale that
 // is known, with other codes.
-var ErrOther = errors.New("it is here already, otherwise")
+var ErrOther = errors.New("it already exists with different data")
 
 // Import makes an order of codes that were issued elsewhere, as they are, for
 // the product o.StoreProduct names or, where that is none of the config's, for

@@ -50,32 +50,32 @@ const (
 func Explain(reason string) Advice {
 	switch reason {
 	case HeldUnknownProduct:
-		return Advice{"No product has this name: add it to a product's aliases, or approve the order for a product.", []Operation{{Name: "order.approve", Needs: []string{"product"}}}}
+		return Advice{"No product has this name. Add the name to a product's aliases, or approve the order for a product.", []Operation{{Name: "order.approve", Needs: []string{"product"}}}}
 	case HeldQuantity:
-		return Advise("More copies than the channel's max_quantity: approve it if it is real.")
+		return Advise("The order has more copies than the channel's max_quantity. Approve it if it is real.")
 	case HeldPrice:
-		return Advise("One copy cost less than the product's price_floor: compare it with the store, then approve or reject.")
+		return Advise("One copy cost less than the product's price_floor. Compare the order with the store's records, then approve or reject it.")
 	case HeldCurrency:
-		return Advise("It was paid in another currency than the product's price_floor: compare it with the store, then approve or reject.")
+		return Advise("The order was paid in a different currency than the product's price_floor. Compare the order with the store's records, then approve or reject it.")
 	case HeldPoolEmpty:
-		return Advise("No code is left: load more, then approve. After a restore no pool gives codes until the restore is confirmed. A new pool is not filled from its file while a product that has licenses is missing in the config: a check says so.",
+		return Advise("The pool has no codes left. Load more, then approve the order. After a restore, pools are paused until you confirm the restore. A new pool is not loaded from its file while a product with licenses is missing from the config; a check reports this.",
 			"pool.load", "db.restore", "check")
 	case HeldIncomplete:
-		return Advise("The code is made of something that the order lacks or has in a wrong form, or the order has more seeds than are kept (8 KiB): correct the name and approve, or ask the buyer, reject, and issue by hand.",
+		return Advise("The order lacks a value that its code is made from, or has it in the wrong form, or has more seeds than can be kept (8 KiB). Correct the name and approve the order. Or ask the buyer, reject the order, and issue the code by hand.",
 			"customer.edit", "license.issue")
 	case HeldSameName:
-		return Advise("Its code, made of the name or of the machine's number, was issued before: if that was to somebody else, correct the name and approve; if it is the same buyer again, reject it and send the first order's code, or have such orders add their seats to it (same_name = \"share\"), which those of the same license type and end do while it is in force.",
+		return Advise("The code is made from the buyer's name or the machine's number, and the same code was already issued. If it went to someone else, correct the name and approve the order. If it is the same buyer, reject the order and send the first order's code again. With same_name = \"share\" in the config, such orders add their seats to the existing code, if it is in force and has the same license type and expiry.",
 			"customer.edit", "order.resend")
 	case HeldUpgradeUnknown:
-		return Advise("An upgrade needs one code of the older product a copy, in force: compare the seeds with what the buyer has, then approve or reject.")
+		return Advise("Each copy of an upgrade needs one code of the older product that is in force. Compare the seeds with the buyer's old licenses, then approve or reject the order.")
 	case HeldUpgradeUsed:
-		return Advise("The old code was upgraded before (its license says by which order): approve it if the buyer has paid for both.", "license.show")
+		return Advise("The old code was already upgraded; its license shows by which order. Approve this order if the buyer paid for both upgrades.", "license.show")
 	case HeldConflict:
-		return Advise("The same sale came before with another product, quantity, license type or price, as a test order or as a real one, by a mail with another buyer, or its buyer was forgotten: compare the sale's lines with the store.")
+		return Advise("The same sale came before, but something differs: the product, quantity, license type, price, buyer, or whether it is a test. Or its buyer was erased. Compare the sale's lines with the store's records.")
 	case HeldLateLine:
-		return Advise("The same sale and product came before with other seeds: approve it if the store shows a second line, reject it if not.")
+		return Advise("The same sale and product came before with different seeds. Approve the order if the store shows a second line; otherwise reject it.")
 	case HeldGenerator:
-		return Advise("The generator made no usable code: fix it, then approve.", "check")
+		return Advise("The generator made no usable code. Fix it, then approve the order.", "check")
 	}
 	return Advice{}
 }

@@ -25,11 +25,11 @@ type Refund struct {
 
 // ErrNoSale is what [Desk.Refund] answers for a refund whose sale, or whose line
 // of it, cannot be found for certain.
-var ErrNoSale = errors.New("nobody told of this sale, or of this product in it")
+var ErrNoSale = errors.New("this sale, or this product in it, is unknown")
 
 // ErrUnread is what [Desk.Refund] answers for a refund of which nobody could
 // read how much it is: it is not all of it.
-var ErrUnread = errors.New("how much goes back could not be read")
+var ErrUnread = errors.New("the refunded amount could not be read")
 
 // Why a refund is to be held: stable words, which scripts may rely on.
 const (
@@ -41,10 +41,10 @@ const (
 func ExplainRefund(reason string) Advice {
 	switch reason {
 	case RefundUnknownSale:
-		return Advise("It refunds a sale, or a product of one, that is not here: refund the order by hand, or approve the mail once the sale is here.", "order.refund")
+		return Advise("The refund is for an unknown sale, or for a product that is not part of the sale. Approve the mail once the sale is here, or refund the order by hand.", "order.refund")
 	case RefundAmount:
-		return Advise("How much goes back is not said in the currency of the order, or what the order cost is not known, so that it never adds up to the price: "+
-			"compare it with the store, then approve it with the amount in the order's currency, or for all of it; where only a part goes back and the order's price is not known, dismiss it.",
+		return Advise("The refund is not in the order's currency, or the order's price is unknown, so it cannot be compared with the price. "+
+			"Compare it with the store's records. Then approve the mail with the amount in the order's currency, or as a full refund. If it is a partial refund and the order's price is unknown, dismiss the mail.",
 			"mail.approve", "mail.dismiss")
 	}
 	return Advice{}
@@ -203,5 +203,5 @@ func lineOf(ctx context.Context, from sales, row store.Refund, product string) (
 	case 1:
 		return sold[0], nil
 	}
-	return 0, fmt.Errorf("%w: two of its lines have it", ErrNoSale)
+	return 0, fmt.Errorf("%w: two of its lines have this product", ErrNoSale)
 }

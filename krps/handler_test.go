@@ -168,9 +168,9 @@ func TestHandlerRefuses(t *testing.T) {
 		want                       string
 		change                     []func(*http.Request)
 	}{
-		{"no realm", "POST", "/in/kagi", example("MD5"), 401, "realm", nil},
-		{"the other password", "POST", "/in/kagi", example("MD5"), 401, "realm", []func(*http.Request){func(r *http.Request) { r.SetBasicAuth("realm", "x") }}},
-		{"GET without the realm", "GET", "/in/kagi", "", 401, "realm", nil},
+		{"no realm", "POST", "/in/kagi", example("MD5"), 401, "user name and a password", nil},
+		{"the other password", "POST", "/in/kagi", example("MD5"), 401, "user name and a password", []func(*http.Request){func(r *http.Request) { r.SetBasicAuth("realm", "x") }}},
+		{"GET without the realm", "GET", "/in/kagi", "", 401, "user name and a password", nil},
 		{"PUT", "PUT", "/in/kagi", example("MD5"), 405, "posted", []func(*http.Request){basic}},
 		{"GET with a query", "GET", "/in/kagi?a=b", "", 405, "posted", []func(*http.Request){basic}},
 		{"too long", "POST", "/in/kagi", strings.Repeat("x", MaxBody+1), 200, "longer than 65536", []func(*http.Request){basic}},

@@ -40,7 +40,7 @@ func (k *Settings) Complete(s *channel.Setup) error {
 		*k.ReplyCodes = true
 	}
 	if k.Cipher == "" {
-		return s.Errorf("digest", "it is missing: set the cipher agreed on with the store, such as SHA-512")
+		return s.Errorf("digest", "it is missing: set the cipher that you agreed on with the store, such as SHA-512")
 	}
 	digest, err := ParseDigest(k.Cipher)
 	if err != nil {
@@ -51,10 +51,10 @@ func (k *Settings) Complete(s *channel.Setup) error {
 		return err
 	}
 	if len(k.Blurb) > 128 || strings.ContainsAny(k.Blurb, "\r\n\"") {
-		return s.Errorf("blurb", "it must be the blurb's name as the mails show it in SQNM-\"NAME\" 0000, at most 128 bytes")
+		return s.Errorf("blurb", "it must be the blurb's name from the mails (SQNM-\"NAME\" 0000), at most 128 bytes")
 	}
 	if len(s.HeldMessage) > 1024 || !Carries(s.HeldMessage) {
-		return s.Errorf("held_message", "KRPS carries only ASCII characters, at most 1024 of them")
+		return s.Errorf("held_message", "it must have at most 1024 characters, all of them ASCII")
 	}
 	weak := ""
 	if digest.Weak() {
@@ -71,19 +71,19 @@ func (k *Settings) completeUnit(s *channel.Setup) error {
 	switch strings.ToLower(k.Invocation) {
 	case "", "line":
 		if k.UnitMax != 0 || k.UnitWindow != nil {
-			return s.Errorf("unit_max", `unit_max and unit_window are for invocation = "unit"`)
+			return s.Errorf("unit_max", `unit_max and unit_window need invocation = "unit"`)
 		}
 		return nil
 	case "unit":
 	default:
-		return s.Errorf("invocation", "%q: it must be line, once for each order line, or unit, once for each copy", k.Invocation)
+		return s.Errorf("invocation", "%q: it must be line (one post per order line) or unit (one post per copy)", k.Invocation)
 	}
 	if k.UnitMax < 2 || k.UnitMax > channel.MaxQuantity {
 		at := "unit_max"
 		if k.UnitMax == 0 {
 			at = "invocation"
 		}
-		return s.Errorf(at, "unit needs unit_max, from 2 to %d: as many equal posts are copies of one order, and any more are repeats", channel.MaxQuantity)
+		return s.Errorf(at, "unit needs unit_max, from 2 to %d: up to this many equal posts are copies of one order, and any further ones are repeats", channel.MaxQuantity)
 	}
 	if k.UnitWindow == nil {
 		k.UnitWindow = &channel.Duration{Duration: defaultUnitWindow}
@@ -156,10 +156,10 @@ func (k *Settings) Report() channel.Finding {
 // worries are sentences about what is weak in a channel, and what to do.
 func (k *Settings) worries() (list []string) {
 	if k.LocalOnly != "" {
-		return []string{"answers this machine alone. " + k.LocalOnly}
+		return []string{"answers only this machine. " + k.LocalOnly}
 	}
 	if Digest(k.Cipher).Weak() {
-		list = append(list, "whoever sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512.")
+		list = append(list, "anyone who sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512 with the store.")
 	}
 	for _, worry := range []string{k.SharedSecret.Worry(), k.Guard.Worry()} {
 		if worry != "" {

@@ -106,7 +106,7 @@ func TestImportCSVFaults(t *testing.T) {
 	try("code,product\nC,nothing\n", 1, "is not in the config")
 	try("code,email\nC,a@b\nD,\"x\r\ny@z\"\n", 1, "line 3: name, email")
 	try("code\n---\n", 1, "letter or digit")
-	try("code\n"+taken+"\n", 1, "here already, otherwise")
+	try("code\n"+taken+"\n", 1, "already exists with different data")
 	try("code,limit\nE,\"1\n", 1, "f.csv")
 	try("code,name\nF,a\nG\nH,c\n", 1, "line 3: it has 1 cells", "2 were imported")
 	try("code\nI\ni\n", 1, "line 3: the code is also on line 2", "1 were imported")
@@ -116,7 +116,7 @@ func TestImportCSVFaults(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out := s.must(1, "import", "csv", file, "--product", "demo", "--dry-run"); !strings.Contains(out, "here already, otherwise") {
+		if out := s.must(1, "import", "csv", file, "--product", "demo", "--dry-run"); !strings.Contains(out, "already exists with different data") {
 			t.Errorf("dry run of %q:\n%s", text, out)
 		}
 	}

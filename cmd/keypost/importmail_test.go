@@ -98,7 +98,7 @@ func TestImportMboxFaults(t *testing.T) {
 	folder := filepath.Dir(s.config)
 	s.serve()
 	want := []string{
-		"it is here already, otherwise", "it is here already, otherwise", "incomplete: it does not say how much goes back", "issue the missing codes by hand (keypost license issue)",
+		"it already exists with different data", "it already exists with different data", "incomplete: it does not say how much is refunded", "issue the missing codes by hand (keypost license issue)",
 		"the refund is not in the order's currency", "it refunds an unknown sale", "it refunds an unknown sale",
 	}
 	for _, more := range [][]string{{"--dry-run"}, nil} {

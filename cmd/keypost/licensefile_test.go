@@ -72,15 +72,15 @@ func TestLicenseFile(t *testing.T) {
 			t.Error(out)
 		}
 		s.must(0, "license", "suspend", l.Code)
-		if out := s.must(1, "license", "file", l.Code); !strings.Contains(out, "it is suspended") {
+		if out := s.must(1, "license", "file", l.Code); !strings.Contains(out, "the license is suspended") {
 			t.Error(out)
 		}
 		other := issueOne(s, "other", "--name", "Ada")
-		if out := s.must(1, "license", "file", other); !strings.Contains(out, "the product other gives codes alone") {
+		if out := s.must(1, "license", "file", other); !strings.Contains(out, "the product other has only codes") {
 			t.Error(out)
 		}
 		test := issueOne(s, "demo", "--name", "Ada", "--test")
-		if out := s.must(1, "license", "file", test); !strings.Contains(out, "it is for testing") {
+		if out := s.must(1, "license", "file", test); !strings.Contains(out, "it is a test license") {
 			t.Error(out)
 		}
 		// A person who was forgotten is in no new file.

@@ -210,14 +210,14 @@ func testMailsByHand(t *testing.T, s *site) {
 	twice, without := byReason["ambiguous"], byReason["incomplete"]
 
 	show := s.must(0, "mail", "show", twice)
-	for _, want := range []string{"held", "ambiguous", "there once is there twice", "Ada Lovelace", "signed by"} {
+	for _, want := range []string{"held", "ambiguous", "Something appears twice", "Ada Lovelace", "signed by"} {
 		if !strings.Contains(show, want) {
 			t.Errorf("show lacks %q:\n%s", want, show)
 		}
 	}
 	var shown admin.MailDetail
 	s.read(0, &shown, "mail", "show", twice)
-	if shown.Verdict != "held" || !strings.Contains(deref(shown.Because), "there once is there twice") || len(shown.Orders) != 0 ||
+	if shown.Verdict != "held" || !strings.Contains(deref(shown.Because), "Something appears twice") || len(shown.Orders) != 0 ||
 		!slices.ContainsFunc(shown.Fields, func(f admin.MailField) bool { return f.Name == "name" && f.Value == "Ada Lovelace" }) {
 		t.Errorf("shown %+v", shown)
 	}
@@ -397,12 +397,12 @@ func TestConfigIMAP(t *testing.T) {
 		{`address = "imap.example.com:993"`, "", "address: it is missing"},
 		{":993", "", "want host:port"},
 		{`user = "shop"`, "", "channel[1].user: user: a name to log in with is missing"},
-		{`password = "s3cret"`, "", "give one of password, password_file and token_file"},
-		{`password = "s3cret"`, "password = \"s3cret\"\ntoken_file = \"x\"", "give one of"},
+		{`password = "s3cret"`, "", "set exactly one of password, password_file and token_file"},
+		{`password = "s3cret"`, "password = \"s3cret\"\ntoken_file = \"x\"", "set exactly one of"},
 		{`password = "s3cret"`, `password_file = "none"`, "no such file"},
 		{`user = "shop"`, "user = \"shop\"\ntls = \"none\"", "keypost.toml:LINE: channel[1].tls: tls \"none\" is for a server on this machine"},
 		{`user = "shop"`, "user = \"shop\"\ntls = \"ssl\"", `keypost.toml:LINE: channel[1].tls: tls "ssl"`},
-		{`user = "shop"`, "user = \"shop\"\nca_file = \"empty.pem\"", "it has no certificate in PEM"},
+		{`user = "shop"`, "user = \"shop\"\nca_file = \"empty.pem\"", "the file has no PEM certificate"},
 		{`user = "shop"`, "user = \"shop\"\npoll = \"500ms\"", "keypost.toml:LINE: channel[1].poll: poll 500ms"},
 		{`user = "shop"`, "user = \"shop\"\nprofile = \"none.toml\"", "none.toml"},
 		{`user = "shop"`, "user = \"shop\"\nprofile = \"tfyp\"\nprofiles = [\"tfyp\"]", "keep one of them"},
@@ -412,8 +412,8 @@ func TestConfigIMAP(t *testing.T) {
 		{`user = "shop"`, "user = \"shop\"\nheld = \"$\"", "keypost.toml:LINE: channel[1].held: "},
 		{`user = "shop"`, "user = \"shop\"\nfailed = \"INBOX\"", "keypost.toml:LINE: channel[1].failed: "},
 		{`user = "shop"`, "user = \"shop\"\npoll = 60", "keypost.toml:LINE: channel[1].poll: 60 has no unit: write \"60s\" for seconds"},
-		{`user = "shop"`, "user = \"shop\"\nprofile = \"nowhere.toml\"", "nowhere.toml does not say whose orders these are"},
-		{`user = "shop"`, "user = \"shop\"\nprofile = \"manual.toml\"", `store: "manual" cannot be a store`},
+		{`user = "shop"`, "user = \"shop\"\nprofile = \"nowhere.toml\"", "nowhere.toml does not name a store"},
+		{`user = "shop"`, "user = \"shop\"\nprofile = \"manual.toml\"", `store: "manual" cannot be a store's name`},
 		{`user = "shop"`, "user = \"shop\"\ndigest = \"md5\"", "a channel of kind imap has no such key"},
 	} {
 		err := load(replaceOnce(t, good, bad.old, bad.new))

@@ -110,7 +110,7 @@ func testApproveRefund(t *testing.T, s *site) {
 		exit        int
 		out, state  string
 	}{
-		"no amount": {"35.000 USD", "Refund: R-1\r\n", nil, 2, `does not say for certain how much goes back (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD" (the refunded amount, in that currency), or --all`, "active"},
+		"no amount": {"35.000 USD", "Refund: R-1\r\n", nil, 2, `is not clear about the refunded amount (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD" (the refunded amount, in that currency), or --all`, "active"},
 		"malformed": {"35.000 USD", "Refund: R-1\r\nBack: 5.0000 USD\r\n", nil, 2, "give --amount", "active"},
 		"two":       {"35.000 USD", "Refund: R-1\r\nBack: 5.00 USD\r\nBack: 35.00 USD\r\n", nil, 2, "give --amount", "active"},
 		"all":       {"35.000 USD", "Refund: R-1\r\n", []string{"--all"}, 0, "all of kagi ID: noted; its codes are revoked\n", "revoked -"},
@@ -119,14 +119,14 @@ func testApproveRefund(t *testing.T, s *site) {
 		},
 		"the price":        {"35.000 EUR", "Refund: R-1\r\n", []string{"--amount", "35.00 EUR"}, 0, "its codes are revoked\n", "revoked - 35.00 EUR"},
 		"what the mail is": {"35.000 USD", "Back: 5.00 USD\r\n", nil, 0, "5.00 USD of kagi ID: noted; its codes keep working\n", "active - 5.00 USD"}, // it lacks its reference
-		"another currency": {"35.000 USD", "Refund: R-1\r\nBack: 5.00 EUR\r\n", nil, 2, `tells of 5.00 EUR, which cannot be counted (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD"`, "active"},
-		"no currency":      {"35.000 USD", "Refund: R-1\r\nBack: 5.00\r\n", nil, 2, "tells of 5.00, which cannot be counted", "active"},
-		"another by hand":  {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5.00 EUR"}, 2, "cannot be counted with 5.00 EUR", "active"},
+		"another currency": {"35.000 USD", "Refund: R-1\r\nBack: 5.00 EUR\r\n", nil, 2, `is about 5.00 EUR, which cannot be compared with the price (kagi ID: 1 * 35.000 USD): give --amount "5.00 USD"`, "active"},
+		"no currency":      {"35.000 USD", "Refund: R-1\r\nBack: 5.00\r\n", nil, 2, "is about 5.00, which cannot be compared with the price", "active"},
+		"another by hand":  {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5.00 EUR"}, 2, "cannot be approved with the amount 5.00 EUR", "active"},
 		"no price":         {"", "Refund: R-1\r\nBack: 5.00 EUR\r\n", nil, 2, "its price is unknown): a partial refund cannot be compared with this price. For a full refund, give --all", "active"},
 		"no price, all":    {"", "Refund: R-1\r\nBack: 5.00 EUR\r\n", []string{"--all"}, 0, "its codes are revoked", "revoked -"},
 		"not an amount":    {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5,00"}, 2, "--amount: ", "active"},
 		"both":             {"35.000 USD", "Refund: R-1\r\n", []string{"--amount", "5.00 USD", "--all"}, 2, "--all", "active"},
-		"a buyer":          {"35.000 USD", "Refund: R-1\r\n", []string{"--all", "--name", "Ada"}, 2, "a name, an e-mail address and a quantity are for orders", "active"},
+		"a buyer":          {"35.000 USD", "Refund: R-1\r\n", []string{"--all", "--name", "Ada"}, 2, "only orders have a name, an e-mail address and a quantity", "active"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := "B-" + strings.ReplaceAll(name, " ", "-")
@@ -183,14 +183,14 @@ func TestApproveRefundOfLines(t *testing.T) {
 	}
 	unknown := d.held("Order: B-7777\r\nRefund: R-1\r\nBack: 5.00 USD\r\n")
 	for _, args := range [][]string{{}, {"--all"}, {"--amount", "5.00 USD"}} {
-		if out := s.must(1, append([]string{"mail", "approve", unknown}, args...)...); !strings.Contains(out, "nobody told of this sale") {
+		if out := s.must(1, append([]string{"mail", "approve", unknown}, args...)...); !strings.Contains(out, "this sale, or this product in it, is unknown") {
 			t.Errorf("%s", out)
 		}
 	}
 	d.sold("B-7777", "demo", "35.000", "USD")
 	s.must(0, "mail", "approve", unknown)
 	sale := d.held("")
-	if out := s.must(1, "mail", "approve", sale); !strings.Contains(out, "nobody told of this sale") {
+	if out := s.must(1, "mail", "approve", sale); !strings.Contains(out, "this sale, or this product in it, is unknown") {
 		t.Errorf("%s", out)
 	}
 	if out := s.must(0, "order", "list"); !strings.Contains(out, "issued, refunded") || strings.Count(out, "issued, refunded") != 2 || strings.Count(out, "issued") != 3 {
@@ -207,7 +207,7 @@ func TestApproveOrderWithAmount(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"--all"}, {"--amount", "5.00 USD"}} {
-		if out := s.must(2, append([]string{"mail", "approve", m.ID}, args...)...); !strings.Contains(out, "is no refund") {
+		if out := s.must(2, append([]string{"mail", "approve", m.ID}, args...)...); !strings.Contains(out, "is not a refund") {
 			t.Errorf("%s", out)
 		}
 	}

@@ -34,12 +34,12 @@ func (t *trial) covered(context.Context) (string, error) {
 	for _, name := range mustSign {
 		switch n := len(t.letter.named(name)); {
 		case n > 1:
-			return "", refuse(FieldTwice, "%s is there %d times", title(name), n)
+			return "", refuse(FieldTwice, "%s appears %d times", title(name), n)
 		case n == 1 && !slices.Contains(t.sig.fields, name):
-			return "", refuse(FieldUnsigned, "%s is not signed (h=): anybody may have written it", title(name))
+			return "", refuse(FieldUnsigned, "%s is not signed (h=): anyone may have written it", title(name))
 		}
 	}
-	return "From, To, Subject, Date and the content's type are signed", nil
+	return "From, To, Subject, Date and the content type are signed", nil
 }
 
 // title writes a field's name as people do.
@@ -67,7 +67,7 @@ func (t *trial) sender(context.Context) (string, error) {
 	}
 	_, d, _ := strings.Cut(list[0], "@")
 	if !within(d, t.field.domain) {
-		return "", refuse(Sender, "From is of %s, the signature of %s", shown(d), t.field.domain)
+		return "", refuse(Sender, "From is in %s, but the signature is from %s", shown(d), t.field.domain)
 	}
 	return shown(list[0]), nil
 }
@@ -78,18 +78,18 @@ func (t *trial) dates(context.Context) (string, error) {
 	text := t.letter.only("date")
 	date, err := mail.ParseDate(text)
 	if err != nil {
-		return "", refuse(DateUnreadable, "there is no Date that can be read: %s", shown(text))
+		return "", refuse(DateUnreadable, "there is no readable Date: %s", shown(text))
 	}
 	arrived := "arrived " + stamp(t.arrived)
 	switch {
 	case t.arrived.Sub(date) > maxAge:
 		return "", refuse(DateOld, "it was written %s and %s: more than 14 days", stamp(date), arrived)
 	case date.Sub(t.arrived) > maxSkew:
-		return "", refuse(DateFuture, "it says that it was written %s, and %s", stamp(date), arrived)
+		return "", refuse(DateFuture, "it claims to be written %s, but %s", stamp(date), arrived)
 	case t.sig.signed.Sub(t.arrived) > maxSkew:
-		return "", refuse(DateFuture, "it says that it was signed %s, and %s", stamp(t.sig.signed), arrived)
+		return "", refuse(DateFuture, "it claims to be signed %s, but %s", stamp(t.sig.signed), arrived)
 	case !t.sig.expires.IsZero() && t.arrived.After(t.sig.expires):
-		return "", refuse(SignatureExpired, "its signature was good until %s, and it %s", stamp(t.sig.expires), arrived)
+		return "", refuse(SignatureExpired, "its signature was valid until %s, but it %s", stamp(t.sig.expires), arrived)
 	}
 	return "written " + stamp(date) + ", " + arrived, nil
 }
@@ -100,7 +100,7 @@ func (t *trial) body(context.Context) (string, error) {
 	if hash := t.letter.bodyHash(t.sig.text); !bytes.Equal(hash[:], t.sig.bodyHash) {
 		return "", refuse(BodyChanged, "the body is not the one that was signed")
 	}
-	return "it is as it was signed", nil
+	return "the body is unchanged since it was signed", nil
 }
 
 // verified: by the key, by the mail server's word, and never against one of
@@ -119,11 +119,11 @@ func (t *trial) verified(context.Context) (string, error) {
 	made := t.key.key.made(t.sig.sum, t.signedText())
 	switch {
 	case made && word == wordFail:
-		return "", refuse(ServerContradicts, "the signature is good here, and the mail server says that it is not")
+		return "", refuse(ServerContradicts, "the signature is valid here, but the mail server says that it is not")
 	case !made && word == wordPass:
-		return "", refuse(ServerContradicts, "the mail server says that the signature is good, and it is not made by the key in the DNS")
+		return "", refuse(ServerContradicts, "the mail server says that the signature is valid, but it was not made by the key in the DNS")
 	case !made:
-		return "", refuse(SignatureWrong, "the signature was not made by the key in the DNS: the header was changed, or somebody made it up")
+		return "", refuse(SignatureWrong, "the signature was not made by the key in the DNS: the header was changed, or the signature is forged")
 	case word == wordPass:
 		return "here and by the mail server", nil
 	case t.policy.verifiesHere(t.field.domain):

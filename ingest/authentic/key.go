@@ -55,7 +55,7 @@ func (t *trial) lookUp(ctx context.Context) (string, error) {
 		return t.noKey("the key at " + name + " is revoked: its p= is empty")
 	}
 	if k.strict && t.sig.agent != t.field.domain { // RFC 6376, 3.6.1, t=s
-		return "", refuse(BadKey, "the key at %s says t=s, and the signature's i= is of a domain below", name)
+		return "", refuse(BadKey, "the key at %s says t=s, but the signature's i= is in a subdomain", name)
 	}
 	t.key.key = k
 	return "the key is at " + name, nil
@@ -66,7 +66,7 @@ func (t *trial) noKey(why string) (string, error) {
 	if !slices.ContainsFunc(t.policy.servers(t.field.domain), func(id string) bool { return id != "" }) {
 		return "", refuse(NoKey, "%s", why)
 	}
-	return why + "; the mail server's word decides", nil
+	return why + "; the mail server's result decides", nil
 }
 
 // readKey reads a key record for use with an algorithm; nil: it is revoked.
@@ -80,11 +80,11 @@ func readKey(record, algorithm string) (*key, error) {
 	}
 	v := t.values
 	if version, ok := v["v"]; ok && (version != "DKIM1" || t.first != "v") {
-		return nil, refuse(BadKey, "the key record is of version %s", shown(version))
+		return nil, refuse(BadKey, "the key record has the version %s", shown(version))
 	}
 	flags := list(v["t"])
 	if slices.Contains(flags, "y") { // RFC 6376, 3.6.1, t=y: as if it were not signed
-		return nil, refuse(KeyTesting, "the key record says t=y: the domain is testing, and its signatures mean nothing")
+		return nil, refuse(KeyTesting, "the key record says t=y: the domain is only testing, and its signatures prove nothing")
 	}
 	p, ok := v["p"]
 	if !ok {
@@ -104,7 +104,7 @@ func readKey(record, algorithm string) (*key, error) {
 		kind = "rsa"
 	}
 	if kind != algorithm {
-		return nil, refuse(BadKey, "the key is of k=%s, the signature of %s", shown(kind), algorithm)
+		return nil, refuse(BadKey, "the key has k=%s, but the signature uses %s", shown(kind), algorithm)
 	}
 	k, err := readPublic(noFold(p), kind)
 	if err == nil {
@@ -133,10 +133,10 @@ func readPublic(p, kind string) (*key, error) {
 	}
 	k, ok := public.(*rsa.PublicKey)
 	if err != nil || !ok {
-		return nil, refuse(BadKey, "the key record's p= is no RSA key")
+		return nil, refuse(BadKey, "the key record's p= is not an RSA key")
 	}
 	if bits := k.N.BitLen(); bits < minRSA || bits > maxRSA {
-		return nil, refuse(BadKey, "the RSA key has %d bits; %d to %d are taken", bits, minRSA, maxRSA)
+		return nil, refuse(BadKey, "the RSA key has %d bits; %d to %d are accepted", bits, minRSA, maxRSA)
 	}
 	return &key{rsa: k}, nil
 }

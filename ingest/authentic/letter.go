@@ -60,9 +60,9 @@ func readFields(header []byte) (fields []field, err error) {
 		text := bytes.TrimSuffix(line, []byte("\r\n"))
 		switch {
 		case bytes.ContainsAny(text, "\r\n\x00"):
-			return nil, refuse(Malformed, "a header line has a control character in it")
+			return nil, refuse(Malformed, "a header line has a control character")
 		case len(bytes.Trim(text, " \t")) == 0:
-			return nil, refuse(Malformed, "a header line is blank: what follows it may be header or body")
+			return nil, refuse(Malformed, "a header line is blank: what follows may be header or body")
 		case text[0] == ' ' || text[0] == '\t':
 			if len(fields) == 0 {
 				return nil, refuse(Malformed, "the message begins with a blank: it has no header")
@@ -71,7 +71,7 @@ func readFields(header []byte) (fields []field, err error) {
 		default:
 			name, ok := fieldName(text)
 			if !ok {
-				return nil, refuse(Malformed, "a header line is no field: %s", shown(string(text)))
+				return nil, refuse(Malformed, "a header line is not a field: %s", shown(string(text)))
 			}
 			if len(fields) == maxFields {
 				return nil, refuse(TooLarge, "the header has more than %d fields", maxFields)

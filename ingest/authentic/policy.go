@@ -54,7 +54,7 @@ func (p Policy) Validate() error {
 	}
 	for _, r := range p.Recipients {
 		if _, err := Address(r); err != nil {
-			return fmt.Errorf("recipients: %s is not an address: write it alone, such as shop@example.com", shown(r))
+			return fmt.Errorf("recipients: %s is not an address: write only the address, such as shop@example.com", shown(r))
 		}
 	}
 	if n := len(strings.TrimSpace(p.Merchant)); n > 0 && n < 4 {

@@ -47,9 +47,9 @@ func (t *trial) recipient(context.Context) (string, error) {
 		if t.letter.says(mark) {
 			return "the merchant's mark is in the body", nil
 		}
-		return "", refuse(NotOurs, "it is to %s, and the merchant's mark is not in its text", toldList(seen))
+		return "", refuse(NotOurs, "it is addressed to %s, and the merchant's mark is not in its text", toldList(seen))
 	}
-	return "", refuse(NotOurs, "it is to %s, which is none of the recipients", toldList(seen))
+	return "", refuse(NotOurs, "it is addressed to %s, which is not among the recipients", toldList(seen))
 }
 
 func (p Policy) isRecipient(a string) bool {
@@ -61,7 +61,7 @@ func (p Policy) isRecipient(a string) bool {
 
 func toldList(list []string) string {
 	if len(list) == 0 {
-		return "nobody that is signed"
+		return "no signed recipient"
 	}
 	return shown(strings.Join(list[:min(len(list), 3)], ", "))
 }

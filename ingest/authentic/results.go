@@ -47,11 +47,11 @@ func (t *trial) serverWord() (serverWord, error) {
 		return wordNone, refuse(ServerMalformed, "the topmost Authentication-Results cannot be read: %s", err)
 	}
 	if id == "" || !slices.Contains(t.policy.servers(t.field.domain), foldID(id)) {
-		return wordNone, refuse(ServerOther, "the topmost Authentication-Results is of %s, which trust does not name", shown(id))
+		return wordNone, refuse(ServerOther, "the topmost Authentication-Results is from %s, which trust does not name", shown(id))
 	}
 	for _, f := range t.letter.fields[:at] {
 		if !slices.Contains(above, f.name) && !strings.HasPrefix(f.name, "x-") {
-			return wordNone, refuse(ServerMisplaced, "above the topmost Authentication-Results is %s: it may have come with the mail", shown(title(f.name)))
+			return wordNone, refuse(ServerMisplaced, "%s is above the topmost Authentication-Results, which may therefore have come with the mail", shown(title(f.name)))
 		}
 	}
 	return t.about(results)
@@ -89,9 +89,9 @@ func (t *trial) about(results []result) (serverWord, error) {
 	case len(mine) > 0:
 		return wordPass, nil
 	case nameless:
-		return wordNone, refuse(ServerNoDomain, "the mail server says dkim=pass, and not of which domain (header.d)")
+		return wordNone, refuse(ServerNoDomain, "the mail server says dkim=pass, but not for which domain (header.d)")
 	}
-	return wordNone, refuse(ServerSilent, "the mail server says nothing of a signature by %s", t.field.domain)
+	return wordNone, refuse(ServerSilent, "the mail server says nothing about a signature by %s", t.field.domain)
 }
 
 // alone tells whether a result can be about one signature of the mail only. A

@@ -41,10 +41,10 @@ func readTags(list string) (tags, error) {
 			return t, errTags
 		}
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == 0x7f }) {
-			return t, fmt.Errorf("a control character is in its %s=", name)
+			return t, fmt.Errorf("its %s= has a control character", name)
 		}
 		if _, twice := t.values[name]; twice {
-			return t, fmt.Errorf("its %s= is there twice", shown(name))
+			return t, fmt.Errorf("its %s= appears twice", shown(name))
 		}
 		if i == 0 {
 			t.first = name
@@ -127,7 +127,7 @@ func (p Policy) candidates(all []signatureField) ([]signatureField, error) {
 	}
 	switch {
 	case len(found) > maxSignatures:
-		return nil, refuse(TooLarge, "it has %d signatures of trusted domains; at most %d are looked at", len(found), maxSignatures)
+		return nil, refuse(TooLarge, "it has %d signatures of trusted domains; at most %d are checked", len(found), maxSignatures)
 	case len(found) > 0:
 		return found, nil
 	case len(others) > 0:
@@ -166,19 +166,19 @@ func readSignature(f signatureField) (s signature, err error) {
 		}
 	}
 	if v["v"] != "1" {
-		return s, refuse(BadSignature, "the DKIM-Signature is of version %s; only 1 is known", shown(v["v"]))
+		return s, refuse(BadSignature, "the DKIM-Signature has the version %s; only 1 is supported", shown(v["v"]))
 	}
 	if _, ok := v["l"]; ok {
-		return s, refuse(BodyLength, "the DKIM-Signature has l=%s: anybody may append text to this mail", shown(v["l"]))
+		return s, refuse(BodyLength, "the DKIM-Signature has l=%s: anyone may append text to this mail", shown(v["l"]))
 	}
 	if s.algorithm, err = readAlgorithm(v["a"]); err != nil {
 		return s, err
 	}
 	if q, ok := v["q"]; ok && !slices.Contains(strings.Split(noFold(q), ":"), "dns/txt") {
-		return s, refuse(BadSignature, "the DKIM-Signature wants its key by q=%s; only dns/txt is known", shown(q))
+		return s, refuse(BadSignature, "the DKIM-Signature asks for its key with q=%s; only dns/txt is supported", shown(q))
 	}
 	if f.selector == "" {
-		return s, refuse(BadSignature, "the DKIM-Signature's selector is no name: s=%s", shown(v["s"]))
+		return s, refuse(BadSignature, "the DKIM-Signature's selector is not a name: s=%s", shown(v["s"]))
 	}
 	if s.agent, err = readAgent(v, f.domain); err != nil {
 		return s, err
@@ -190,7 +190,7 @@ func readSignature(f signatureField) (s signature, err error) {
 		return s, err
 	}
 	if s.bodyHash, err = base64.StdEncoding.DecodeString(noFold(v["bh"])); err != nil || len(s.bodyHash) != 32 {
-		return s, refuse(BadSignature, "the DKIM-Signature's bh= is no SHA-256 in base64")
+		return s, refuse(BadSignature, "the DKIM-Signature's bh= is not a SHA-256 in base64")
 	}
 	if s.sum, err = base64.StdEncoding.DecodeString(noFold(v["b"])); err != nil {
 		return s, refuse(BadSignature, "the DKIM-Signature's b= is not base64")
@@ -206,7 +206,7 @@ func readAlgorithm(a string) (string, error) {
 	case "ed25519-sha256":
 		return "ed25519", nil
 	}
-	return "", refuse(WeakSignature, "the DKIM-Signature is made by a=%s; rsa-sha256 and ed25519-sha256 are taken", shown(a))
+	return "", refuse(WeakSignature, "the DKIM-Signature uses a=%s; rsa-sha256 and ed25519-sha256 are accepted", shown(a))
 }
 
 // RFC 6376, 3.5, i=: its domain is d= or below it.
@@ -235,7 +235,7 @@ func readCanonical(v map[string]string) (header, text canonical, err error) {
 	}
 	known := func(s string) bool { return s == "simple" || s == "relaxed" }
 	if !known(h) || !known(b) {
-		return simple, simple, refuse(BadSignature, "the DKIM-Signature is in a form that is unknown: c=%s", shown(c))
+		return simple, simple, refuse(BadSignature, "the DKIM-Signature has an unknown canonicalization: c=%s", shown(c))
 	}
 	return h == "relaxed", b == "relaxed", nil
 }
@@ -245,7 +245,7 @@ func readFieldNames(h string) (list []string, err error) {
 	for name := range strings.SplitSeq(h, ":") {
 		lower, ok := fieldName([]byte(trimFold(name) + ":"))
 		if !ok {
-			return nil, refuse(BadSignature, "the DKIM-Signature's h= is no list of field names")
+			return nil, refuse(BadSignature, "the DKIM-Signature's h= is not a list of field names")
 		}
 		list = append(list, lower)
 	}
@@ -264,12 +264,12 @@ func (s *signature) readTimes(v map[string]string) error {
 		}
 		n, err := strconv.ParseUint(text, 10, 63)
 		if err != nil || len(text) > 12 {
-			return refuse(BadSignature, "the DKIM-Signature's %s=%s is no time", name, shown(text))
+			return refuse(BadSignature, "the DKIM-Signature's %s=%s is not a time", name, shown(text))
 		}
 		*to = time.Unix(int64(n), 0).UTC()
 	}
 	if !s.signed.IsZero() && !s.expires.IsZero() && !s.expires.After(s.signed) {
-		return refuse(BadSignature, "the DKIM-Signature ends (x=) before it begins (t=)")
+		return refuse(BadSignature, "the DKIM-Signature expires (x=) before it was made (t=)")
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func IsID(s string) bool { return idShape.MatchString(s) }
 // BadStore says why a name cannot be a store's; "": it can.
 func BadStore(name string) string {
 	if own := []string{ingest.Manual, ingest.Import, ingest.Adopted}; !IsID(name) || slices.Contains(own, name) {
-		return fmt.Sprintf("%q cannot be a store: %s, and none of Keypost's own: %s", name, IDHint, strings.Join(own, ", "))
+		return fmt.Sprintf("%q cannot be a store's name: %s, and the names %s are reserved", name, IDHint, strings.Join(own, ", "))
 	}
 	return ""
 }

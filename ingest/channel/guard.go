@@ -35,16 +35,16 @@ func (g *Guard) Complete(s *Setup, example bool, weak string) (err error) {
 	}
 	g.PlainHTTP = s.Server.PlainHTTP
 	if example {
-		g.LocalOnly = "This channel has the example secret, which everybody knows: set one of your own."
+		g.LocalOnly = "This channel has the example secret, which everyone knows. Set your own."
 		if !s.Server.Loopback {
-			return s.Errorf("secret", "the example secret is known to everybody: set one of your own before you listen on %s", s.Server.Listen)
+			return s.Errorf("secret", "everyone knows the example secret: set your own before you listen on %s", s.Server.Listen)
 		}
 	}
 	g.HTTPSOnly = weak != ""
 	if weak != "" && g.Basic == "" && !SecretPath(s.Name) {
-		g.LocalOnly = "This channel's cipher is safe only with HTTPS and Basic authentication: agree on HMAC_SHA-1 or SHA-512."
+		g.LocalOnly = "This channel's cipher is safe only with HTTPS and Basic authentication. Agree on HMAC_SHA-1 or SHA-512 with the store."
 		if !s.Server.Loopback {
-			return s.Errorf("digest", "%s protects nothing by itself: take another cipher, or set basic_auth, or give the channel a name of 24 or more characters that nobody can guess", weak)
+			return s.Errorf("digest", "%s alone does not protect the channel: use another cipher, set basic_auth, or give the channel a name of at least 24 characters that nobody can guess", weak)
 		}
 	}
 	return nil
@@ -55,13 +55,13 @@ func (g *Guard) Complete(s *Setup, example bool, weak string) (err error) {
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request) (status int, why string, ok bool) {
 	if user, password, given := r.BasicAuth(); g.Basic != "" && !(given && equal(g.Basic, user+":"+password)) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Keypost"`)
-		return http.StatusUnauthorized, "The realm's user name and password are wanted.", false
+		return http.StatusUnauthorized, "A user name and a password are required.", false
 	}
 	if g.LocalOnly != "" && !Local(r) {
 		return http.StatusForbidden, g.LocalOnly, false
 	}
 	if g.HTTPSOnly && !Local(r) && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
-		return http.StatusForbidden, "This channel's cipher is for HTTPS alone.", false
+		return http.StatusForbidden, "This channel's cipher is allowed only with HTTPS.", false
 	}
 	return 0, "", true
 }
@@ -71,8 +71,8 @@ func (g *Guard) Worry() string {
 	if !g.PlainHTTP {
 		return ""
 	}
-	return "posts and codes pass in plain HTTP, and whoever is on the way can read and alter them. " +
-		"Put a proxy that speaks HTTPS in front, listen on 127.0.0.1, and set public_url to the https address."
+	return "posts and codes are sent over plain HTTP, and others on the network can read and change them. " +
+		"Put an HTTPS proxy in front, listen on 127.0.0.1, and set public_url to the https address."
 }
 
 // equal compares in a time that tells nothing, not even a length.

@@ -27,7 +27,7 @@ func (k *SharedSecret) Complete(s *Setup) (err error) {
 		k.Secrets = []string{k.Secret}
 	}
 	if len(k.Secrets) == 0 {
-		return s.Errorf("secret", "it is missing: set the one agreed on with the store")
+		return s.Errorf("secret", "it is missing: set the secret that you agreed on with the store")
 	}
 	for _, secret := range k.Secrets {
 		if secret == "" {
@@ -70,8 +70,8 @@ func weakSecret(secret string) bool {
 func (k *SharedSecret) Worry() string {
 	for _, s := range k.Secrets {
 		if weakSecret(s) {
-			return fmt.Sprintf("whoever sees one post can guess a secret this short. Agree on at least %d random letters and digits, "+
-				"such as what openssl rand -hex 16 prints; until the store uses it, keep both: secrets = [\"new\", \"old\"].", minSecret)
+			return fmt.Sprintf("anyone who sees one post can guess such a short secret. Agree on at least %d random letters and digits, "+
+				"for example the output of openssl rand -hex 16. Until the store uses it, keep both: secrets = [\"new\", \"old\"].", minSecret)
 		}
 	}
 	return ""

@@ -21,9 +21,9 @@ const (
 func Explain(reason string, refund bool) ingest.Advice {
 	switch reason {
 	case ReasonCode:
-		return ingest.Advise("It brings a code that nobody here knows: import it if that code is to go on working, or approve the mail for a new one.", "import.mbox")
+		return ingest.Advise("The mail contains a code that is not in the database. Import the code if it should keep working, or approve the mail to issue a new one.", "import.mbox")
 	case ReasonTooBig:
-		return ingest.Advise("It is too large to be fetched: look at it in the mailbox, and issue by hand.", "license.issue")
+		return ingest.Advise("The mail is too large to be fetched. Read it in the mailbox, and issue the code by hand.", "license.issue")
 	}
 	if why := ingest.ExplainRefund(reason); why.Text != "" {
 		return why
@@ -31,13 +31,13 @@ func Explain(reason string, refund bool) ingest.Advice {
 	if refund {
 		switch reason {
 		case tfyp.HeldIncomplete:
-			return ingest.Advise("It does not say of which sale it is, how much goes back, or by what reference: compare it with the store, and refund by hand.", "order.refund")
+			return ingest.Advise("The refund does not name its sale, its amount or its reference. Compare it with the store's records, and refund the order by hand.", "order.refund")
 		case tfyp.HeldCharset:
-			return ingest.Advise("Letters of a field were lost or are not what the mail says they are: compare it with the store, and refund by hand.", "order.refund")
+			return ingest.Advise("Some letters of a field were lost or have the wrong encoding. Compare the mail with the store's records, and refund the order by hand.", "order.refund")
 		}
 	}
 	if why := tfyp.Explain(reason); why != "" {
 		return ingest.Advise(why)
 	}
-	return ingest.Advise("It is not authentic (docs/mail-trust.md explains each reason): compare it with the store before you approve it.")
+	return ingest.Advise("The mail is not authentic (docs/mail-trust.md explains each reason). Compare it with the store's records before you approve it.")
 }

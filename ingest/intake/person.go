@@ -73,7 +73,7 @@ func (p Person) Approve(ctx context.Context, m store.Mail, f Finding, c Correcti
 		return Approval{}, refuse(m, RefusedDecided, ingest.Advise("is "+m.Verdict+": there is nothing to approve", "order.list"))
 	case f.Profile == nil:
 		return Approval{}, refuse(m, RefusedUnread,
-			ingest.Advise("cannot be read: nothing of it is kept that its channel's profiles know; issue by hand, unless the sale is here already", "license.issue", "order.list"))
+			ingest.Advise("cannot be read: its content was not kept, or no profile of its channel recognises it. Issue the code by hand, unless the sale already exists", "license.issue", "order.list"))
 	case len(f.Reading.Refunds) > 0:
 		return p.approveRefunds(ctx, m, f.Reading.Refunds, c)
 	}
@@ -136,14 +136,14 @@ func corrected(m store.Mail, r tfyp.Reading, c Correction) ([]ingest.Order, erro
 	}
 	switch {
 	case c.Amount != "" || c.All:
-		return nil, unfit("is no refund: an amount is for those")
+		return nil, unfit("is not a refund: only refunds have an amount")
 	case len(list) > 1 && c.Product != "":
-		return nil, unfit("has %d products: a correction can name one alone", len(list))
+		return nil, unfit("has %d products: a correction can name only one", len(list))
 	case len(list) > 1 && c.Quantity != 0:
 		return nil, refuse(m, RefusedCorrection,
-			ingest.Advise(fmt.Sprintf("has %d products: a quantity is for one; issue by hand, and dismiss the mail", len(list)), "license.issue", "mail.dismiss"))
+			ingest.Advise(fmt.Sprintf("has %d products: a quantity is only possible for one. Issue the codes by hand, and dismiss the mail", len(list)), "license.issue", "mail.dismiss"))
 	case c.Quantity < 0 || c.Quantity > tfyp.MaxCopies:
-		return nil, incomplete(m, ingest.Advise(fmt.Sprintf("cannot be of %d copies: they must be from 1 to %d", c.Quantity, tfyp.MaxCopies)), "quantity")
+		return nil, incomplete(m, ingest.Advise(fmt.Sprintf("cannot have %d copies: the quantity must be 1 to %d", c.Quantity, tfyp.MaxCopies)), "quantity")
 	}
 	for i := range list {
 		if err := correct(m, &list[i], c); err != nil {
@@ -168,11 +168,11 @@ func correct(m store.Mail, o *ingest.Order, c Correction) error {
 	}
 	switch {
 	case o.StoreProduct == "":
-		return incomplete(m, ingest.Advise("does not say what was bought"), "product")
+		return incomplete(m, ingest.Advise("does not name the product"), "product")
 	case o.Name == "" && o.Email == "":
-		return incomplete(m, ingest.Advise("does not say who bought"), "name", "email")
+		return incomplete(m, ingest.Advise("does not name the buyer"), "name", "email")
 	case o.Quantity < 1:
-		return incomplete(m, ingest.Advise(fmt.Sprintf("does not say for certain how many copies of %q were bought", o.StoreProduct), "license.issue"), "quantity")
+		return incomplete(m, ingest.Advise(fmt.Sprintf("is not clear about how many copies of %q were bought", o.StoreProduct), "license.issue"), "quantity")
 	}
 	if o.Transaction == "" && len(o.Sequences) == 0 {
 		o.Transaction = "mail " + m.ID // it names its sale in no way; its repeats are held as this one was

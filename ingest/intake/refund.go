@@ -14,7 +14,7 @@ import (
 // can never be counted nothing is noted: it would look done.
 func (p Person) approveRefunds(ctx context.Context, m store.Mail, list []ingest.Refund, c Correction) (Approval, error) {
 	if c.Name != "" || c.Email != "" || c.Quantity != 0 {
-		return Approval{}, refuse(m, RefusedCorrection, ingest.Advise("is a refund: a name, an e-mail address and a quantity are for orders"))
+		return Approval{}, refuse(m, RefusedCorrection, ingest.Advise("is a refund: only orders have a name, an e-mail address and a quantity"))
 	}
 	list = append([]ingest.Refund{}, list...)
 	for i := range list {
@@ -31,7 +31,7 @@ func (p Person) approveRefunds(ctx context.Context, m store.Mail, list []ingest.
 		}
 		if !added && c.Amount != "" {
 			return done, refuse(m, RefusedNoted, ingest.Advise(fmt.Sprintf(
-				"has a refund with the reference %q, which was noted before: nothing is changed; if this is another one, refund by hand, and dismiss the mail", r.Reference),
+				"has a refund with the reference %q, which was already recorded: nothing was changed. If this is a different refund, refund the order by hand, and dismiss the mail", r.Reference),
 				"order.show", "order.refund", "mail.dismiss"))
 		}
 		orders, err := p.Desk.OrdersOf(ctx, r)
@@ -66,7 +66,7 @@ func (p Person) judgeRefund(ctx context.Context, m store.Mail, r ingest.Refund, 
 	orders, err := p.Desk.OrdersOf(ctx, r)
 	if errors.Is(err, ingest.ErrNoSale) {
 		return refuse(m, RefusedSale, ingest.Advise(
-			"cannot be approved yet: "+err.Error()+"; approve it once the sale is here, or name the product as the store does, or refund the order by hand", "order.refund"))
+			"cannot be approved yet: "+err.Error()+". Approve it once the sale is here, or give the store's name for the product, or refund the order by hand", "order.refund"))
 	}
 	if err != nil {
 		return err
@@ -75,12 +75,12 @@ func (p Person) judgeRefund(ctx context.Context, m store.Mail, r ingest.Refund, 
 	if err != nil || reason == "" {
 		return err
 	}
-	what := "does not say for certain how much goes back"
+	what := "is not clear about the refunded amount"
 	switch amount := strings.TrimSpace(r.Amount + " " + r.Currency); {
 	case c.Amount != "":
-		what = "cannot be counted with " + amount
+		what = "cannot be approved with the amount " + amount
 	case !r.Unread:
-		what = "tells of " + amount + ", which cannot be counted"
+		what = "is about " + amount + ", which cannot be compared with the price"
 	}
 	return &Refusal{Code: RefusedAmount, Mail: m.ID, Advice: ingest.Advise(what), Needs: []string{"amount", "all"}, Orders: orders}
 }

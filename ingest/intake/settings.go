@@ -111,7 +111,7 @@ func (k *Settings) completeProfiles(s *channel.Setup) error {
 			return s.Errorf("profile", "%v", err)
 		}
 		if s.Store == "" && p.Store == "" {
-			return s.Errorf("store", "the profile %s does not say whose orders these are: set store here, or in the profile", p.Name)
+			return s.Errorf("store", "the profile %s does not name a store: set store here or in the profile", p.Name)
 		}
 		if why := channel.BadStore(cmp.Or(s.Store, p.Store)); why != "" {
 			return s.Errorf("profile", "%s: store: %s", p.Name, why)
@@ -129,7 +129,7 @@ func LoadProfile(name string) (*tfyp.Profile, error) {
 	}
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("profile %s: %w: it is no file, and none of the built-in ones: %s", name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
+		return nil, fmt.Errorf("profile %s: %w: there is no such file, and the built-in profiles are: %s", name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
 	}
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (k *Settings) completeMailbox(s *channel.Setup) error {
 	}
 	switch {
 	case given != 1:
-		return s.Errorf("password", "give one of password, password_file and token_file")
+		return s.Errorf("password", "set exactly one of password, password_file and token_file")
 	case k.Password != "":
 		m.Password = func() (string, error) { return k.Password, nil }
 	case k.PasswordFile != "":
@@ -181,7 +181,7 @@ func (k *Settings) completeMailbox(s *channel.Setup) error {
 			return s.Errorf("ca_file", "%v", err)
 		}
 		if m.RootCAs = x509.NewCertPool(); !m.RootCAs.AppendCertsFromPEM(pem) {
-			return s.Errorf("ca_file", "it has no certificate in PEM")
+			return s.Errorf("ca_file", "the file has no PEM certificate")
 		}
 	}
 	return nil
@@ -227,7 +227,7 @@ func (k *Settings) Report() channel.Finding {
 	for _, t := range k.Trust {
 		by := "verified here"
 		if t.AuthservID != "" {
-			by = "by the word of " + t.AuthservID
+			by = "verified by " + t.AuthservID
 		}
 		domains = append(domains, fmt.Sprintf("%s (%s)", t.DKIM, by))
 	}
@@ -271,13 +271,13 @@ func (k *Settings) probeKeys(ctx context.Context) channel.Finding {
 		_, err := lookup(ctx, "_domainkey."+t.DKIM)
 		if e, ok := errors.AsType[*net.DNSError](err); err != nil && !(ok && e.IsNotFound) {
 			f.Result = channel.Failed
-			f.Detail = fmt.Sprintf("it does not answer for %s, and without it mails wait: mend %s, or set dns to another, or let your mail server judge (authserv_id): %v", t.DKIM, of, err)
+			f.Detail = fmt.Sprintf("there is no answer for %s, and without it mails wait. Fix %s, set dns to another server, or let your mail server check signatures (authserv_id): %v", t.DKIM, of, err)
 			return f
 		}
 		domains = append(domains, t.DKIM)
 	}
 	if len(domains) > 0 {
-		f.Detail = fmt.Sprintf("it answers for %s; asked: %s", strings.Join(domains, ", "), of)
+		f.Detail = fmt.Sprintf("it answers for %s (asked %s)", strings.Join(domains, ", "), of)
 	}
 	return f
 }
@@ -304,17 +304,17 @@ func (k *Settings) probeMailbox(ctx context.Context) channel.Finding {
 		return f
 	}
 	if !found.Idle {
-		f.Detail += fmt.Sprintf("; the server does not report new mail by itself (IDLE): it is asked every %s", cmp.Or(k.mailbox.Poll, mailbox.DefaultPoll))
+		f.Detail += fmt.Sprintf("; the server does not announce new mail (IDLE), so Keypost asks every %s", cmp.Or(k.mailbox.Poll, mailbox.DefaultPoll))
 	}
 	if k.Processed+k.Held+k.Failed != "" && !found.Moves && !found.Keywords {
-		f.Result, f.Detail = channel.Warning, f.Detail+"; the server can neither move messages nor mark them: they stay as they are"
+		f.Result, f.Detail = channel.Warning, f.Detail+"; the server can neither move nor mark messages: they stay where they are"
 	}
 	return f
 }
 
 // tlsHint says what else the port may want, going by how a log-in failed.
 func (k *Settings) tlsHint(err error) string {
-	const hint = ": this port may want tls = %q"
+	const hint = ": this port may need tls = %q"
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return fmt.Sprintf(hint, mailbox.StartTLS)
 	}

@@ -103,11 +103,11 @@ func TestProbeKeys(t *testing.T) {
 	ch := &Settings{common: &channel.Common{Name: "mail"}}
 	ch.Trust = []Trust{{DKIM: "store.example"}, {DKIM: "shop.example", AuthservID: "mx"}}
 	ch.DNS = shop.DNS // knows of no such name, and says so
-	if f := ch.probeKeys(t.Context()); f.Result != "ok" || f.Detail != "it answers for store.example; asked: the name server that dns names ("+shop.DNS+")" {
+	if f := ch.probeKeys(t.Context()); f.Result != "ok" || f.Detail != "it answers for store.example (asked the name server that dns names ("+shop.DNS+"))" {
 		t.Errorf("%+v", f)
 	}
 	ch.DNS = closed.LocalAddr().String()
-	if f := ch.probeKeys(t.Context()); f.Result != "failed" || f.Subject != "dns of mail" || !strings.Contains(f.Detail, "mend the name server that dns names ("+ch.DNS+")") {
+	if f := ch.probeKeys(t.Context()); f.Result != "failed" || f.Subject != "dns of mail" || !strings.Contains(f.Detail, "Fix the name server that dns names ("+ch.DNS+")") {
 		t.Errorf("%+v", f)
 	}
 	ch.Trust = ch.Trust[1:] // nothing is looked up
@@ -120,10 +120,10 @@ func TestProbeKeys(t *testing.T) {
 // says what it may want.
 func TestProbeMailboxTLS(t *testing.T) {
 	for _, row := range []struct{ tls, greeting, want string }{
-		{"starttls", "", `: 127.0.0.1:993 did not answer within 10s: this port may want tls = "tls"`},
-		{"none", "", `: this port may want tls = "tls"`},
+		{"starttls", "", `: 127.0.0.1:993 did not answer within 10s: this port may need tls = "tls"`},
+		{"none", "", `: this port may need tls = "tls"`},
 		{"tls", "", ": 127.0.0.1:993 did not answer within 10s"},
-		{"tls", "* OK ready\r\n", `: this port may want tls = "starttls"`},
+		{"tls", "* OK ready\r\n", `: this port may need tls = "starttls"`},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ch := &Settings{common: &channel.Common{Name: "mail"}}

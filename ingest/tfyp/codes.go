@@ -11,13 +11,13 @@ func (r *reader) codes() {
 		case f.value == "":
 			empty = f.line
 		case slices.Contains(r.out.Codes, f.value):
-			r.hold(HeldAmbiguous, "the code in line %d is there twice", f.line)
+			r.hold(HeldAmbiguous, "the code in line %d appears twice", f.line)
 		default:
 			r.out.Codes = append(r.out.Codes, f.value)
 		}
 	}
 	if empty > 0 && len(r.out.Codes) > 0 {
-		r.hold(HeldAmbiguous, "line %d tells no code, and another line does", empty)
+		r.hold(HeldAmbiguous, "line %d has no code, but another line does", empty)
 	}
 }
 
@@ -28,6 +28,6 @@ func (r *reader) eachCopy() {
 		copies += o.Quantity
 	}
 	if n := len(r.out.Codes); n > 1 && n != copies {
-		r.hold(HeldAmbiguous, "it brings %d codes for %d copies", n, copies)
+		r.hold(HeldAmbiguous, "it has %d codes for %d copies", n, copies)
 	}
 }

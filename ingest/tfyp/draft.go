@@ -139,22 +139,22 @@ func itemForm(line string) (string, bool) {
 
 func (d *draft) write() []byte {
 	var b strings.Builder
-	b.WriteString("# A draft by one sample: go through every line, then try it on your old mails:\n#\n#   keypost profile test THIS-FILE FOLDER\n#\n")
-	b.WriteString("# docs/mail-profiles.md tells what each key is.\n\nkind = \"order\"\n")
+	b.WriteString("# A draft from one sample. Check every line, then test it on your old mails:\n#\n#   keypost profile test THIS-FILE FOLDER\n#\n")
+	b.WriteString("# docs/mail-profiles.md explains each key.\n\nkind = \"order\"\n")
 	fmt.Fprintf(&b, "store = \"shop\"                  # the store's name in keypost.toml\n")
 	d.writeKnown(&b)
 	if len(d.items) > 0 {
 		fmt.Fprintf(&b, "\n# How a product's line looks.\nitems = %s\n", list(d.items))
-		b.WriteString("price = \"\"                      # \"copy\" or \"line\": what the price of several copies is for\n")
+		b.WriteString("price = \"\"                      # \"copy\" or \"line\": what the price is for if there are several copies\n")
 	}
 	if d.sequence {
-		fmt.Fprintf(&b, "\n# The number that the store gives the mail.\nsequence = [%s]\n", quote(sqnmForm))
+		fmt.Fprintf(&b, "\n# The number that the store gives each mail.\nsequence = [%s]\n", quote(sqnmForm))
 	}
 	if len(d.comment) > 0 {
-		fmt.Fprintf(&b, "\n# Where the buyer's own text begins. Say where it ends, or nothing behind it is read.\ncomment = %s\ncomment_end = []\n", list(d.comment))
+		fmt.Fprintf(&b, "\n# Where the buyer's own text begins. Say where it ends, or nothing after it is read.\ncomment = %s\ncomment_end = []\n", list(d.comment))
 	}
 	if len(d.keywords) > 0 {
-		fmt.Fprintf(&b, "\n# Other labels: keep those whose answers your codes are made of, and delete the rest.\nkeywords = %s\n", list(d.keywords))
+		fmt.Fprintf(&b, "\n# Other labels: keep those that your codes are made from, and delete the rest.\nkeywords = %s\n", list(d.keywords))
 	}
 	d.writeFields(&b)
 	return []byte(b.String())
@@ -164,13 +164,13 @@ func (d *draft) write() []byte {
 func (d *draft) writeKnown(b *strings.Builder) {
 	if from, err := mail.ParseAddress(d.m.From); err == nil {
 		if _, host, ok := strings.Cut(from.Address, "@"); ok && !strings.ContainsFunc(host, unprintable) {
-			fmt.Fprintf(b, "\n# Whose mails these are. It proves nothing: anybody can write it.\nfrom = %s\n", list([]string{"@" + host}))
+			fmt.Fprintf(b, "\n# Who sends these mails. This proves nothing: anyone can write it.\nfrom = %s\n", list([]string{"@" + host}))
 		}
 	}
 	if subject := d.subject(); subject != "" {
-		fmt.Fprintf(b, "\n# By what the mail is known: the beginning of its subject.\nsubject = %s\n", list([]string{subject}))
+		fmt.Fprintf(b, "\n# How the mail is recognised: the start of its subject.\nsubject = %s\n", list([]string{subject}))
 	} else {
-		b.WriteString("\n# MISSING: the mail has no subject to know it by. Set subject, or text to how one of its lines begins.\n")
+		b.WriteString("\n# MISSING: the mail has no usable subject. Set subject, or set text to the start of one of its lines.\n")
 	}
 }
 
@@ -202,10 +202,10 @@ func (d *draft) writeFields(b *strings.Builder) {
 		b.WriteString("# MISSING: the buyer. An order needs name or email: the labels before them in the mail.\n")
 	}
 	if len(d.items) == 0 && d.fields["product"] == nil {
-		b.WriteString("# MISSING: the product. An order needs product, the label before it in the mail, or items, how its line looks.\n")
+		b.WriteString("# MISSING: the product. An order needs product (the label before it in the mail) or items (the form of its line).\n")
 	}
 	if !d.sequence && d.fields["transaction"] == nil {
-		b.WriteString("# MISSING: what names the sale. An order needs transaction, the label before the store's id of it, or sequence, a line with a number.\n")
+		b.WriteString("# MISSING: the sale's id. An order needs transaction (the label before the store's id of the sale) or sequence (a line with a number).\n")
 	}
 }
 

@@ -58,12 +58,12 @@ func (r *reader) email() string {
 	for _, a := range list {
 		if a = bare(a); isAddress(a) {
 			if len(list) > 1 {
-				r.tell("it has %d e-mail addresses: the first that can be one counts", len(list))
+				r.tell("it has %d e-mail addresses: the first valid one is used", len(list))
 			}
 			return a
 		}
 	}
-	r.hold(HeldMalformed, "the e-mail is no address")
+	r.hold(HeldMalformed, "the e-mail is not a valid address")
 	return ""
 }
 

@@ -184,7 +184,7 @@ func (m *Mail) decoded(f message.HeaderFields) string {
 func (m *Mail) body(e *message.Entity, err error, depth int, noHTML bool) (text string, html bool) {
 	m.parts++
 	if depth > maxDepth {
-		m.brokenBy("it has parts within each other, more than %d deep", maxDepth)
+		m.brokenBy("its parts are nested more than %d deep", maxDepth)
 		return "", false
 	}
 	kind := mediaType(e)
@@ -224,7 +224,7 @@ func (m *Mail) multipart(r message.MultipartReader, alternative bool, depth int,
 		part, err := r.NextPart()
 		if part == nil {
 			if err != io.EOF {
-				m.brokenBy("a part of it breaks off")
+				m.brokenBy("one of its parts is truncated")
 			}
 			return text, html
 		}
@@ -251,7 +251,7 @@ func attachment(e *message.Entity) bool {
 
 func (m *Mail) attach(e *message.Entity) {
 	if m.Attached == maxAttached {
-		m.problem("it has more than %d attached messages: the others are left out", maxAttached)
+		m.problem("it has more than %d attached messages: the others are ignored", maxAttached)
 		return
 	}
 	if raw, err := io.ReadAll(io.LimitReader(e.Body, MaxMail)); err == nil {
@@ -264,12 +264,12 @@ func (m *Mail) attach(e *message.Entity) {
 // encoding.
 func (m *Mail) text(e *message.Entity, err error) string {
 	if message.IsUnknownEncoding(err) {
-		m.brokenBy("a part is encoded in an unknown way")
+		m.brokenBy("a part has an unknown encoding")
 		return ""
 	}
 	raw := bytes.NewBuffer(make([]byte, 0, min(m.size, 8<<10)+bytes.MinRead))
 	if _, err := raw.ReadFrom(io.LimitReader(e.Body, maxText+1)); err != nil {
-		m.brokenBy("a part is wrongly encoded, or breaks off")
+		m.brokenBy("a part is wrongly encoded or truncated")
 	}
 	if utf8.Valid(raw.Bytes()) && !beyondASCII(raw.String()) {
 		return raw.String()
@@ -281,7 +281,7 @@ func (m *Mail) text(e *message.Entity, err error) string {
 		return m.guess(raw.Bytes(), charset)
 	case strings.EqualFold(charset, "us-ascii") || strings.EqualFold(charset, "ascii"):
 		m.guessed = true // short texts of other charsets can look like UTF-8
-		m.problem("it declares the charset %q, and has letters beyond it: they are shown as UTF-8", charset)
+		m.problem("it declares the charset %q, but has other letters: they are shown as UTF-8", charset)
 	}
 	return raw.String()
 }

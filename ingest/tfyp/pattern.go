@@ -37,10 +37,10 @@ func addPattern(list []pattern, text string, places ...string) ([]pattern, error
 			return list, fmt.Errorf("%q: in braces there may be %s", text, strings.Join(places, ", "))
 		}
 		if slices.Contains(p.places, place) {
-			return list, fmt.Errorf("%q: {%s} is there twice", text, place)
+			return list, fmt.Errorf("%q: {%s} appears twice", text, place)
 		}
 		if len(p.places) > 0 && before == "" {
-			return list, fmt.Errorf("%q: something must stand between {%s} and {%s}", text, p.places[len(p.places)-1], place)
+			return list, fmt.Errorf("%q: there must be some text between {%s} and {%s}", text, p.places[len(p.places)-1], place)
 		}
 		p.places = append(p.places, place)
 		rest = after
@@ -68,7 +68,7 @@ func addPattern(list []pattern, text string, places ...string) ([]pattern, error
 		return list, fmt.Errorf("%q: it needs {product}, which is one word, or {product name}", text)
 	}
 	if p.needle == "" {
-		return list, fmt.Errorf("%q: something of its own must stand in it", text)
+		return list, fmt.Errorf("%q: it needs some text of its own", text)
 	}
 	return append(list, p), nil
 }

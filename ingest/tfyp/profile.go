@@ -261,14 +261,14 @@ func (p *Profile) compileLabels() error {
 				return fmt.Errorf("%s: %w", group.key, err)
 			}
 			if other, ok := taken[foldLabel(text)]; ok && group.mark != markText {
-				return fmt.Errorf("%s: %q is a label of %s too", group.key, text, other)
+				return fmt.Errorf("%s: %q is also a label of %s", group.key, text, other)
 			}
 			taken[foldLabel(text)] = group.key
 		}
 	}
 	for _, k := range f.Keywords {
 		if err := p.addLabel(k+":", markKeyword+k); err != nil || strings.TrimSpace(k) == "" {
-			return fmt.Errorf("keywords: %q cannot be one", k)
+			return fmt.Errorf("keywords: %q cannot be a keyword", k)
 		}
 	}
 	if f.Kind == kindOrder {
@@ -297,9 +297,9 @@ func (p *Profile) compileAlways() error {
 	for _, field := range f.Always {
 		switch {
 		case len(labels[field]) == 0:
-			return fmt.Errorf("always: %q is no field that has a label here", field)
+			return fmt.Errorf("always: the field %q has no label in this profile", field)
 		case field == markCode:
-			return fmt.Errorf("always: %q cannot be one: there may be several", field)
+			return fmt.Errorf("always: %q is not allowed here: there may be several", field)
 		}
 		p.always[field] = true
 	}

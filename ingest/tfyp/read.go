@@ -107,10 +107,10 @@ func (r *reader) flag(subject string) {
 	}
 	email := slices.IndexFunc(r.scan.findings, func(f finding) bool { return f.mark == "email" && !r.scan.inComment(f.line) })
 	if strings.Contains(tail, "@") && email >= 0 {
-		r.hold(HeldAmbiguous, "the subject's @ says that the buyer has no e-mail, and line %d has one: the buyer may have typed it", r.scan.findings[email].line)
+		r.hold(HeldAmbiguous, "the subject's @ says that the buyer has no e-mail, but line %d has one: the buyer may have typed it", r.scan.findings[email].line)
 	}
 	if strings.Contains(tail, f) && r.scan.begin == 0 {
-		r.hold(HeldComment, "the subject's %s says that the buyer left comments, and no line begins them", f)
+		r.hold(HeldComment, "the subject's %s says that the buyer left comments, but no line starts them", f)
 	}
 }
 
@@ -135,7 +135,7 @@ func (r *reader) fields() {
 		case first >= 0 && f.mark != markTest && f.mark != markCode:
 			r.hold(HeldAmbiguous, "%q is in line %d and in line %d", f.mark, all[first].line, f.line)
 		case r.scan.inComment(f.line):
-			r.tell("%q in line %d is in the buyer's comment, or behind it: it does not count", f.mark, f.line)
+			r.tell("%q in line %d is in the buyer's comment or after it: it is ignored", f.mark, f.line)
 		default:
 			r.found = append(r.found, f)
 			r.show(f.mark, cut(f.value), f.line)
@@ -144,20 +144,20 @@ func (r *reader) fields() {
 	}
 	for _, mark := range r.p.file.Always {
 		if _, ok := r.find(mark); !ok {
-			r.hold(HeldIncomplete, "it lacks %q, which each mail has (always)", mark)
+			r.hold(HeldIncomplete, "it lacks %q, which every mail must have (always)", mark)
 		}
 	}
 	for _, it := range r.scan.items {
 		r.show("item", strings.TrimSpace(strings.Join([]string{it.quantity, it.licenseType, it.product, it.currency, it.price}, " ")), it.line)
 		r.letters("item", it.product)
 		if r.scan.inComment(it.line) {
-			r.hold(HeldAmbiguous, "line %d looks like a product's, in the buyer's comment or behind it", it.line)
+			r.hold(HeldAmbiguous, "line %d looks like a product line, but is in the buyer's comment or after it", it.line)
 		}
 	}
 	for _, n := range r.scan.numbers {
 		r.show("sequence", n.blurb+" "+n.number, n.line)
 		if r.scan.inComment(n.line) {
-			r.tell("the blurb's number in line %d is in the buyer's comment, or behind it: it does not count", n.line)
+			r.tell("the blurb's number in line %d is in the buyer's comment or after it: it is ignored", n.line)
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (r *reader) letters(name, value string) {
 	switch {
 	case name == "language" || name == "code":
 	case strings.ContainsRune(value, '\uFFFD'), r.m.guessed && beyondASCII(value):
-		r.hold(HeldCharset, "%q has a letter that is not known for certain", name)
+		r.hold(HeldCharset, "%q has a letter that is not certain", name)
 	case len(value) > maxValue:
 		r.hold(HeldMalformed, "%q is longer than %d bytes", name, maxValue)
 	}
@@ -260,7 +260,7 @@ func (r *reader) sequences() (list []ingest.Sequence) {
 func (r *reader) sale() (transaction string, list []ingest.Sequence) {
 	transaction, list = r.transaction(), r.sequences()
 	if len(r.scan.numbers) > 0 && r.m.Date.IsZero() {
-		r.tell("it has no Date that can be read, so that its blurbs' numbers name nothing: they begin again from 0000")
+		r.tell("it has no readable Date. Its blurb numbers are ignored, because they start again from 0000 at times")
 	}
 	if transaction == "" && len(list) == 0 {
 		r.hold(HeldIncomplete, "it has neither a transaction id nor a blurb's number")
@@ -290,7 +290,7 @@ func (r *reader) orders() {
 		r.tell("it was not sent to the buyer: a test order")
 	}
 	if r.codes(); len(r.out.Codes) > 0 {
-		r.tell("it brings a code already: the store had it made, perhaps by a post")
+		r.tell("it already contains a code: the store got it, perhaps from a post")
 	}
 	r.out.Sale = o
 	for i, it := range items {
@@ -317,7 +317,7 @@ func (r *reader) count(o *ingest.Order, it item) {
 	if it.quantity != "" {
 		n, err := strconv.Atoi(it.quantity)
 		if err != nil || n < 1 || n > MaxCopies {
-			r.hold(HeldMalformed, "the quantity %s is not from 1 to %d", strconv.Quote(cut(it.quantity)), MaxCopies)
+			r.hold(HeldMalformed, "the quantity %s is not between 1 and %d", strconv.Quote(cut(it.quantity)), MaxCopies)
 			n = 0
 		}
 		o.Quantity = n
@@ -334,7 +334,7 @@ func (r *reader) count(o *ingest.Order, it item) {
 		whole, _ := new(big.Rat).SetString(price) // its shape was checked
 		price = whole.Quo(whole, big.NewRat(int64(o.Quantity), 1)).FloatString(3)
 	default:
-		r.tell("the profile does not say whether a price is that of one copy or of the line: it is not judged")
+		r.tell("the profile does not say whether a price is for one copy or for the line, so prices are not checked")
 		return
 	}
 	o.Price, o.Currency = price, currency(it.currency)
@@ -383,14 +383,14 @@ func (r *reader) items() (list []item) {
 		case i < 0:
 			list = append(list, it)
 		case list[i].pattern == it.pattern, !list[i].merge(it):
-			r.hold(HeldAmbiguous, "the product of line %d is in line %d too", list[i].line, it.line)
+			r.hold(HeldAmbiguous, "the product of line %d is also in line %d", list[i].line, it.line)
 		}
 	}
 	if len(list) == 0 {
-		r.hold(HeldIncomplete, "no line tells a product as the profile expects it")
+		r.hold(HeldIncomplete, "no line names a product in the form that the profile expects")
 	}
 	if detailed > 0 && plain > 0 && (detailed != len(list) || plain != len(list)) {
-		r.hold(HeldAmbiguous, "the lines that tell products do not tell the same ones")
+		r.hold(HeldAmbiguous, "the lines that name products disagree")
 	}
 	r.typedItems()
 	return list
@@ -428,7 +428,7 @@ func (r *reader) money(name string) (currency, price string) {
 		}
 	}
 	if price == "" {
-		r.hold(HeldMalformed, "%q is no amount like 35.00", name)
+		r.hold(HeldMalformed, "%q is not an amount like 35.00", name)
 	}
 	return currency, price
 }
@@ -447,7 +447,7 @@ func (r *reader) refund() {
 	}
 	if f.Product == "" && len(r.p.file.Fields.Product) > 0 && len(r.p.file.Fields.Amount) == 0 {
 		f.Unread = true // or else it would be of all that was sold
-		r.hold(HeldIncomplete, "it does not say of which product the money goes back")
+		r.hold(HeldIncomplete, "it does not say which product is refunded")
 	}
 	if r.twice("product") {
 		f.Unread = true
@@ -462,11 +462,11 @@ func (r *reader) refund() {
 		switch {
 		case f.Amount == "": // which is not all of it
 			f.Unread = true
-			r.hold(HeldIncomplete, "it does not say how much goes back")
+			r.hold(HeldIncomplete, "it does not say how much is refunded")
 		case r.twice("amount"):
 			f.Unread = true
 		case f.Currency == "": // it could not be held against a price; a "$" alone is of many countries
-			r.hold(HeldIncomplete, "it does not say in which currency the amount is that goes back")
+			r.hold(HeldIncomplete, "it does not name the currency of the refunded amount")
 		}
 	}
 	if len(r.p.file.Fields.Reference) > 0 && f.Reference == "" {

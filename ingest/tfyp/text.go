@@ -21,7 +21,7 @@ func (m *Mail) guess(raw []byte, charset string) string {
 		charset = charset[:40]
 	}
 	m.guessed = true
-	m.problem("it declares the charset %q, which it is not in, or which is unknown: letters beyond ASCII are shown as Windows-1252", charset)
+	m.problem("it declares the charset %q, which is unknown or wrong: letters beyond ASCII are shown as Windows-1252", charset)
 	b, err := charmap.Windows1252.NewDecoder().Bytes(raw)
 	if err != nil {
 		return strings.ToValidUTF8(string(raw), "\uFFFD")

@@ -36,19 +36,19 @@ const (
 func Explain(reason string) string {
 	switch reason {
 	case HeldIncomplete:
-		return "An order needs its product, the buyer's name or e-mail, and a transaction id or a blurb's number: compare the mail with the profile, or issue by hand. A refund needs the amount with its currency, and its reference, where the profile has labels for them."
+		return "An order needs a product, the buyer's name or e-mail, and a transaction id or a blurb's number. A refund needs the amount with its currency and the reference, if the profile has labels for them. Compare the mail with the profile, or issue the code by hand."
 	case HeldAmbiguous:
-		return "Something that must be there once is there twice; a buyer can type what looks like a label: compare the mail with the store."
+		return "Something appears twice that must appear once. A buyer can type text that looks like a label, so compare the mail with the store's records."
 	case HeldForwarded:
-		return "It quotes another mail, which anybody could have altered: forward it as an attachment, or compare it with the store."
+		return "The mail quotes another mail, which anyone could have changed. Forward the original as an attachment, or compare the mail with the store's records."
 	case HeldComment:
-		return "The buyer left comments, which can hold label-like text: say in the profile where they begin and end (comment, comment_end), or compare the mail with the store."
+		return "The buyer left comments, which can contain text that looks like a label. Say in the profile where comments begin and end (comment, comment_end), or compare the mail with the store's records."
 	case HeldCharset:
-		return "Letters of a field were lost or are not what the mail says they are: ask the buyer for the name, and issue by hand."
+		return "Some letters of a field were lost or have the wrong encoding. Ask the buyer for the name, and issue the code by hand."
 	case HeldMalformed:
-		return "A field has a value that cannot be: compare the mail with the store."
+		return "A field has an impossible value. Compare the mail with the store's records."
 	case HeldUnreadable:
-		return "The mail is broken or too large to be read: compare it with the store."
+		return "The mail is broken or too large to be read. Compare it with the store's records."
 	}
 	return ""
 }

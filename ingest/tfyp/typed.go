@@ -29,13 +29,13 @@ func (r *reader) typed() {
 		case !ownLine && (r.p.always[f.mark] || own(f.mark) && !f.beyond):
 		case r.scan.inComment(f.line) && !(f.line == r.scan.begin && r.scan.hides()): // it was said already
 		case ownLine:
-			r.hold(HeldAmbiguous, "%q in line %d stands within the buyer's answer: the buyer may have typed it", f.mark, f.line)
+			r.hold(HeldAmbiguous, "%q in line %d is inside the buyer's answer: the buyer may have typed it", f.mark, f.line)
 		default:
 			hint := ""
 			if f.mark != markCode && f.mark != markTest && f.mark != markComment && !strings.HasPrefix(f.mark, markKeyword) {
-				hint = "; if each mail has it, say so in the profile (always)"
+				hint = "; if every mail has it, add it to always in the profile"
 			}
-			r.hold(HeldAmbiguous, "%q in line %d may be what the buyer typed in line %d: an empty line would tell them apart%s", f.mark, f.line, f.below, hint)
+			r.hold(HeldAmbiguous, "%q in line %d may have been typed by the buyer in line %d: an empty line would separate them%s", f.mark, f.line, f.below, hint)
 		}
 	}
 	sure := func(f finding) bool {
@@ -43,11 +43,11 @@ func (r *reader) typed() {
 	}
 	// Without texts it is known by what a forwarded mail quotes, which holds it.
 	if !r.bySubject && len(r.scan.texts) > 0 && !slices.ContainsFunc(r.scan.texts, sure) {
-		r.hold(HeldAmbiguous, "line %d, by which the mail is known, may be what the buyer typed", r.scan.texts[0].line)
+		r.hold(HeldAmbiguous, "line %d, by which the profile recognises the mail, may have been typed by the buyer", r.scan.texts[0].line)
 	}
 	for _, n := range r.scan.numbers {
 		if n.below > 0 && r.m.wraps && !r.scan.inComment(n.line) {
-			r.hold(HeldAmbiguous, "the blurb's number in line %d may be what the buyer typed in line %d: an empty line would tell them apart", n.line, n.below)
+			r.hold(HeldAmbiguous, "the blurb's number in line %d may have been typed by the buyer in line %d: an empty line would separate them", n.line, n.below)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (r *reader) cutShort() {
 	}
 	for _, line := range lines {
 		if slices.Contains(r.scan.followed, line) {
-			r.hold(HeldAmbiguous, "line %d may go on in line %d: the text is format=flowed, in which only a blank at the end tells, and a signature may not cover it", line, line+1)
+			r.hold(HeldAmbiguous, "line %d may continue in line %d: the text is format=flowed, where only a space at the end of a line says so, and a signature may not cover it", line, line+1)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (r *reader) typedItems() {
 			continue // it was said already
 		}
 		if it.below > 0 && r.m.wraps {
-			r.hold(HeldAmbiguous, "line %d looks like a product's, and may be what the buyer typed in line %d: an empty line would tell them apart", it.line, it.below)
+			r.hold(HeldAmbiguous, "line %d looks like a product line, but may have been typed by the buyer in line %d: an empty line would separate them", it.line, it.below)
 		}
 		if i == 0 {
 			continue
@@ -102,7 +102,7 @@ func (r *reader) typedItems() {
 			return answers(f.mark) && f.line > items[i-1].line && f.line < it.line
 		})
 		if between >= 0 {
-			r.hold(HeldAmbiguous, "the buyer's answer in line %d stands between two lines that look like products', %d and %d", r.scan.findings[between].line, items[i-1].line, it.line)
+			r.hold(HeldAmbiguous, "the buyer's answer in line %d is between two lines that look like product lines, %d and %d", r.scan.findings[between].line, items[i-1].line, it.line)
 		}
 	}
 }
@@ -110,7 +110,7 @@ func (r *reader) typedItems() {
 // Warnings tell what a profile leaves open, in words.
 func (p *Profile) Warnings() (list []string) {
 	if len(p.file.Items) > 0 && len(p.file.Comment) == 0 && p.file.CommentFlag == "" {
-		list = append(list, "it has items, and neither comment nor comment_flag: a line that a buyer types into a comment can look like a product's; say where comments begin (comment)")
+		list = append(list, "it has items, but neither comment nor comment_flag. A line that a buyer types into a comment can look like a product line: say where comments begin (comment)")
 	}
 	return list
 }

@@ -10,8 +10,8 @@ import (
 func TestWeakChannels(t *testing.T) {
 	const (
 		sound = "secret = \"4f7w2kq9zc8m1x5t\"\n"
-		short = "guess a secret this short. Agree on at least 16 random letters and digits"
-		plain = "in plain HTTP, and whoever is on the way can read and alter them. Put a proxy that speaks HTTPS in front"
+		short = "guess such a short secret. Agree on at least 16 random letters and digits"
+		plain = "over plain HTTP, and others on the network can read and change them. Put an HTTPS proxy in front"
 	)
 	listen := func(at, public string) string {
 		text := "[server]\nlisten = \"" + at + "\"\n"

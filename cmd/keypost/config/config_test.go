@@ -236,14 +236,14 @@ func TestConfigErrorsNameLineAndKey(t *testing.T) {
 	for key, want := range map[string]string{
 		`secrets = ["s3cret"]`:       "keep one of them",
 		`secret_file = "x"`:          "keep one of them",
-		`store = "manual"`:           "cannot be a store",
+		`store = "manual"`:           "cannot be a store's name",
 		`invocation = "unit"`:        "unit needs unit_max, from 2 to 250",
 		`invocation = "sometimes"`:   "it must be line",
-		`unit_max = 5`:               "are for invocation",
+		`unit_max = 5`:               "need invocation",
 		`basic_auth = "s3cret"`:      "user:password",
 		`max_quantity = 251`:         "from 1 to 250",
 		`max_quantity = 0`:           "from 1 to 250",
-		`held_message = "für Elise"`: "only ASCII",
+		`held_message = "für Elise"`: "all of them ASCII",
 		`blurb = "SQNM-\"me_Demo\""`: "it must be the blurb's name",
 	} {
 		name, _, _ := strings.Cut(key, " ")
@@ -284,11 +284,11 @@ func TestConfigExposure(t *testing.T) {
 		refused      string
 	}{
 		{"example secret, loopback", channel("kagi", "mytestpassword", "md5", ""), true, false, ""},
-		{"example secret, public", public + channel("kagi", "MyTestPassword", "md5", ""), false, false, "channel[0].secret: the example secret"},
+		{"example secret, public", public + channel("kagi", "MyTestPassword", "md5", ""), false, false, "channel[0].secret: everyone knows the example secret"},
 		{"own secret, public", public + channel("kagi", "own", "md5", ""), false, false, ""},
 		{"clear text, loopback", channel("kagi", "own", "cleartext", ""), true, true, ""},
 		{"clear text, IPv6 loopback", "[server]\nlisten = \"[::1]:1\"\n" + channel("kagi", "own", "cleartext", ""), true, true, ""},
-		{"clear text, public", public + channel("kagi", "own", "cleartext", ""), false, false, "channel[0].digest: Clear-Text protects nothing"},
+		{"clear text, public", public + channel("kagi", "own", "cleartext", ""), false, false, "channel[0].digest: Clear-Text alone does not protect"},
 		{"adler32 and Basic, public", public + channel("kagi", "own", "adler32", "basic_auth = \"u:p\"\n"), false, true, ""},
 		{"adler32 and a secret path", channel("kagi-3f9a8c7b6d5e4f3a2b1c0d", "own", "adler32", ""), false, true, ""},
 		{"an empty realm", channel("kagi", "own", "adler32", "basic_auth = \":\"\n"), false, false, "user:password"},
