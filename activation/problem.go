@@ -33,31 +33,31 @@ func newProblem(status int, code, title, detail string) problem {
 }
 
 func badRequest(detail string) problem {
-	return newProblem(http.StatusBadRequest, "bad_request", "The request is not complete", detail)
+	return newProblem(http.StatusBadRequest, "bad_request", "The request is incomplete or invalid", detail)
 }
 
 var (
 	errMalformed = newProblem(http.StatusBadRequest, "code_malformed", "The code is mistyped",
-		"The code's check symbol does not fit: compare it with the one that was sent.")
-	errUnknown = newProblem(http.StatusNotFound, "code_unknown", "The code is not known",
+		"The code's check symbol does not match: compare the code with the one that you received.")
+	errUnknown = newProblem(http.StatusNotFound, "code_unknown", "The code is unknown",
 		"No license of this product has this code.")
 	errTest = newProblem(http.StatusForbidden, "code_test", "The code is from a test order",
 		"Codes of test orders do not activate this product.")
 	errNotActivated = newProblem(http.StatusNotFound, "not_activated", "The machine is not activated",
-		"This machine has no seat on the license: activate it.")
-	errNotFound = newProblem(http.StatusNotFound, "not_found", "There is nothing here",
-		"The calls are POST /v1/activate, /v1/validate and /v1/deactivate.")
+		"This machine does not use a seat of the license: activate it first.")
+	errNotFound = newProblem(http.StatusNotFound, "not_found", "Nothing was found here",
+		"Use POST /v1/activate, /v1/validate or /v1/deactivate.")
 	errMethod = newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "The method is not allowed", "")
 	errLarge  = newProblem(http.StatusRequestEntityTooLarge, "too_large", "The request is too large",
-		"A request has at most "+strconv.Itoa(maxBody)+" bytes.")
+		"A request can have at most "+strconv.Itoa(maxBody)+" bytes.")
 	errMedia = newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", "The content type is not supported",
 		"Send application/json or application/x-www-form-urlencoded.")
 	errUnavailable = newProblem(http.StatusServiceUnavailable, "unavailable", "The license store does not answer",
 		"Try again in a few seconds.")
 	errProductAway = newProblem(http.StatusServiceUnavailable, "unavailable", "The product is not set up on this server",
-		"The server has licenses of this product, but its config does not name it. Try again later, or tell the seller.")
+		"The server has licenses of this product, but its config does not name the product. Try again later, or contact the seller.")
 	errLimited = newProblem(http.StatusTooManyRequests, "rate_limited", "Too many unknown codes",
-		"This address sent many codes that do not exist: try again later.")
+		"This address sent many codes that do not exist. Try again later.")
 )
 
 // facts is the one table from what the store found to what the caller reads.
@@ -67,9 +67,9 @@ var facts = []struct {
 	title,
 	detail string
 }{
-	{store.ErrRevoked, "code_revoked", "The license was revoked", "Ask the seller."},
-	{store.ErrSuspended, "code_suspended", "The license is suspended", "Ask the seller."},
-	{store.ErrExpired, "code_expired", "The license has expired", "Ask the seller for a renewal."},
+	{store.ErrRevoked, "code_revoked", "The license was revoked", "Contact the seller."},
+	{store.ErrSuspended, "code_suspended", "The license is suspended", "Contact the seller."},
+	{store.ErrExpired, "code_expired", "The license has expired", "Contact the seller for a renewal."},
 }
 
 // asProblem finds out what to answer. What it does not know is unavailable:
@@ -147,7 +147,7 @@ func NotFound(w http.ResponseWriter, _ *http.Request) { writeProblem(w, errNotFo
 func MethodNotAllowed(allow string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		p := errMethod
-		p.Detail = "This address takes " + allow + "."
+		p.Detail = "This address accepts " + allow + "."
 		w.Header().Set("Allow", allow)
 		writeProblem(w, p)
 	})

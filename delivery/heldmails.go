@@ -93,7 +93,7 @@ func (c *MailConfig) newHeldMail(m store.Mail, said SaleMail) heldMail {
 		}
 	}
 	if len(said.Fields) == 0 {
-		h.Facts = append(h.Facts, Field{"", "(more of it could not be read, or was not kept: look at it in the mailbox)"})
+		h.Facts = append(h.Facts, Field{"", "(the rest could not be read or was not kept: read the mail in the mailbox)"})
 	}
 	return h
 }

@@ -38,7 +38,7 @@ func TestHeldMails(t *testing.T) {
 		}
 		for _, want := range []string{
 			"A mail about a sale is held on the channel mail (2026-03-01 12:00-13:00 UTC): ambiguous\nExplained: ambiguous, refund false.\n",
-			"\nNo order was made of the sale: the buyer waits.\n", "\nkagi T1, Product_Name, arrived 2026-03-01 12:00:00 UTC\n",
+			"\nNo order was created for the sale: the buyer is waiting.\n", "\nkagi T1, Product_Name, arrived 2026-03-01 12:00:00 UTC\n",
 			fmt.Sprintf("\n  do mail.approve of [%q] with [email]\n  do mail.dismiss of [%[1]q] with []\n  do mail.show of [%[1]q] with []\n", first.ID),
 			"    why: \"email\" is in line 3 and in line 4\n", "    Subject: Thanks[2J T1\n    From: Kagi <x@store.example>\n    Date: 2026-03-01 11:59:00 UTC\n",
 			"    signed by: store.example\n    name: Ada keypost order approve x\n    keyword password: ***\n    comment: " + strings.Repeat("x", maxValue) + "…\n",
@@ -56,7 +56,7 @@ func TestHeldMails(t *testing.T) {
 			t.Fatalf("%+v", list)
 		}
 		for _, want := range []string{
-			"A mail about a refund is held on", "\nExplained: unknown_sale, refund true.\n", "\nNo order was refunded: its codes keep working until you decide.\n",
+			"A mail about a refund is held on", "\nExplained: unknown_sale, refund true.\n", "\nNo order was refunded: the codes keep working until you decide.\n",
 			"\nRefund of kagi R1, Product_Name, arrived ",
 		} {
 			if !strings.Contains(list[0].text, want) {
@@ -77,8 +77,8 @@ func TestHeldMails(t *testing.T) {
 			t.Fatalf("%+v", list)
 		}
 		for _, want := range []string{
-			"Mails about sales and refunds are held on", "Explained: ambiguous, refund false.\nExplained: ambiguous, refund true.\n", "the buyers wait.\nNo order was refunded",
-			"\nRefund of kagi R2,", "\na mail, arrived ", "(more of it could not be read, or was not kept",
+			"Mails about sales and refunds are held on", "Explained: ambiguous, refund false.\nExplained: ambiguous, refund true.\n", "the buyers are waiting.\nNo order was refunded",
+			"\nRefund of kagi R2,", "\na mail, arrived ", "(the rest could not be read or was not kept",
 		} {
 			if !strings.Contains(list[0].text, want) {
 				t.Errorf("it lacks %q:\n%s", want, list[0].text)
@@ -90,7 +90,7 @@ func TestHeldMails(t *testing.T) {
 		}
 		p.mail()
 		if list = f.sent(t); len(list) != 1 || strings.Count(list[0].text, "mail.approve") != maxMailsShown || list[0].subject != "Held: 50 or more mails of mail (code)" ||
-			!strings.Contains(list[0].text, "\nAnd more: keypost mail list --verdict held") {
+			!strings.Contains(list[0].text, "\nTo list all held mails: keypost mail list --verdict held") {
 			t.Fatalf("%d, %+v", strings.Count(list[0].text, "mail.approve"), list)
 		}
 		for _, m := range many { // a person decides

@@ -28,7 +28,7 @@ func (m *Mailer) write(ctx context.Context, c *MailConfig, p parcel) (*letter, e
 	case store.NoticeDigest:
 		return m.writeDigest(ctx, c, &p.notices[0])
 	}
-	return nil, failure{why: fmt.Sprintf("this keypost sends no mails of the kind %q: is another version running?", n.Kind)}
+	return nil, failure{why: fmt.Sprintf("this version of keypost cannot send mails of the kind %q: is another version also running?", n.Kind)}
 }
 
 // writeDigest tells how things are by now, and notes until when. An older day's
@@ -74,7 +74,7 @@ func (m *Mailer) writeCodes(ctx context.Context, c *MailConfig, n store.Notice) 
 	}
 	switch {
 	case o.Status != store.Issued:
-		return nil, failure{why: "the order is " + o.Status + ": it has no codes to send", final: true}
+		return nil, failure{why: "the order is " + o.Status + " and has no codes to send", final: true}
 	case o.Refunded:
 		return nil, failure{why: "the order was refunded before its codes were sent", final: true}
 	}
@@ -86,7 +86,7 @@ func (m *Mailer) writeCodes(ctx context.Context, c *MailConfig, n store.Notice) 
 	var files []Attachment
 	if c.Attach != nil {
 		if files, err = c.Attach(ctx, o); err != nil {
-			return nil, failure{why: "what is attached to it cannot be made: " + plain(err)}
+			return nil, failure{why: "its attachment cannot be generated: " + plain(err)}
 		}
 	}
 	for _, f := range files {
@@ -115,7 +115,7 @@ func (c *MailConfig) recipient(n store.Notice, o store.Order) (*mail.Address, er
 	address, err := Address(o.Email)
 	if err != nil {
 		return nil, failure{
-			why: "the buyer's e-mail address cannot be mailed to: correct it", final: true, do: "customer.edit",
+			why: "the buyer's e-mail address is invalid: correct it", final: true, do: "customer.edit",
 		}
 	}
 	return &mail.Address{Address: address}, nil

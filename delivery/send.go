@@ -210,7 +210,7 @@ func (s *Sender) try(ctx context.Context, n store.Notice) error {
 	if !ok {
 		// Not at once: a config that is being changed reaches one daemon, or
 		// one command, before another.
-		return failure{why: "no webhook of this name is in the config", final: n.Tries+1 >= unknownTries}
+		return failure{why: "the config has no webhook with this name", final: n.Tries+1 >= unknownTries}
 	}
 	body, err := s.render(ctx, n)
 	if err != nil {
@@ -282,9 +282,9 @@ func (e Endpoint) post(ctx context.Context, id string, now time.Time, body []byt
 	case status >= 200 && status < 300:
 		return status, nil
 	case status >= 300 && status < 400:
-		return status, failure{why: why + ": redirects are not followed, the config must name the place itself"}
+		return status, failure{why: why + ": redirects are not followed; set the final URL in the config"}
 	case status == http.StatusGone:
-		return status, failure{why: why + ": the receiver wants no more", final: true}
+		return status, failure{why: why + ": the receiver does not want more events", final: true}
 	}
 	return status, failure{why: why, after: retryAfter(resp.Header, now)}
 }

@@ -192,7 +192,7 @@ func testSend(t *testing.T, d *desk) {
 		"accepted":  {status(202), store.NoticeSent, "", 0},
 		"broken":    {status(500), store.NoticeWaiting, "HTTP 500", 5 * time.Second},
 		"forbidden": {status(403), store.NoticeWaiting, "HTTP 403", 5 * time.Second},
-		"gone":      {status(410), store.NoticeDead, "HTTP 410: the receiver wants no more", 0},
+		"gone":      {status(410), store.NoticeDead, "HTTP 410: the receiver does not want more events", 0},
 		"busy": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(429)
@@ -472,7 +472,7 @@ func TestUnknownWebhook(t *testing.T) {
 		d.wait(time.Hour)
 	}
 	n := d.notices("crm")[0]
-	if n.Status != store.NoticeDead || n.Error != "no webhook of this name is in the config" {
+	if n.Status != store.NoticeDead || n.Error != "the config has no webhook with this name" {
 		t.Errorf("%+v", n)
 	}
 	d.subscribe(map[string]string{"crm": r.URL})

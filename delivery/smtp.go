@@ -178,7 +178,7 @@ func (x *session) close() {
 // trouble, of the server; broken says that the connection is of no more use.
 func (x *session) send(l letter) (broken bool, err error) {
 	if utf8, _ := x.smtp.Extension("SMTPUTF8"); !utf8 && !ascii(l.to.Address) {
-		return false, failure{why: "the mail server takes no addresses beyond ASCII (SMTPUTF8): correct the address, its domain in the form xn--…", final: true, do: "customer.edit"}
+		return false, failure{why: "the mail server takes no addresses beyond ASCII (SMTPUTF8): correct the address, or write its domain in the form xn--…", final: true, do: "customer.edit"}
 	}
 	// RFC 6531, 3.1: asked for where it is needed alone, since a server on the
 	// way that does not have it must send the mail back.
@@ -214,7 +214,7 @@ func judge(e *gomail.SendError, why string) (broken bool, err error) {
 	}
 	switch {
 	case code == 530: // RFC 4954, 6: authentication required
-		return lost, trouble{"the server wants a log-in: " + why}
+		return lost, trouble{"the server requires a log-in: " + why}
 	case code >= 500:
 		return lost, failure{why: why, final: true}
 	}

@@ -149,10 +149,10 @@ func loadFolder(files fs.FS, name string, products []string) (map[string]mailTem
 		m := templateName.FindStringSubmatch(path.Base(file))
 		folder := strings.TrimSuffix(path.Dir(file), ".")
 		if m == nil {
-			return fmt.Errorf("%s: a template is codes.txt or codes.html, with a language codes.de.txt", where)
+			return fmt.Errorf("%s: a template must be named codes.txt or codes.html, or with a language, codes.de.txt", where)
 		}
 		if !known[folder] {
-			return fmt.Errorf("%s: %q is no product's id", where, folder)
+			return fmt.Errorf("%s: no product has the id %q", where, folder)
 		}
 		key := templateKey(folder, m[1])
 		if m[2] == "html" {
@@ -160,7 +160,7 @@ func loadFolder(files fs.FS, name string, products []string) (map[string]mailTem
 			return nil
 		}
 		if _, twice := list[key]; twice {
-			return fmt.Errorf("%s: it is there twice, in other letters", where)
+			return fmt.Errorf("%s: it exists twice, in different case", where)
 		}
 		b, err := fs.ReadFile(files, file)
 		if err == nil {
@@ -198,7 +198,7 @@ func parseText(name, text string) (t mailTemplate, err error) {
 	first, body, _ := strings.Cut(text, "\n")
 	subject, ok := strings.CutPrefix(first, "Subject:")
 	if empty, _, _ := strings.Cut(body, "\n"); !ok || strings.TrimSpace(subject) == "" || strings.TrimSpace(empty) != "" || strings.TrimSpace(body) == "" {
-		return t, fmt.Errorf("%s:1: it must begin with a line like Subject: Your code for {{.Product}}, then an empty line, then the text", name)
+		return t, fmt.Errorf("%s:1: it must start with a line like Subject: Your code for {{.Product}}, then an empty line, then the text", name)
 	}
 	if t.subject, err = template.New(name).Parse(strings.TrimSpace(subject)); err == nil {
 		t.text, err = template.New(name).Parse("\n" + body)
@@ -211,7 +211,7 @@ func addHTML(files fs.FS, list map[string]mailTemplate, file, name string) error
 	key := templateKey(strings.TrimSuffix(path.Dir(file), "."), m[1])
 	t, ok := list[key]
 	if !ok {
-		return fmt.Errorf("%s: there is no %s beside it, which has the subject and the text for those who read no HTML", name, strings.TrimSuffix(path.Base(file), "html")+"txt")
+		return fmt.Errorf("%s: %s is missing beside it; it has the subject and the plain text", name, strings.TrimSuffix(path.Base(file), "html")+"txt")
 	}
 	b, err := fs.ReadFile(files, file)
 	if err == nil {
@@ -257,7 +257,7 @@ func (t mailTemplate) try() error {
 			}
 			for _, c := range data.Codes {
 				if !strings.Contains(r.Text, c.Code) || t.html != nil && !strings.Contains(r.HTML, c.Code) {
-					return errors.New("the code is not in it: {{range .Codes}}{{.Code}}{{end}}, in the text and in the HTML")
+					return errors.New("the code is missing: the text and the HTML need {{range .Codes}}{{.Code}}{{end}}")
 				}
 			}
 		}
@@ -288,7 +288,7 @@ func (t mailTemplate) render(data any) (r Rendered, err error) {
 // built-in ones; product and language before language before product.
 func (t *Templates) Codes(product, language string, data Codes) (Rendered, error) {
 	if len(data.Codes) == 0 {
-		return Rendered{}, errors.New("there is no code to tell")
+		return Rendered{}, errors.New("there is no code to send")
 	}
 	found := t.find(product, language)
 	return found.render(data)

@@ -44,19 +44,19 @@ func TestTemplatesFound(t *testing.T) {
 // What is wrong in a template is told when it is loaded, with file and line.
 func TestTemplatesRefused(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
-		{"codes.txt", "Hello\n\nx", "codes.txt:1: it must begin with a line like Subject:"},
-		{"codes.txt", "Subject: \n\nx", "codes.txt:1: it must begin"},
-		{"codes.txt", "Subject: x\nText at once", "codes.txt:1: it must begin"},
-		{"codes.txt", "Subject: x\n\n", "codes.txt:1: it must begin"},
+		{"codes.txt", "Hello\n\nx", "codes.txt:1: it must start with a line like Subject:"},
+		{"codes.txt", "Subject: \n\nx", "codes.txt:1: it must start"},
+		{"codes.txt", "Subject: x\nText at once", "codes.txt:1: it must start"},
+		{"codes.txt", "Subject: x\n\n", "codes.txt:1: it must start"},
 		{"codes.txt", "Subject: x\n\na\nb {{.Naem}}\n", "codes.txt:4:4: "},
 		{"codes.txt", "Subject: x\n\na\n{{if}}\n", "codes.txt:4: "},
 		{"codes.txt", "Subject: {{.Naem}}\n\na", "codes.txt:1:"},
 		{"codes.txt", "Subject: x\n\n{{range .Codes}}{{if gt .Limit 2}}{{.Nothing}}{{end}}{{end}}", "codes.txt:3:"},
-		{"codes.txt", "Subject: x\n\nThank you.", "codes: the code is not in it"},
-		{"demo/codes.html", "x", "demo/codes.html: there is no codes.txt beside it"},
-		{"nothing/codes.txt", "Subject: x\n\nx", `"nothing" is no product's id`},
-		{"code.txt", "Subject: x\n\nx", "code.txt: a template is codes.txt or codes.html"},
-		{"codes.deutsch.txt", "Subject: x\n\nx", "a template is codes.txt"},
+		{"codes.txt", "Subject: x\n\nThank you.", "codes: the code is missing"},
+		{"demo/codes.html", "x", "demo/codes.html: codes.txt is missing beside it"},
+		{"nothing/codes.txt", "Subject: x\n\nx", `no product has the id "nothing"`},
+		{"code.txt", "Subject: x\n\nx", "code.txt: a template must be named codes.txt or codes.html"},
+		{"codes.deutsch.txt", "Subject: x\n\nx", "a template must be named codes.txt"},
 	} {
 		folder := t.TempDir()
 		write(t, folder, c.file, c.text)
@@ -101,12 +101,12 @@ This is your activation code for Demo:
 
 Enter it where the program asks for it. It activates up to 3 computers.
 
-Keep this mail: you need the code again on your next computer.
+Keep this mail: you will need the code again for your next computer.
 
 Order: CH0123456789
 `},
 		{"", two, `[Test order] Your activation codes for Bundle
-This was a test order, so it goes to you. A buyer would get what follows.
+This was a test order, so this mail goes to you. A buyer would get the text below.
 
 Hello,
 
@@ -117,9 +117,9 @@ These are your activation codes for Bundle:
 
 Enter one where the program asks for it. Each activates one computer. Valid until 31 January 2027.
 
-For a computer that is not online: https://keys.example.com/offline
+For a computer without internet access: https://keys.example.com/offline
 
-Keep this mail: you need the code again on your next computer.
+Keep this mail: you will need the code again for your next computer.
 `},
 		{"de", one, `Ihr Aktivierungscode für Demo
 Guten Tag Ada Lovelace,

@@ -73,8 +73,8 @@ func TestHeldGathered(t *testing.T) {
 		p.mail()
 		list = f.sent(t)
 		if len(list) != 1 || list[0].subject != "Held: 60 orders of kagi (price)" || strings.Count(list[0].text, "order.approve") != maxHeldShown ||
-			strings.Count(list[0].text, "As it was posted") != maxHeldWhole ||
-			!strings.Contains(list[0].text, "\nand 10 more: keypost order list --status held") || strings.Contains(list[0].text, " D1 ") {
+			strings.Count(list[0].text, "The original post:") != maxHeldWhole ||
+			!strings.Contains(list[0].text, "\nand 10 more; to list them: keypost order list --status held") || strings.Contains(list[0].text, " D1 ") {
 			t.Fatalf("%d mails, %s\n%s", len(list), list[0].subject, list[0].text)
 		}
 		if n, err := p.db.CountNotices(t.Context(), store.NoticeSent); n != len(ids)+3 || err != nil { // and the first, the one of another reason, the decided one
@@ -153,7 +153,7 @@ func TestRefusedGathered(t *testing.T) {
 		p.mail()
 		list = f.sent(t)
 		if len(list) != 1 || list[0].subject != "Refused: 19 more posts to kagi" || strings.Count(list[0].text, "Received ") != maxRefusedShown ||
-			strings.Contains(list[0].text, "n = 0\n") || !strings.Contains(list[0].text, "n = 5\n") || !strings.Contains(list[0].text, "The others are like these") {
+			strings.Contains(list[0].text, "n = 0\n") || !strings.Contains(list[0].text, "n = 5\n") || !strings.Contains(list[0].text, "The other posts are similar") {
 			t.Errorf("%+v", list)
 		}
 		counts, err := p.db.CountRefused(t.Context(), p.now().Add(-24*time.Hour), p.now())
@@ -188,16 +188,16 @@ func TestDigest(t *testing.T) {
 		}
 		p.mail()
 		list := f.sent(t)
-		if len(list) != 1 || list[0].subject != "Keypost on 2026-03-02: orders wait for you" {
+		if len(list) != 1 || list[0].subject != "Keypost on 2026-03-02: orders need your decision" {
 			t.Fatalf("%+v", list)
 		}
-		for _, want := range []string{"    3 of kagi: price\n", "    1 of the kind codes: 550 ab\n", "    7 on kagi: No.\n", "    demo: 4 of 100: low\n", "    sqnm: 12 to 15\n", "    mail, since then: why\n", "--head 0123abcd"} {
+		for _, want := range []string{"    3 of kagi: price\n", "    1 of kind codes: 550 ab\n", "    7 on kagi: No.\n", "    demo: 4 of 100: low\n", "    sqnm: 12 to 15\n", "    mail, since then: why\n", "--head 0123abcd"} {
 			if !strings.Contains(list[0].text, want) {
 				t.Errorf("it lacks %q:\n%s", want, list[0].text)
 			}
 		}
 	})
-	if r := (Digest{Head: "x"}).Mail(time.Now()); !strings.HasPrefix(r.Text, "Nothing waits for you.\n\nHead of the audit log: x\n") || strings.Contains(r.Subject, "wait") {
+	if r := (Digest{Head: "x"}).Mail(time.Now()); !strings.HasPrefix(r.Text, "Nothing needs your decision.\n\nHead of the audit log: x\n") || strings.Contains(r.Subject, "decision") {
 		t.Errorf("%+v", r)
 	}
 	if (Digest{Head: "x", Pools: []PoolLevel{{Free: 30}}}).News() || !(Digest{Pools: []PoolLevel{{Low: true}}}).News() || !(Digest{Gaps: []string{"x"}}).News() || !(Digest{Outages: []string{"x"}}).News() {
@@ -246,7 +246,7 @@ func TestDigestLate(t *testing.T) {
 				told = append(told, m)
 			}
 		}
-		if len(told) != 1 || told[0].subject != "Keypost on 2026-03-04" || !strings.Contains(told[0].text, "Refused since 2026-03-01 13:00 UTC, as far") {
+		if len(told) != 1 || told[0].subject != "Keypost on 2026-03-04" || !strings.Contains(told[0].text, "Refused since 2026-03-01 13:00 UTC, if kept") {
 			t.Fatalf("%+v\n%s", told, p.log)
 		}
 		for _, want := range []string{"1 on kagi: Day 0.\n", "1 on kagi: Day 1.\n", "1 on kagi: Day 2.\n", "1 on kagi: Today.\n"} {
@@ -304,7 +304,7 @@ func TestCodesRecipients(t *testing.T) {
 	p.config.Attach = func(context.Context, store.Order) ([]Attachment, error) { return nil, context.DeadlineExceeded }
 	_, n := p.add("T8", nil)
 	p.mail()
-	if got := p.notice(n.ID); got.Status != store.NoticeWaiting || got.Tries != 1 || !strings.HasPrefix(got.Error, "what is attached") {
+	if got := p.notice(n.ID); got.Status != store.NoticeWaiting || got.Tries != 1 || !strings.HasPrefix(got.Error, "its attachment") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -143,7 +143,7 @@ func TestMailCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-refused
-	if !strings.Contains(s.log.String(), "demo/codes.txt:1: it must begin") {
+	if !strings.Contains(s.log.String(), "demo/codes.txt:1: it must start") {
 		t.Errorf("%s", s.log.String())
 	}
 	text("Subject: Newer\n\nnot read yet {{range .Codes}}{{.Code}}{{end}}") // commands read the config too
@@ -306,8 +306,8 @@ func TestDigestGathers(t *testing.T) {
 	}
 	out := s.must(0, "mail", "digest")
 	for _, want := range []string{
-		": orders wait for you\n", "    1 of kagi: price\n", "    2 of mail: ambiguous\n", " of the kind ", ": 550 no\n", "0002 is missing", "    1 on kagi: No.\n",
-		"Refused so far, as far as they were kept", "    boxed: 2 of 2: low\n", "Head of the audit log: ", "refused: keypost mail list --verdict refused):\n",
+		": orders need your decision\n", "    1 of kagi: price\n", "    2 of mail: ambiguous\n", " of kind ", ": 550 no\n", "0002 is missing", "    1 on kagi: No.\n",
+		"Refused so far, if kept", "    boxed: 2 of 2: low\n", "Head of the audit log: ", "refused: keypost mail list --verdict refused):\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)

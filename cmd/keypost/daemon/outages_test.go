@@ -87,7 +87,7 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw := exim.Await(t, "me@example.com", 1)[0]
-	for _, want := range []string{"Subject: The mailbox of mail is not watched", "keypost check", "    the log-in is refused[2J"} {
+	for _, want := range []string{"Subject: The mailbox of mail is not being watched", "keypost check", "    the log-in is refused[2J"} {
 		if !strings.Contains(raw, want) {
 			t.Errorf("it lacks %q:\n%s", want, raw)
 		}
