@@ -43,7 +43,7 @@ type commands struct {
 
 	Init       initCommand       `cmd:"" help:"Write a commented keypost.toml, and create the database and its keys."`
 	Serve      serveCommand      `cmd:"" help:"Run the daemon."`
-	Check      checkCommand      `cmd:"" help:"Check the config, the database, mail servers, stores and generators."`
+	Check      checkCommand      `cmd:"" help:"Check the config, the database, the mail servers and each generator."`
 	Post       postCommands      `cmd:"" help:"Post an order as a store would, for testing."`
 	Parse      parseCommands     `cmd:"" help:"Show what would be read from an order, without changing anything."`
 	Profile    profileCommands   `cmd:"" help:"Profiles for notification mails: show, test, draft."`
