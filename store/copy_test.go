@@ -263,26 +263,25 @@ func TestCopyWhileRunning(t *testing.T) {
 func TestVerifyFinds(t *testing.T) {
 	const stray = `INSERT INTO activation SELECT 'x', 'nobody', fp_mac, salt, fp_hash, lease_id, lease_issued_at, lease_expires_at,
   machine_name, platform, app_version, created_at FROM activation LIMIT 1`
-	for damage, what := range map[string]string{
-		"UPDATE license SET used = used + 1 WHERE ordinal = 1":        "as many seats",
-		"UPDATE license SET used = 4, seat_max = 3 WHERE ordinal = 1": "more machines than seats",
-		"UPDATE orders SET quantity = 9 WHERE status = 'issued'":      "has its codes",
-		"UPDATE orders SET status = 'held' WHERE status = 'issued'":   "that was not issued",
-		"DELETE FROM order_key": "order has a key",
-		"INSERT INTO order_key (hash, order_id, created_at) VALUES ('x', 'y', 0)": "key has an order",
-		"UPDATE sale SET line_count = 7":                                          "counts its lines",
-		"UPDATE license SET status = 'active'":                                    "worst of its reasons",
-		"UPDATE license SET code = 'OTHER'":                                       "normal form",
-		"UPDATE orders SET email_fold = 'other'":                                  "by its buyer",
-		"INSERT INTO upgrade SELECT id, 'nobody', 0 FROM license LIMIT 1":         "upgrade belongs",
-
-		stray: "on a license",
+	for _, d := range []struct{ damage, what string }{
+		{"UPDATE license SET used = used + 1 WHERE ordinal = 1", "as many seats"},
+		{"UPDATE license SET used = 4, seat_max = 3 WHERE ordinal = 1", "more machines than seats"},
+		{"UPDATE orders SET quantity = 9 WHERE status = 'issued'", "has its codes"},
+		{"UPDATE orders SET status = 'held' WHERE status = 'issued'", "that was not issued"},
+		{"DELETE FROM order_key", "order has a key"},
+		{"INSERT INTO order_key (hash, order_id, created_at) VALUES ('x', 'y', 0)", "key has an order"},
+		{"UPDATE sale SET line_count = 7", "counts its lines"},
+		{"UPDATE license SET status = 'active'", "worst of its reasons"},
+		{"UPDATE license SET code = 'OTHER'", "normal form"},
+		{"UPDATE orders SET email_fold = 'other'", "by its buyer"},
+		{"INSERT INTO upgrade SELECT id, 'nobody', 0 FROM license LIMIT 1", "upgrade belongs"},
+		{stray, "on a license"},
 	} {
-		t.Run(what, func(t *testing.T) {
+		t.Run(d.what, func(t *testing.T) {
 			each(t, func(t *testing.T, db, _ *DB) {
 				filled(t, db)
 				sound(t, db)
-				if _, err := db.writer.ExecContext(t.Context(), damage); err != nil {
+				if _, err := db.writer.ExecContext(t.Context(), d.damage); err != nil {
 					t.Fatal(err)
 				}
 				list, err := db.Verify(t.Context())
@@ -290,11 +289,11 @@ func TestVerifyFinds(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, v := range list {
-					if strings.Contains(v.What, what) && v.Broken > 0 && len(v.Some) > 0 && v.Rows > 0 {
+					if strings.Contains(v.What, d.what) && v.Broken > 0 && len(v.Some) > 0 && v.Rows > 0 {
 						return
 					}
 				}
-				t.Errorf("not found after %s: %+v", damage, list)
+				t.Errorf("not found after %s: %+v", d.damage, list)
 			})
 		})
 	}
