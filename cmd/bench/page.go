@@ -13,9 +13,10 @@ const pageHead = `<!-- Written by make bench: do not edit. -->
 
 # Benchmarks
 
-For vendors and developers who want to know what Keypost itself costs: each row compares it with the least that the same work takes without it.
-Both sides were measured in turn by one run of ` + "`make bench`" + ` on one machine. Most figures are ratios of calls a second, since those hold on
-other machines too: 1.00 is as fast, more is faster. Codes a second are this machine's own.
+For vendors and developers who want to know what Keypost itself costs: each row compares it with the least that the
+same work takes without it. One run of ` + "`make bench`" + ` on one machine measured both sides in turn. Most figures are
+ratios of calls a second, since those hold on other machines too: 1.00 is as fast, more is faster. Codes a second
+depend on the machine.
 
 | what | against | target | measured | from - to | | beside an empty handler |
 |---|---|---|---|---|---|---|
@@ -24,39 +25,64 @@ other machines too: 1.00 is as fast, more is faster. Codes a second are this mac
 const pageFoot = `
 ## How it is measured
 
-- The load comes from a process of its own, by %[1]d connections that are kept and that wait for each answer; every answer is looked at. The daemon is
-  the shipped binary with its default config, its log goes to a file. Both sides and the load share the machine's %[2]d processors.
-- A ratio is the median of %[3]d pairs of rounds of about %[4]s each, one side after the other, after both are warm; beside it the least and the greatest.
-- The plain server for validate is the least that answers from the database: the same router, the same JSON read and written, and the same SELECT
-  by a prepared statement, over as many connections as the daemon reads with and with the same settings. It keeps no log, counts nothing, limits
-  nobody and has no deadlines. To renew, it updates the machine's row in a durable transaction of its own (synchronous=FULL), and signs nothing.
-- The empty handler, in the last column, is the same server without the database: it reads the JSON and answers a fixed text. It shows how much of
-  a call is HTTP. It has no target, since a read from a database cannot be free.
-- Plain SQL writes the same rows as the call in one transaction, on the same driver, durably: on MariaDB by %[1]d connections, on SQLite by the one
-  that writes, with synchronous=FULL. It speaks no HTTP and prepares no statements, where Keypost does; it reads nothing back, signs nothing and
-  checks nothing.
-- Databases have %[6]d licenses unless the row says otherwise, at most %[5]d. Each license has its sale, its order and a machine; licenses are
-  asked for in random order. A large file is read once before, as far as the system's file cache holds it: 10,000,000 licenses are 12 GiB.
-- Memory is read after %[7]d calls, of which one in ten writes. It is RssAnon in /proc/PID/status: what the process holds that is no file's. The
-  database's file is mapped into memory, which tools count as resident, too (RssFile); the system takes that back when memory is short.
+### Calls
+
+- The load comes from a process of its own. Its %[1]d connections are kept open, wait for each answer, and check it.
+  The daemon is the shipped binary with its default config, and logs to a file. Both sides and the load share the
+  machine's %[2]d processors.
+- A ratio is the median of %[3]d pairs of rounds of about %[4]s each, one side after the other, after both are warm.
+  Beside it are the lowest and the highest.
+- The plain server for validate is the least that answers from the database: the same router, the same JSON read and
+  written, and the same SELECT by a prepared statement, with as many connections as the daemon reads with and with
+  the same settings. It keeps no log, counts nothing, limits nobody and has no deadlines. To renew, it updates the
+  machine's row in a durable transaction of its own (synchronous=FULL), and signs nothing.
+- The empty handler, in the last column, is the same server without the database: it reads the JSON and answers a
+  fixed text. It shows how much of a call is HTTP. It has no target, since a read from a database cannot be free.
+- Plain SQL writes the same rows as the call in one transaction, with the same driver, durably: on MariaDB by %[1]d
+  connections, on SQLite by the one that writes, with synchronous=FULL. It speaks no HTTP. It prepares no statements,
+  where Keypost does. It reads nothing back, signs nothing and checks nothing.
+
+### Many licenses
+
+- Databases have %[6]d licenses unless the row says otherwise, at most %[5]d. Each license has its sale, its order and
+  a machine. Licenses are asked for in random order. A large file is read once before, as far as the system's file
+  cache holds it: 10,000,000 licenses are 12 GiB.
+- Memory is read after %[7]d calls, of which one in ten writes. It is RssAnon in /proc/PID/status: what the process
+  holds apart from files. The database's file is mapped into memory, which tools also count as resident (RssFile); the
+  system takes that back when memory is short.
 - The start ends with the first good answer of /readyz.
-- Codes are made by one caller, one a call, by the generators that the daemon has, in the load's process and on one processor (GOMAXPROCS=1); a program
-  is a process of its own. Of random codes %[12]d are held against each other, by hashes of 64 bits: ten million that all differ look alike once in 370,000 runs.
-  The module and the program are the example in C of [external.md](external.md); each code has a new instance, or process. A looping module is one
-  with a limit of 100 ms; after each time the next order must be served.
-- Of mails to orders there are %[13]d in one INBOX of a Dovecot on this machine, each signed (DKIM, Ed25519) and about a sale of its own. The clock runs
-  from the daemon's start, its database set up, until the last order is durable; log-in, signatures and codes are in it, and mails to buyers are not: they
-  wait in the outbox. mbsync copies the folder with its default settings, which sync each file to the disk, over the same TLS; it verifies nothing. Both
-  in turn, in %[14]d pairs of rounds, after mbsync once to warm Dovecot up. The daemon files nothing there, as mbsync does not; told to move each mail to
-  a folder, it took them in at %.2[15]f of that speed.
-- Lists and searches are asked of the store, without HTTP, with each set of filters that may be given together, for pages that begin anywhere. There are as
-  many orders, notices and mails as licenses, in several stores, products and statuses. The figure is the slowest one's median.
-- One mail is read from %[16]d samples (plain, with the headers of its way, quoted-printable, with HTML beside it) on one processor; the parser takes each apart
-  and decodes all its parts.
-- From the new mail to the buyer's code a mail lies down in a quiet INBOX, and the clock ends when the buyer's mail lies in the SMTP server's folder (Exim, TLS,
-  log-in); the median of %[17]d. Half a second of it is Dovecot's, which gathers news for so long before it tells of them.
-- The memory over messages is the most that was ever resident (VmHWM) while %[18]d small messages were walked, of which one in %[19]d is an order, on SQLite.
-- Versions: keypost %[8]s, %[9]s, SQLite %[10]s, MariaDB %[11]s.
+- Lists and searches are asked of the store, without HTTP, with each set of filters that may be given together, for
+  pages that begin anywhere. There are as many orders, notices and mails as licenses, in several stores, products and
+  statuses. The figure is the median of the slowest one.
+
+### Codes
+
+- One caller makes the codes, one a call, with the generators that the daemon has, in the load's process and on one
+  processor (GOMAXPROCS=1). A program is a process of its own.
+- %[12]d random codes are compared by hashes of 64 bits. Ten million different codes have two equal hashes once in
+  370,000 runs.
+- The module and the program are the example in C of [external.md](external.md). Each code has a new instance, or
+  process. A looping module is one with a limit of 100 ms; each time, the next order must be served afterwards.
+
+### Mail
+
+- The %[13]d mails lie in one INBOX of a Dovecot on this machine, each signed (DKIM, Ed25519) and about a sale of its
+  own. The clock runs from the daemon's start, with its database set up, until the last order is durable. Log-in,
+  signatures and codes are included. Mails to buyers are not: they wait in the outbox.
+- mbsync copies the folder with its default settings, which sync each file to the disk, over the same TLS; it verifies
+  nothing. Both run in turn, in %[14]d pairs of rounds, after mbsync ran once to warm Dovecot up. The daemon moves no
+  mail there, as mbsync moves none. When it moves each mail to a folder, it has %.2[15]f of that speed.
+- One mail is read from %[16]d samples (plain, with the headers that servers add, quoted-printable, and with HTML
+  beside it) on one processor. The parser takes each apart and decodes all its parts.
+- From the new mail to the buyer's code: the clock starts when a mail arrives in a quiet INBOX, and ends when the
+  buyer's mail lies in the SMTP server's folder (Exim, TLS, log-in). The figure is the median of %[17]d. Half a second
+  of it is Dovecot's, which waits that long before it reports new mail.
+- The memory over messages is the most that was ever resident (VmHWM) while %[18]d small messages were read, of which
+  one in %[19]d is an order, on SQLite.
+
+### Versions
+
+keypost %[8]s, %[9]s, SQLite %[10]s, MariaDB %[11]s.
 `
 
 // page writes the whole page.
@@ -95,18 +121,22 @@ func (b *bench) page(ctx context.Context, results []result) ([]byte, error) {
 	return w.Bytes(), nil
 }
 
-const manyPages = `The pages that a call reads, of two indexes and two tables, are in the processors' caches when licenses are few. With many, each is somewhere else:
-in the file cache, or on disk where the file is larger than that. The daemon's own cache is bounded, for the sake of its memory.`
+const manyPages = `The pages that a call reads, of two indexes and two tables, are in the processors' caches when licenses are few. With
+many, each is somewhere else: in the file cache, or on disk where the file is larger than that. The daemon's own cache
+is bounded, to keep its memory small.`
 
 // why a row may be missed, in words beside the profile.
 var why = map[string]string{
-	"validate on SQLite":  `Beside the plain server the daemon writes a line of log, limits addresses that guess, gives each call a deadline and answers with more headers.`,
-	"validate on MariaDB": `Beside the plain server the daemon writes a line of log, limits addresses that guess, and gives each call and each read from the database a deadline.`,
-	"activate on MariaDB": `A call makes four round trips: the license by its code, INSERT, UPDATE and COMMIT; plain SQL makes as many, with BEGIN in the place of the first.
-HTTP, JSON and the lease's signature come on top, and share the machine's processors with the database.`,
-	"10,000 mails to orders, Dovecot to MariaDB": `mbsync writes a file for each mail; an order is a transaction of six rows and more, and most of the machine's time goes into MariaDB, which shares the
-processors. What was found out about mails is committed before anything is done about them, so that a crash in between costs nothing, and each order is
-committed by itself, as a store's post is.`,
+	"validate on SQLite": `Besides what the plain server does, the daemon logs a line, limits addresses that guess, gives each call a deadline and
+answers with more headers.`,
+	"validate on MariaDB": `Besides what the plain server does, the daemon logs a line, limits addresses that guess, and gives each call and each
+read from the database a deadline.`,
+	"activate on MariaDB": `A call makes four round trips: the license by its code, INSERT, UPDATE and COMMIT. Plain SQL makes as many, with BEGIN
+in the place of the first. HTTP, JSON and the lease's signature come on top, and share the machine's processors with
+the database.`,
+	"10,000 mails to orders, Dovecot to MariaDB": `mbsync writes a file for each mail. An order is a transaction of six rows and more, and most of the machine's time goes
+into MariaDB, which shares the processors. What was found out about mails is committed before anything is done about
+them, so that a crash in between costs nothing, and each order is committed by itself, as a store's post is.`,
 	"validate with 1,000,000 licenses":  manyPages,
 	"validate with 10,000,000 licenses": manyPages,
 }
