@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Browsers let a page call another server only if that server allows the page's
@@ -22,8 +23,14 @@ func CheckOrigin(origin string) error {
 	}
 	u, err := url.Parse(origin)
 	// Fetch, 3.2: what a browser sends is compared byte by byte.
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin || strings.HasSuffix(origin, ":") {
 		return fmt.Errorf(`%q is not an origin: write it as browsers send it, like "https://app.example.com" or "http://localhost:3000", without a path; or "*" for every page`, origin)
+	}
+	if strings.Contains(origin, "*") {
+		return fmt.Errorf(`%q: a pattern matches nothing: write each origin, or "*" for every page`, origin)
+	}
+	if strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return fmt.Errorf(`%q: browsers send such a name in ASCII: write it as "xn--..."`, origin)
 	}
 	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
 		return fmt.Errorf(`%q: browsers leave out the port %s, so leave it out here, too`, origin, u.Port())

@@ -88,7 +88,7 @@ func TestCheckOrigin(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "null", "app.example.com", "https://", "https://app.example.com/", "https://app.example.com/x", "https://app.example.com?x", "https://*.example.com/",
+		"", "null", "app.example.com", "https://", "https://app.example.com/", "https://app.example.com/x", "https://app.example.com?x", "https://*.example.com", "https://exämple.com", "https://app.example.com:", "https://:8080",
 		"https://u@app.example.com", "HTTPS://app.example.com", "https://App.example.com", "https://app.example.com:443", "http://app.example.com:80", "https://app.example.com ", "%zz",
 	} {
 		if CheckOrigin(bad) == nil {

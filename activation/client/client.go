@@ -8,8 +8,8 @@
 //
 // client.go has the calls, call.go what travels, lease.go the check of a
 // lease, offline.go what counts without a server, state.go what is kept,
-// problem.go what can go wrong. It is a module of
-// its own and needs the standard library alone, of Go 1.21 or newer.
+// problem.go what can go wrong. It is a module of its own, and needs only the
+// standard library of Go 1.21 or newer.
 package client
 
 import (
