@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,12 +140,9 @@ func (in *Intake) judge(ctx context.Context, l *letter, known map[[32]byte]store
 	if met && !before.Open() {
 		return l.retell(before)
 	}
-	f := in.tooBig(l.of)
-	if !l.of.TooBig {
-		var err error
-		if f, err = in.find(ctx, *l); err != nil {
-			return err
-		}
+	f, err := in.find(ctx, *l)
+	if err != nil {
+		return err
 	}
 	if f.Patience > 0 && !(met && in.waited(before, f)) {
 		f.Verdict = store.MailWaiting
@@ -287,7 +285,7 @@ func (in *Intake) take(ctx context.Context, l letter) (mailbox.Filing, error) {
 		err := in.Desk.Refund(ctx, refund)
 		if errors.Is(err, ingest.ErrNoSale) { // another line has come since, say: a person must say which
 			filing = mailbox.Held
-			slog.Warn("a refund's order cannot be told any more", "channel", in.Channel, "store", refund.Store, "transaction", refund.Transaction)
+			slog.Warn("the order of a refund is no longer certain: refund it by hand", "channel", in.Channel, "store", refund.Store, "transaction", refund.Transaction)
 			continue
 		}
 		if err != nil {
@@ -299,20 +297,24 @@ func (in *Intake) take(ctx context.Context, l letter) (mailbox.Filing, error) {
 
 // find finds out what a letter is, and asks the store and the desk about what only
 // they know.
-func (in *Intake) find(ctx context.Context, l letter) (Finding, error) {
+func (in *Intake) find(ctx context.Context, l letter) (f Finding, err error) {
+	if l.of.TooBig {
+		return in.tooBig(l.of), nil
+	}
 	if in.Bounce != nil {
 		if known, err := in.Bounce(ctx, l.raw); known || err != nil {
 			return Finding{Verdict: store.MailUnknown, Reason: ReasonBounce}, err
 		}
 	}
-	f := l.reader.Read(ctx, l.raw, arrivedAt(l.of, in.now()))
+	f = l.reader.Read(ctx, l.raw, arrivedAt(l.of, in.now()))
 	switch {
 	case f.Verdict != store.MailTaken:
-		return f, nil
 	case f.Reading.BringsCodes():
-		return f, in.withCodes(ctx, &f)
+		err = in.withCodes(ctx, &f)
+	default:
+		err = in.withRefunds(ctx, &f)
 	}
-	return f, in.withRefunds(ctx, &f)
+	return f, err
 }
 
 // withCodes judges a mail of a sale that has its codes already, from a post that
@@ -352,7 +354,7 @@ func (in *Intake) withRefunds(ctx context.Context, f *Finding) error {
 // tooBig is what is found out about a message that was not fetched: its header is
 // there, and its size.
 func (in *Intake) tooBig(m mailbox.Message) Finding {
-	f := in.Recognise(append(bytes.TrimRight(m.Raw, "\r\n"), "\r\n\r\n"...))
+	f := in.Recognise(slices.Concat(bytes.TrimRight(m.Raw, "\r\n"), []byte("\r\n\r\n")))
 	f.Verdict, f.Reason, f.Detail = store.MailUnknown, ReasonTooBig, fmt.Sprintf("%d bytes", m.Size)
 	if f.Profile != nil { // its subject is the store's, as anybody could write it
 		f.Verdict, f.Reading = store.MailRefused, tfyp.Reading{}
