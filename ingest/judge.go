@@ -58,8 +58,10 @@ func Explain(reason string) Advice {
 	case HeldCurrency:
 		return Advise("The order was paid in a different currency than the product's price_floor. Compare the order with the store's records, then approve or reject it.")
 	case HeldPoolEmpty:
-		return Advise("The pool has no codes left. Load more, then approve the order. After a restore, pools are paused until you confirm the restore. A new pool is not loaded from its file while a product with licenses is missing from the config; a check reports this.",
-			"pool.load", "db.restore", "check")
+		return Advice{
+			"The pool has no codes left. Load more, then approve the order. After a restore, pools are paused until you confirm the restore. A new pool is not loaded from its file while a product with licenses is missing from the config; a check reports this.",
+			[]Operation{{Name: "pool.load"}, {Name: "db.restore", Needs: []string{"confirm"}}, {Name: "check"}},
+		}
 	case HeldIncomplete:
 		return Advise("The order lacks a value that its code is made from, or has it in the wrong form, or has more seeds than can be kept (8 KiB). Correct the name and approve the order. Or ask the buyer, reject the order, and issue the code by hand.",
 			"customer.edit", "license.issue")

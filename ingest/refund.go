@@ -24,8 +24,14 @@ type Refund struct {
 }
 
 // ErrNoSale is what [Desk.Refund] answers for a refund whose sale, or whose line
-// of it, cannot be found for certain.
-var ErrNoSale = errors.New("this sale, or this product in it, is unknown")
+// of it, cannot be found for certain; its text goes on with why.
+var ErrNoSale = errors.New("it is not clear which order was refunded")
+
+var (
+	errSaleUnknown = fmt.Errorf("%w: the sale is unknown", ErrNoSale)
+	errNotSold     = fmt.Errorf("%w: the sale has no such product", ErrNoSale)
+	errTwoLines    = fmt.Errorf("%w: two lines of the sale have this product", ErrNoSale)
+)
 
 // ErrUnread is what [Desk.Refund] answers for a refund of which nobody could
 // read how much it is: it is not all of it.
@@ -43,9 +49,11 @@ func ExplainRefund(reason string) Advice {
 	case RefundUnknownSale:
 		return Advise("The refund is for an unknown sale, or for a product that is not part of the sale. Approve the mail once the sale is here, or refund the order by hand.", "order.refund")
 	case RefundAmount:
-		return Advise("The refund is not in the order's currency, or the order's price is unknown, so it cannot be compared with the price. "+
-			"Compare it with the store's records. Then approve the mail with the amount in the order's currency, or as a full refund. If it is a partial refund and the order's price is unknown, dismiss the mail.",
-			"mail.approve", "mail.dismiss")
+		return Advice{
+			"The refund is not in the order's currency, or the order's price is unknown, so it cannot be compared with the price. " +
+				"Compare it with the store's records. Then approve the mail with the amount in the order's currency, or as a full refund. If it is a partial refund and the order's price is unknown, dismiss the mail.",
+			[]Operation{{Name: "mail.approve", Needs: []string{"amount"}}, {Name: "mail.approve", Needs: []string{"all"}}, {Name: "mail.dismiss"}},
+		}
 	}
 	return Advice{}
 }
@@ -128,14 +136,14 @@ func ordersOf(ctx context.Context, from sales, r Refund) ([]store.Order, error) 
 		return nil, err
 	}
 	if row.Fold == "" { // it is no filter, but all there is
-		return nil, ErrNoSale
+		return nil, errSaleUnknown
 	}
 	all, err := from.Orders(ctx, store.OrderFilter{Store: row.Store, Fold: row.Fold, Line: row.Line})
 	if err != nil {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, ErrNoSale
+		return nil, errSaleUnknown
 	}
 	slices.SortFunc(all, func(a, b store.Order) int { return a.Line - b.Line })
 	gave := slices.DeleteFunc(slices.Clone(all), gaveNothing)
@@ -175,7 +183,7 @@ func saleNumbered(ctx context.Context, from sales, r Refund) (transaction string
 			return "", err
 		}
 	}
-	return "", ErrNoSale
+	return "", errSaleUnknown
 }
 
 // lineOf finds the one line of a sale that sold a product.
@@ -197,11 +205,13 @@ func lineOf(ctx context.Context, from sales, row store.Refund, product string) (
 	if len(sold) == 0 {
 		sold = others
 	}
-	switch len(sold) {
-	case 0:
-		return 0, ErrNoSale
-	case 1:
-		return sold[0], nil
+	switch {
+	case len(orders) == 0:
+		return 0, errSaleUnknown
+	case len(sold) == 0:
+		return 0, errNotSold
+	case len(sold) > 1:
+		return 0, errTwoLines
 	}
-	return 0, fmt.Errorf("%w: two of its lines have this product", ErrNoSale)
+	return sold[0], nil
 }

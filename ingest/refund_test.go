@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/keypost/keypost/store"
@@ -102,5 +103,26 @@ func TestRefundUnread(t *testing.T) {
 	orders, err := d.OrdersOf(t.Context(), r)
 	if err != nil || len(orders) != 1 || !orders[0].Refunded {
 		t.Errorf("of %+v, %v", orders, err)
+	}
+}
+
+// A person who is to decide reads why the order of a refund is not clear.
+func TestRefundUnclear(t *testing.T) {
+	d := newDesk(t, config())
+	first := mustAccept(t, d, claim())
+	second := mustAccept(t, d, claim(func(o *Order) { o.Seeds = []string{"a=c"} }))
+	of := Refund{Store: first.Store, Transaction: first.Transaction, Product: first.StoreProduct}
+	if orders, err := d.OrdersOf(t.Context(), of); err != nil || len(orders) != 1 || orders[0].ID != first.ID {
+		t.Errorf("beside a line that is held: %+v, %v", orders, err)
+	}
+	if _, err := d.Approve(t.Context(), second.ID, "", "test"); err != nil {
+		t.Fatal(err)
+	}
+	unknown, unsold := of, of
+	unknown.Transaction, unsold.Product = "NOBODY", "other"
+	for why, r := range map[string]Refund{"two lines of the sale": of, "the sale is unknown": unknown, "no such product": unsold} {
+		if err := d.Refund(t.Context(), r); !errors.Is(err, ErrNoSale) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v; want %s", err, why)
+		}
 	}
 }

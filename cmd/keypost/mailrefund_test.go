@@ -183,14 +183,14 @@ func TestApproveRefundOfLines(t *testing.T) {
 	}
 	unknown := d.held("Order: B-7777\r\nRefund: R-1\r\nBack: 5.00 USD\r\n")
 	for _, args := range [][]string{{}, {"--all"}, {"--amount", "5.00 USD"}} {
-		if out := s.must(1, append([]string{"mail", "approve", unknown}, args...)...); !strings.Contains(out, "this sale, or this product in it, is unknown") {
+		if out := s.must(1, append([]string{"mail", "approve", unknown}, args...)...); !strings.Contains(out, "it is not clear which order was refunded: the sale is unknown. If") {
 			t.Errorf("%s", out)
 		}
 	}
 	d.sold("B-7777", "demo", "35.000", "USD")
 	s.must(0, "mail", "approve", unknown)
 	sale := d.held("")
-	if out := s.must(1, "mail", "approve", sale); !strings.Contains(out, "this sale, or this product in it, is unknown") {
+	if out := s.must(1, "mail", "approve", sale); !strings.Contains(out, "it is not clear which order was refunded: the sale is unknown. If") {
 		t.Errorf("%s", out)
 	}
 	if out := s.must(0, "order", "list"); !strings.Contains(out, "issued, refunded") || strings.Count(out, "issued, refunded") != 2 || strings.Count(out, "issued") != 3 {

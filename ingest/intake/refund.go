@@ -66,7 +66,7 @@ func (p Person) judgeRefund(ctx context.Context, m store.Mail, r ingest.Refund, 
 	orders, err := p.Desk.OrdersOf(ctx, r)
 	if errors.Is(err, ingest.ErrNoSale) {
 		return refuse(m, RefusedSale, ingest.Advise(
-			"cannot be approved yet: "+err.Error()+". Approve it once the sale is here, or give the store's name for the product, or refund the order by hand", "order.refund"))
+			"cannot be approved: "+err.Error()+". If the sale is not here yet, approve the mail once it is. Otherwise give the store's name for the product, or refund the order by hand", "order.refund"))
 	}
 	if err != nil {
 		return err
