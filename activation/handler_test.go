@@ -370,7 +370,7 @@ func TestJSONBodies(t *testing.T) {
 		{"application/json", "{\"product\":\"\xff\"}", 400, "not UTF-8"},
 		{"application/json", `{"product":"<script>`, 400, "not JSON"},
 		{"application/x-www-form-urlencoded", "%zz", 400, "not a form"},
-		{"application/x-www-form-urlencoded", "code=a&code=b", 400, "there twice"},
+		{"application/x-www-form-urlencoded", "code=a&code=b", 400, "appears twice"},
 		{"application/json", strings.Repeat(" ", maxBody+1), 413, "too_large"},
 	} {
 		status, body := send(bad.contentType, bad.body)

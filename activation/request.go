@@ -115,7 +115,7 @@ func (q *request) fromForm(body []byte) error {
 	} {
 		*f.to = form.Get(f.name)
 		if len(form[f.name]) > 1 {
-			return badRequest("The field " + f.name + " is there twice.")
+			return badRequest("The field " + f.name + " appears twice.")
 		}
 		if !utf8.ValidString(*f.to) {
 			return badRequest("The field " + f.name + " is not UTF-8.")

@@ -88,7 +88,7 @@ func (g *Machine) Generate(_ context.Context, q Request) ([]string, error) {
 		case !g.shape.MatchString(number):
 			return nil, fmt.Errorf("%w: %s: what the buyer gave is not a machine's number", ErrRequest, g.keyword) // it may be anything, a name too
 		case seen[number]:
-			return nil, fmt.Errorf("%w: %s: a number is there twice: a machine needs one code", ErrRequest, g.keyword)
+			return nil, fmt.Errorf("%w: %s: a number appears twice: a machine needs one code", ErrRequest, g.keyword)
 		}
 		seen[number] = true
 		codes = append(codes, g.code(q.Product, number))

@@ -61,7 +61,7 @@ func TestMachineRequests(t *testing.T) {
 	bad(1, "is not a machine's number", "N=x1y") // the whole number must fit
 	bad(1, "2 have a number", "N=12345678", "N=X1")
 	bad(3, "2 have a number", "N=12345678", "N=X1")
-	bad(2, "is there twice", "N=12345678", "N=1234 5678")
+	bad(2, "appears twice", "N=12345678", "N=1234 5678")
 	if !g.Fits("1234-5678") || g.Fits("") {
 		t.Error("Fits")
 	}

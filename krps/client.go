@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// ExampleSecret is that of the specification: everybody knows it.
+const ExampleSecret = "MyTestPassword"
+
 // Example is the live order of the specification's test page (KRPS 2.0,
 // Appendix B), without its password.
 func Example() map[string]string {

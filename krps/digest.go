@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -15,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/md4" //lint:ignore SA1019 Kagi offered MD4, and vendors agreed on it
+
+	"github.com/keypost/keypost/ingest/channel"
 )
 
 // A Digest is a cipher of KRPS 2.0, Table 2, by its name there.
@@ -124,7 +125,7 @@ func (c Channel) Authenticate(p Post) error {
 	for _, secret := range c.Secrets { // all of them, whichever it is
 		known = c.Digest.match(c.Digest.Password(secret, p.Posted), p.posted["ACG:Password"]) || known
 	}
-	named := equal(c.UserName, p.posted["ACG:UserName"]) || c.UserName == ""
+	named := channel.Equal(c.UserName, p.posted["ACG:UserName"]) || c.UserName == ""
 	switch {
 	case known && named:
 		return nil
@@ -143,12 +144,5 @@ func (d Digest) match(want, got string) bool {
 	if d == Adler32 {
 		want, got = strings.TrimLeft(want, "0"), strings.TrimLeft(got, "0")
 	}
-	return equal(want, got)
-}
-
-// equal compares secrets: its time tells neither where they differ nor how
-// long they are.
-func equal(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+	return channel.Equal(want, got)
 }

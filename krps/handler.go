@@ -49,7 +49,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
-		write(w, http.StatusMethodNotAllowed, ReplyBad("Orders are posted (POST); a plain GET tells that the channel is online."))
+		write(w, http.StatusMethodNotAllowed, ReplyBad("Post orders with POST. A plain GET shows that the channel is online."))
 		return
 	}
 	reply, order, err := h.post(w, r)

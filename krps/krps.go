@@ -6,8 +6,8 @@
 //
 // post.go, table.go, digest.go, seeds.go and reply.go are the pure codec, bytes
 // in and bytes out; settings.go has the keys of a channel in the config;
-// handler.go is the way in; client.go plays Kagi. Comments name the section of
-// the specification, "KRPS 2.0", that a rule comes from.
+// handler.go is the way in; client.go and play.go play Kagi. Comments name the
+// section of the specification, "KRPS 2.0", that a rule comes from.
 package krps
 
 import (

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/keypost/keypost/ingest/channel"
 )
 
 // A Play is an order that is posted as Kagi does, to try a channel. What is not
@@ -48,7 +46,7 @@ func (c Play) Body(k *Settings) (body, basic string, err error) {
 	if err := c.CheckBasic(); err != nil {
 		return "", "", err
 	}
-	secret, cipher, basic := channel.ExampleSecret, "md5", c.Basic
+	secret, cipher, basic := ExampleSecret, "md5", c.Basic
 	fields := Example()
 	if k != nil {
 		secret, cipher = k.Secrets[0], k.Cipher

@@ -58,9 +58,9 @@ func Decode(body []byte) (Post, error) {
 		}
 		if _, twice := p.posted[name]; twice && strings.HasPrefix(name, "ACG:") {
 			if _, ok := parameters[name]; ok {
-				return p, badf("%s is there twice.", name)
+				return p, badf("%s appears twice.", name)
 			}
-			return p, Bad("An ACG: field is there twice.")
+			return p, Bad("An ACG: field appears twice.")
 		}
 		p.posted[name] = value
 	}

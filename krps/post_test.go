@@ -99,8 +99,8 @@ func TestDecode(t *testing.T) {
 	bad("ACG%3ANote=%zz", "ACG:Note has a broken")
 	bad("x=%", "a broken %-escape")
 	bad("%=x", "name has a broken")
-	bad("ACG%3ANote=1&ACG:Note=2", "ACG:Note is there twice")
-	bad("ACG%3A%3Cscript%3E=1&ACG:<script>=2", "An ACG: field is there twice")
+	bad("ACG%3ANote=1&ACG:Note=2", "ACG:Note appears twice")
+	bad("ACG%3A%3Cscript%3E=1&ACG:<script>=2", "An ACG: field appears twice")
 	bad(strings.Repeat("x", MaxBody+1), "longer than 65536 bytes")
 
 	p := mustDecode(t, "a=1&a=2&&ACG%3APurchaserEmail=a%2Bb%40x&Submit=Do+it&novalue&ACG%3ANote=a;b%253D")

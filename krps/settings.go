@@ -3,6 +3,7 @@ package krps
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,11 +57,30 @@ func (k *Settings) Complete(s *channel.Setup) error {
 	if len(s.HeldMessage) > 1024 || !Carries(s.HeldMessage) {
 		return s.Errorf("held_message", "it must have at most 1024 characters, all of them ASCII")
 	}
-	weak := ""
-	if digest.Weak() {
-		weak = k.Cipher
+	return k.guard(s, digest)
+}
+
+// agree is what to do about a cipher that protects nothing by itself.
+const agree = "Agree on HMAC_SHA-1 or SHA-512 with the store."
+
+// guard works out what must guard the channel where its secret or its cipher
+// does not.
+func (k *Settings) guard(s *channel.Setup, digest Digest) error {
+	if err := k.Guard.Complete(s); err != nil {
+		return err
 	}
-	return k.Guard.Complete(s, k.Example(), weak)
+	if slices.ContainsFunc(k.Secrets, func(secret string) bool { return strings.EqualFold(secret, ExampleSecret) }) {
+		if err := k.KeepLocal(s, "This channel has the example secret, which everyone knows. Set your own.",
+			"secret", "everyone knows the example secret: set your own before you listen on "+s.Server.Listen); err != nil {
+			return err
+		}
+	}
+	k.HTTPSOnly = digest.Weak()
+	if digest.Weak() && k.Basic == "" && !channel.SecretPath(s.Name) {
+		return k.KeepLocal(s, "This channel's cipher is safe only with HTTPS and Basic authentication. "+agree,
+			"digest", k.Cipher+" alone does not protect the channel: use another cipher, set basic_auth, or give the channel a name of at least 24 characters that nobody can guess")
+	}
+	return nil
 }
 
 const defaultUnitWindow = 10 * time.Minute
@@ -159,7 +179,7 @@ func (k *Settings) worries() (list []string) {
 		return []string{"answers only this machine. " + k.LocalOnly}
 	}
 	if Digest(k.Cipher).Weak() {
-		list = append(list, "anyone who sees one post can forge others. Agree on HMAC_SHA-1 or SHA-512 with the store.")
+		list = append(list, "anyone who sees one post can forge others. "+agree)
 	}
 	for _, worry := range []string{k.SharedSecret.Worry(), k.Guard.Worry()} {
 		if worry != "" {

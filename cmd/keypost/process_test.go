@@ -17,8 +17,8 @@ import (
 	"testing"
 
 	"github.com/keypost/keypost/cmd/keypost/config"
-	"github.com/keypost/keypost/ingest/channel"
 	"github.com/keypost/keypost/ingest/mailbox/mailboxtest"
+	"github.com/keypost/keypost/krps"
 	"github.com/keypost/keypost/store/storetest"
 )
 
@@ -250,7 +250,7 @@ func TestSIGHUPWithoutTheConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.must(0, "post", "krps", s.url+"/in/kagi")
-	s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", channel.ExampleSecret, "--digest", "md5")
+	s.must(1, "post", "krps", s.url+"/in/kagi", "--secret", krps.ExampleSecret, "--digest", "md5")
 }
 
 func TestCompletion(t *testing.T) {

@@ -176,7 +176,7 @@ func readResult(part []token) (r result, err error) {
 			continue
 		}
 		if seen[name] && strings.HasPrefix(name, "header.") {
-			return r, errors.New("a property is there twice")
+			return r, errors.New("a property appears twice")
 		}
 		seen[name] = true
 		if r.method == "dkim" {

@@ -11,8 +11,8 @@ package channel
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/mail"
 	"regexp"
@@ -136,23 +136,23 @@ type Server struct {
 type Duration struct{ time.Duration }
 
 // UnmarshalText reads "168h", "10m" or "90d". There are no months and no years.
-func (d *Duration) UnmarshalText(b []byte) (err error) {
+func (d *Duration) UnmarshalText(b []byte) error {
 	text := string(b)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		var hours time.Duration
-		hours, err = time.ParseDuration(days + "h")
-		if d.Duration = 24 * hours; d.Duration/24 != hours { // also on a day when a clock is changed
-			err = errors.New("too long")
-		}
-	} else {
-		d.Duration, err = time.ParseDuration(text)
-	}
-	if n, notNumber := strconv.ParseUint(text, 10, 32); notNumber == nil {
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil {
 		return fmt.Errorf(`%d has no unit: write "%ds" for seconds, "%dm" for minutes, "%dd" for days`, n, n, n, n)
 	}
-	if err != nil || d.Duration < 0 {
+	unit := time.Duration(1)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		text, unit = days+"h", 24 // also on a day when a clock is changed
+	}
+	length, err := time.ParseDuration(text)
+	if err != nil || length < 0 {
 		return fmt.Errorf(`%q is not a duration like "36h" or "90d"`, b)
 	}
+	if length > math.MaxInt64/unit {
+		return fmt.Errorf("%q is too long: at most 292 years", b)
+	}
+	d.Duration = unit * length
 	return nil
 }
 

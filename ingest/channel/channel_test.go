@@ -18,8 +18,8 @@ func TestDuration(t *testing.T) {
 	}
 	for _, text := range []string{"", "soon", "-1h", "-1d", "1w", "d", "60", "0", "999999999999d", "200000d"} {
 		var d Duration
-		if err := d.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q: %v", text, d)
+		if err := d.UnmarshalText([]byte(text)); err == nil || text == "200000d" && !strings.Contains(err.Error(), "too long") {
+			t.Errorf("%q: %v, %v", text, d, err)
 		}
 	}
 }
@@ -32,10 +32,6 @@ func TestSharedSecretWorry(t *testing.T) {
 		if got := k.Worry(); (got != "") != weak {
 			t.Errorf("%q: %q", secret, got)
 		}
-	}
-	example := SharedSecret{Secrets: []string{"mytestpassword"}}
-	if !example.Example() {
-		t.Error("the example secret is known in any case")
 	}
 }
 

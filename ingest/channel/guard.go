@@ -23,10 +23,8 @@ type Guard struct {
 	PlainHTTP bool `toml:"-"`
 }
 
-// Complete reads the keys and works out what else must guard the channel.
-// example: its secret is the one that everybody knows. weak, if not "", is a
-// cipher that protects nothing by itself.
-func (g *Guard) Complete(s *Setup, example bool, weak string) (err error) {
+// Complete reads the keys.
+func (g *Guard) Complete(s *Setup) (err error) {
 	if g.Basic, err = s.Secret("basic_auth", g.Basic, g.BasicFile); err != nil {
 		return err
 	}
@@ -34,18 +32,15 @@ func (g *Guard) Complete(s *Setup, example bool, weak string) (err error) {
 		return s.Errorf("basic_auth", "it must be user:password")
 	}
 	g.PlainHTTP = s.Server.PlainHTTP
-	if example {
-		g.LocalOnly = "This channel has the example secret, which everyone knows. Set your own."
-		if !s.Server.Loopback {
-			return s.Errorf("secret", "everyone knows the example secret: set your own before you listen on %s", s.Server.Listen)
-		}
-	}
-	g.HTTPSOnly = weak != ""
-	if weak != "" && g.Basic == "" && !SecretPath(s.Name) {
-		g.LocalOnly = "This channel's cipher is safe only with HTTPS and Basic authentication. Agree on HMAC_SHA-1 or SHA-512 with the store."
-		if !s.Server.Loopback {
-			return s.Errorf("digest", "%s alone does not protect the channel: use another cipher, set basic_auth, or give the channel a name of at least 24 characters that nobody can guess", weak)
-		}
+	return nil
+}
+
+// KeepLocal refuses calls from other machines, with the sentence why, and a
+// config that listens for them, with what is wrong about a key.
+func (g *Guard) KeepLocal(s *Setup, why, key, wrong string) error {
+	g.LocalOnly = why
+	if !s.Server.Loopback {
+		return s.Errorf(key, "%s", wrong)
 	}
 	return nil
 }
@@ -53,7 +48,7 @@ func (g *Guard) Complete(s *Setup, example bool, weak string) (err error) {
 // Admit tells whether a call may go on; else what to answer, in the protocol's
 // own form. With 401 it has set the header that asks for a password.
 func (g *Guard) Admit(w http.ResponseWriter, r *http.Request) (status int, why string, ok bool) {
-	if user, password, given := r.BasicAuth(); g.Basic != "" && !(given && equal(g.Basic, user+":"+password)) {
+	if user, password, given := r.BasicAuth(); g.Basic != "" && !(given && Equal(g.Basic, user+":"+password)) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="Keypost"`)
 		return http.StatusUnauthorized, "A user name and a password are required.", false
 	}
@@ -75,8 +70,9 @@ func (g *Guard) Worry() string {
 		"Put an HTTPS proxy in front, listen on 127.0.0.1, and set public_url to the https address."
 }
 
-// equal compares in a time that tells nothing, not even a length.
-func equal(a, b string) bool {
+// Equal compares secrets: its time tells neither where they differ nor how long
+// they are.
+func Equal(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }

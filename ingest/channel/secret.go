@@ -37,19 +37,6 @@ func (k *SharedSecret) Complete(s *Setup) (err error) {
 	return nil
 }
 
-// ExampleSecret is that of the KRPS specification: everybody knows it.
-const ExampleSecret = "MyTestPassword"
-
-// Example tells whether a secret is the one that everybody knows.
-func (k *SharedSecret) Example() bool {
-	for _, s := range k.Secrets {
-		if strings.EqualFold(s, ExampleSecret) {
-			return true
-		}
-	}
-	return false
-}
-
 // A digest lets its secret be guessed from one post, on the guesser's own
 // machine: it is computed billions of times a second, and case may not count.
 // Sixteen random letters and digits have 82 bits, which is out of reach.

@@ -23,6 +23,7 @@ import (
 	"github.com/keypost/keypost/admin"
 	"github.com/keypost/keypost/ingest"
 	"github.com/keypost/keypost/ingest/channel"
+	"github.com/keypost/keypost/krps"
 )
 
 // Name is the config's name in its folder.
@@ -120,7 +121,7 @@ generator = { kind = "random" }
 [[channel]]
 name = "kagi"
 kind = "krps"
-secret = "` + channel.ExampleSecret + `"
+secret = "` + krps.ExampleSecret + `"
 digest = "md5"
 `
 
