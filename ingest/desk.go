@@ -178,7 +178,7 @@ func (d *Desk) addWithCodes(ctx context.Context, c *Catalog, n *store.NewOrder, 
 		n.Message.Verdict = store.VerdictAccepted
 		o, added, err = d.db.AddOrder(ctx, *n)
 		if held = heldFor(err); held != "" {
-			slog.Warn("no code given: the order will be held", "order", n.Order.ID, "product", p.ID, "reason", held, "err", err)
+			slog.Warn("no code was issued: the order will be held", "order", n.Order.ID, "product", p.ID, "reason", held, "err", err)
 			return o, false, held, nil
 		}
 		if !errors.Is(err, store.ErrCodeTaken) {

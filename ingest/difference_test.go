@@ -33,8 +33,7 @@ func heldOrders(t *testing.T, d *Desk) []store.Order {
 func TestChangedTestFlag(t *testing.T) {
 	test := func(on bool) func(*Order) { return func(o *Order) { o.Test = on } }
 	mode := map[bool]string{false: "live", true: "test"}
-	store1 := func(t *testing.T, d *Desk, o Order) store.Order { return mustAccept(t, d, o) }
-	before := func(t *testing.T, d *Desk, o Order) store.Order {
+	inOneMode := func(t *testing.T, d *Desk, o Order) store.Order {
 		c := d.catalog.Load()
 		p, _ := c.Product(o.StoreProduct)
 		n := d.draft(c, o, p)
@@ -46,7 +45,7 @@ func TestChangedTestFlag(t *testing.T) {
 		return got
 	}
 	for _, first := range []bool{false, true} {
-		for name, add := range map[string]func(*testing.T, *Desk, Order) store.Order{"now": store1, "before": before} {
+		for name, add := range map[string]func(*testing.T, *Desk, Order) store.Order{"now": mustAccept, "named in one mode": inOneMode} {
 			t.Run(mode[first]+" "+name, func(t *testing.T) {
 				d := newDesk(t, config())
 				o := add(t, d, signed(test(first)))
@@ -69,7 +68,7 @@ func TestChangedTestFlag(t *testing.T) {
 	}
 	// Both are there from before: each one's repeats are its own.
 	d := newDesk(t, config())
-	live, tried := before(t, d, signed(test(false))), before(t, d, signed(test(true)))
+	live, tried := inOneMode(t, d, signed(test(false))), inOneMode(t, d, signed(test(true)))
 	for range 2 {
 		if again := mustAccept(t, d, signed(test(false))); !cmp.Equal(live, again) {
 			t.Error(cmp.Diff(live, again))

@@ -129,7 +129,7 @@ func LoadProfile(name string) (*tfyp.Profile, error) {
 	}
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("profile %s: %w: there is no such file, and the built-in profiles are: %s", name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
+		return nil, fmt.Errorf("profile %s %w: there is no such file, and the built-in profiles are: %s", name, store.ErrNotFound, strings.Join(tfyp.Builtins(), ", "))
 	}
 	if err != nil {
 		return nil, err
